@@ -1,0 +1,269 @@
+//! `fetchd serve`: the service, until SIGTERM or SIGINT.
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use tokio::{
+    net::TcpListener,
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
+use tracing::level_filters::LevelFilter;
+
+use super::{
+    Usage,
+    logging::{self, LogFormat},
+    value::{self, Networks},
+};
+use fetchd::{
+    config::{Ceilings, Config, Egress, Limits},
+    server::{Server, Shutdown},
+};
+
+/// Every flag can be set by the environment too: `FETCHD_` and the flag in
+/// upper case.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where to listen for gRPC
+    #[arg(
+        long,
+        env = "FETCHD_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:50051"
+    )]
+    listen: SocketAddr,
+
+    /// In flight for a batch that names no concurrency
+    #[arg(
+        long,
+        env = "FETCHD_DEFAULT_CONCURRENCY",
+        value_name = "N",
+        default_value_t = 50
+    )]
+    default_concurrency: u32,
+
+    /// Most in flight for one batch; higher wishes are lowered
+    #[arg(
+        long,
+        env = "FETCHD_MAX_CONCURRENCY",
+        value_name = "N",
+        default_value_t = 512
+    )]
+    max_concurrency: u32,
+
+    /// Most in flight in the process; what is above waits. Memory for bodies is at most this times
+    /// 256 KiB
+    #[arg(
+        long,
+        env = "FETCHD_MAX_IN_FLIGHT",
+        value_name = "N",
+        default_value_t = 1024
+    )]
+    max_in_flight: u32,
+
+    /// Most requests in a batch; above: `INVALID_ARGUMENT`
+    #[arg(
+        long,
+        env = "FETCHD_MAX_BATCH_REQUESTS",
+        value_name = "N",
+        default_value_t = 10_000
+    )]
+    max_batch_requests: u32,
+
+    /// Largest request message; above: `OUT_OF_RANGE`
+    #[arg(
+        long,
+        env = "FETCHD_MAX_REQUEST_BYTES",
+        value_name = "SIZE",
+        default_value = "16MiB",
+        value_parser = value::size
+    )]
+    max_request_bytes: u64,
+
+    /// Ceiling of a request's `max_body_bytes`: higher values are lowered to it
+    #[arg(
+        long,
+        env = "FETCHD_MAX_BODY_BYTES",
+        value_name = "SIZE",
+        default_value = "1GiB",
+        value_parser = value::size
+    )]
+    max_body_bytes: u64,
+
+    /// Ceiling of a request's timeout: higher values are lowered to it
+    #[arg(
+        long,
+        env = "FETCHD_MAX_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "10m",
+        value_parser = value::timeout
+    )]
+    max_timeout: Duration,
+
+    /// Networks that may be reached though the policy denies them: by default, only public
+    /// unicast addresses may be reached [default: none]
+    #[arg(
+        long,
+        env = "FETCHD_ALLOW_NET",
+        value_name = "CIDR,...",
+        default_value = "",
+        hide_default_value = true
+    )]
+    allow_net: Vec<Networks>,
+
+    /// User-Agent of requests that set none
+    #[arg(
+        long,
+        env = "FETCHD_USER_AGENT",
+        value_name = "TEXT",
+        default_value = concat!("fetchd/", env!("CARGO_PKG_VERSION"))
+    )]
+    user_agent: String,
+
+    /// Form of the log [default: text on a terminal, else json]
+    #[arg(long, env = "FETCHD_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+
+    /// Threads that work [default: the CPUs that the cgroup grants]
+    #[arg(
+        long,
+        env = "FETCHD_WORKER_THREADS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
+    worker_threads: Option<u16>,
+}
+
+/// Serves until it is told to stop.
+pub(super) fn run(args: &Args) -> ExitCode {
+    let config = args.config();
+    if let Err(error) = config.validate() {
+        return Usage::line(error).exit();
+    }
+    logging::init(args.log_format, LevelFilter::INFO);
+    warn_of_unknown_variables();
+    super::raise_file_limit();
+    match serve(args, config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
+    let mut runtime = runtime::Builder::new_multi_thread();
+    if let Some(threads) = args.worker_threads {
+        runtime.worker_threads(threads.into());
+    }
+    let runtime = runtime
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        request_on_signals(&shutdown)?;
+        let listener = TcpListener::bind(args.listen)
+            .await
+            .with_context(|| format!("listening on {}", args.listen))?;
+        let address = listener
+            .local_addr()
+            .context("asking for the own address")?;
+        let limits = config.limits.clone();
+        let server = Server::new(config)?;
+        tracing::info!(
+            %address,
+            default_concurrency = limits.default_concurrency,
+            max_concurrency = limits.max_concurrency,
+            max_in_flight = limits.max_in_flight,
+            max_batch_requests = limits.max_batch_requests,
+            "serving"
+        );
+        server.serve(listener, shutdown).await;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// The first SIGTERM or SIGINT begins the shutdown; another makes it hurry.
+fn request_on_signals(shutdown: &Shutdown) -> anyhow::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind).context("listening for signals")?;
+        let shutdown = shutdown.clone();
+        // Ends with the process.
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                shutdown.request();
+            }
+        });
+    }
+    Ok(())
+}
+
+impl Args {
+    fn config(&self) -> Config {
+        Config {
+            limits: Limits {
+                default_concurrency: self.default_concurrency,
+                max_concurrency: self.max_concurrency,
+                max_in_flight: self.max_in_flight,
+                max_batch_requests: self.max_batch_requests,
+                max_request_bytes: usize::try_from(self.max_request_bytes).unwrap_or(usize::MAX),
+            },
+            ceilings: Ceilings {
+                max_body_bytes: self.max_body_bytes,
+                max_timeout: self.max_timeout,
+            },
+            egress: Egress {
+                allow_net: Networks::joined(&self.allow_net),
+            },
+            user_agent: self.user_agent.clone(),
+            ..Config::default()
+        }
+    }
+}
+
+/// A misspelt variable would otherwise be without effect and without a word.
+fn warn_of_unknown_variables() {
+    let known = super::variables();
+    for (name, _) in std::env::vars_os() {
+        let Some(name) = name.to_str() else { continue };
+        // Kubernetes sets these for a Service of the name `fetchd`.
+        let of_kubernetes = ["FETCHD_SERVICE_", "FETCHD_PORT"];
+        if name.starts_with("FETCHD_")
+            && !of_kubernetes.iter().any(|prefix| name.starts_with(prefix))
+            && !known.iter().any(|known| known == name)
+        {
+            tracing::warn!("the variable {name} is set, but no flag has that name");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Serve {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn the_defaults_of_the_flags_are_those_of_the_config() {
+        let serve = Serve::try_parse_from(["serve"]).unwrap();
+        assert_eq!(serve.args.config(), Config::default());
+    }
+
+    #[test]
+    fn the_readme_has_every_flag() {
+        let readme = include_str!("../../README.md");
+        let command = <Serve as clap::CommandFactory>::command();
+        for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(readme.contains(&format!("| `--{flag}` |")), "{flag}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Wrong usage, told in as few words as it takes.
+
+use std::{fmt, process::ExitCode};
+
+use clap::error::{ContextKind, ErrorKind};
+
+use super::USAGE;
+
+/// Why the arguments cannot be used, or what was asked for instead (help, the
+/// version).
+#[derive(Debug)]
+pub(crate) struct Usage(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Clap(Box<clap::Error>),
+    Line(String),
+}
+
+impl Usage {
+    /// A wrong value, told in one line.
+    pub(super) fn line(message: impl fmt::Display) -> Self {
+        Self(Kind::Line(message.to_string()))
+    }
+
+    /// Prints what is to be said, and gives the exit code.
+    pub(crate) fn exit(&self) -> ExitCode {
+        match &self.0 {
+            Kind::Line(line) => super::say(format_args!("error: {line}")),
+            Kind::Clap(error) => {
+                // Where standard output is closed, nobody reads the help.
+                let _ = error.print();
+                if !error.use_stderr() {
+                    return ExitCode::SUCCESS;
+                }
+            }
+        }
+        ExitCode::from(USAGE)
+    }
+}
+
+impl From<clap::Error> for Usage {
+    fn from(error: clap::Error) -> Self {
+        match wrong_value(&error) {
+            Some(line) => Self(Kind::Line(line)),
+            None => Self(Kind::Clap(Box::new(error))),
+        }
+    }
+}
+
+/// The flag, its value and what is accepted, in one line.
+fn wrong_value(error: &clap::Error) -> Option<String> {
+    if !matches!(
+        error.kind(),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue
+    ) {
+        return None;
+    }
+    let flag = error.get(ContextKind::InvalidArg)?.to_string();
+    let flag = flag.split(' ').next()?;
+    let value = error.get(ContextKind::InvalidValue)?;
+    let accepted = match error.get(ContextKind::ValidValue) {
+        Some(values) => format!("{values} are accepted"),
+        None => std::error::Error::source(error)?.to_string(),
+    };
+    Some(format!("invalid value '{value}' for '{flag}': {accepted}"))
+}

@@ -1,0 +1,208 @@
+//! Whatever a service sends, in whatever order: the right results, or a clear
+//! error in the place of each that is missing.
+
+#![allow(clippy::cast_possible_truncation)]
+
+use futures_util::FutureExt;
+use proptest::prelude::*;
+
+use super::*;
+use crate::proto::{self, FetchEnd, Header, Reason, ResponseHead, ResultPart};
+
+/// What becomes of one request: the pieces of a body, where there is a head,
+/// and whether it ends with an error.
+#[derive(Debug, Clone)]
+struct Planned {
+    body: Option<Vec<Vec<u8>>>,
+    fails: bool,
+}
+
+fn planned() -> impl Strategy<Value = Planned> {
+    let pieces = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..5), 1..5);
+    let planned = (prop::option::weighted(0.8, pieces), any::<bool>());
+    planned.prop_map(|(body, fails)| Planned {
+        fails: fails || body.is_none(),
+        body,
+    })
+}
+
+/// Batches, each with a random order in which its parts come, and how many of
+/// them share a message.
+fn batches() -> impl Strategy<Value = (Vec<Planned>, Vec<ResultPart>, usize)> {
+    let batch = prop::collection::vec(planned(), 0..8);
+    (batch, any::<prop::sample::Index>(), 1..6_usize).prop_perturb(
+        |(batch, _, per_message), mut random| {
+            let mut waiting: Vec<VecDeque<_>> = batch.iter().enumerate().map(parts).collect();
+            let mut order = Vec::new();
+            while waiting.iter().any(|parts| !parts.is_empty()) {
+                let chosen = random.random_range(0..waiting.len());
+                order.extend(waiting[chosen].pop_front());
+            }
+            (batch, order, per_message)
+        },
+    )
+}
+
+/// The parts of one result, in order.
+fn parts((index, planned): (usize, &Planned)) -> VecDeque<ResultPart> {
+    let pieces = planned.body.clone().unwrap_or_else(|| vec![Vec::new()]);
+    let total: usize = pieces.iter().map(Vec::len).sum();
+    let last = pieces.len() - 1;
+    let parts = pieces
+        .into_iter()
+        .enumerate()
+        .map(|(piece, body)| ResultPart {
+            index: index as u32,
+            head: (piece == 0 && planned.body.is_some()).then(|| ResponseHead {
+                status: 200,
+                headers: vec![Header {
+                    name: "x".to_owned(),
+                    value: index.to_string().into(),
+                }],
+                url: format!("http://example.com/{index}"),
+                version: 0,
+            }),
+            body: body.into(),
+            end: (piece == last).then(|| FetchEnd {
+                error: planned.fails.then(|| proto::FetchError {
+                    reason: Reason::Disconnected.into(),
+                    message: index.to_string(),
+                    retryable: true,
+                }),
+                attempts: 1 + index as u32,
+                body_bytes: total as u64,
+                ..FetchEnd::default()
+            }),
+        });
+    parts.collect()
+}
+
+/// What the client makes of these parts.
+fn received(
+    count: usize,
+    parts: &[ResultPart],
+    per_message: usize,
+) -> (Vec<Outcome>, Vec<Outcome>) {
+    let outcomes = || {
+        let messages: Vec<_> = parts
+            .chunks(per_message)
+            .map(|parts| {
+                Ok(FetchBatchResponse {
+                    parts: parts.to_vec(),
+                })
+            })
+            .collect();
+        let responses = Responses::Open(stream::iter(messages).boxed());
+        Fetch(State::Called(Box::pin(
+            Run::new(count, responses).outcomes(),
+        )))
+    };
+    let at_once = "everything is there";
+    let arrived: Vec<_> = outcomes().collect().now_or_never().expect(at_once);
+    let ordered: Vec<_> = outcomes()
+        .in_order()
+        .collect()
+        .now_or_never()
+        .expect(at_once);
+    (arrived, ordered)
+}
+
+/// Exactly one outcome for each request, and in order where that is asked for.
+fn assert_one_each(count: usize, arrived: &[Outcome], ordered: &[Outcome]) {
+    let mut indices: Vec<_> = arrived.iter().map(|outcome| outcome.index).collect();
+    indices.sort_unstable();
+    assert!(indices.into_iter().eq(0..count));
+    assert!(ordered.iter().map(|outcome| outcome.index).eq(0..count));
+}
+
+fn is_as_planned(outcome: &Outcome, planned: &Planned) -> bool {
+    let body = planned.body.as_ref().map(|pieces| pieces.concat());
+    let response = outcome.response.as_ref();
+    response.map(|response| response.body.to_vec()) == body
+        && response.is_none_or(|response| response.headers["x"] == outcome.index.to_string())
+        && outcome.stats.attempts == 1 + outcome.index as u32
+        && match &outcome.error {
+            Some(Error::Fetch { message, .. }) => {
+                planned.fails && *message == outcome.index.to_string()
+            }
+            Some(_) => false,
+            None => !planned.fails,
+        }
+}
+
+fn is_broken_contract(outcome: &Outcome) -> bool {
+    matches!(outcome.error, Some(Error::Contract(_))) && outcome.response.is_none()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 10_000,
+        // Not every fault applies to every batch.
+        max_global_rejects: 100_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn parts_in_any_order_give_the_results((batch, parts, per_message) in batches()) {
+        let (arrived, ordered) = received(batch.len(), &parts, per_message);
+        assert_one_each(batch.len(), &arrived, &ordered);
+        for (outcome, planned) in ordered.iter().zip(&batch) {
+            prop_assert!(is_as_planned(outcome, planned), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_broken_contract_is_said_and_no_result_is_wrong(
+        (batch, mut parts, per_message) in batches(),
+        fault in 0..7,
+        place in any::<prop::sample::Index>(),
+    ) {
+        prop_assume!(!parts.is_empty());
+        let place = place.index(parts.len());
+        let index = parts[place].index;
+        let mut own = (0..parts.len()).filter(|part| parts[*part].index == index);
+        let first = own.next().expect("a part of its own");
+        let last = own.next_back().unwrap_or(first);
+        let ends_after = parts[last + 1..].iter().filter(|part| part.end.is_some()).count();
+        match fault {
+            // A missing end.
+            0 => parts[last].end = None,
+            // A second end.
+            1 => parts.insert(last + 1, parts[last].clone()),
+            // A part after the end.
+            2 => {
+                let late = ResultPart { index, body: "late".into(), ..ResultPart::default() };
+                parts.insert(last + 1, late);
+            }
+            // An index out of range.
+            3 => parts[place].index = batch.len() as u32,
+            // A body before its head.
+            4 => {
+                parts.insert(first, ResultPart { index, body: "early".into(), ..ResultPart::default() });
+            }
+            // A second head.
+            5 => {
+                prop_assume!(parts[first].head.is_some() && parts[first].end.is_none());
+                let head = parts[first].head.clone();
+                parts.insert(first + 1, ResultPart { index, head, ..ResultPart::default() });
+            }
+            // A size that is not the body's.
+            _ => {
+                prop_assume!(parts[first].head.is_some());
+                parts[last].end.as_mut().expect("the last part").body_bytes += 1;
+            }
+        }
+        let (arrived, ordered) = received(batch.len(), &parts, per_message);
+        assert_one_each(batch.len(), &arrived, &ordered);
+        // What came before the fault stands; all else is said to be missing.
+        for outcome in &ordered {
+            let planned = &batch[outcome.index];
+            prop_assert!(is_as_planned(outcome, planned) || is_broken_contract(outcome), "{outcome:?}");
+        }
+        let is_noticed = ordered.iter().any(is_broken_contract);
+        // What is wrong after every request has had its end harms none.
+        let is_harmless = matches!(fault, 1 | 2) && ends_after == 0;
+        prop_assert_eq!(is_noticed, !is_harmless, "fault {}", fault);
+    }
+}

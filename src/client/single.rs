@@ -1,0 +1,116 @@
+//! One request in a call of its own, its body read as a stream.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use tonic::{Streaming, transport::Channel};
+
+use super::{Error, Request, Response, Stats};
+use crate::proto::{
+    FetchBatchRequest, FetchBatchResponse, FetchEnd, ResultPart,
+    fetch_service_client::FetchServiceClient,
+};
+
+/// The parts of one result.
+struct Parts {
+    responses: Streaming<FetchBatchResponse>,
+    received: VecDeque<ResultPart>,
+}
+
+/// The rest of a body.
+struct Rest {
+    parts: Parts,
+    /// What was received and not given yet.
+    body: Bytes,
+    end: Option<FetchEnd>,
+}
+
+/// Sends `request` and gives the response as soon as its first part is there.
+pub(super) async fn execute(
+    mut service: FetchServiceClient<Channel>,
+    request: Request,
+) -> Result<reqwest::Response, Error> {
+    let call = FetchBatchRequest {
+        requests: vec![request.into_message()?],
+        ..Default::default()
+    };
+    let mut parts = Parts {
+        responses: service.fetch_batch(call).await?.into_inner(),
+        received: VecDeque::new(),
+    };
+    let first = parts.next().await?;
+    let Some(head) = first.head else {
+        let error = first.end.and_then(|end| end.error);
+        return Err(error.map_or(Error::Contract("a part before the head"), Into::into));
+    };
+    let response = Response::new(head)?;
+    let stats = first.end.as_ref().map(Stats::from);
+    let rest = Rest {
+        parts,
+        body: first.body,
+        end: first.end,
+    };
+    let mut response = response.with_body(reqwest::Body::wrap_stream(rest.into_stream()));
+    // Known by now where the body is short.
+    if let Some(stats) = stats {
+        response.extensions_mut().insert(stats);
+    }
+    Ok(response)
+}
+
+impl Parts {
+    async fn next(&mut self) -> Result<ResultPart, Error> {
+        loop {
+            match self.received.pop_front() {
+                Some(part) if part.index == 0 => return Ok(part),
+                Some(_) => return Err(Error::Contract("a part with an index out of range")),
+                None => {}
+            }
+            match self.responses.message().await? {
+                Some(message) => self.received.extend(message.parts),
+                None => return Err(Error::Contract("the stream ended without an end")),
+            }
+        }
+    }
+}
+
+impl Rest {
+    fn into_stream(self) -> impl Stream<Item = Result<Bytes, Error>> + Send {
+        stream::try_unfold(self, |mut rest| async move {
+            let bytes = rest.next().await?;
+            Ok(bytes.map(|bytes| (bytes, rest)))
+        })
+    }
+
+    /// The next bytes, or `None` after the last of a complete body.
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            if !self.body.is_empty() {
+                return Ok(Some(std::mem::take(&mut self.body)));
+            }
+            match self.end.take() {
+                Some(FetchEnd { error: None, .. }) => {
+                    self.read_out().await;
+                    return Ok(None);
+                }
+                Some(FetchEnd {
+                    error: Some(error), ..
+                }) => return Err(error.into()),
+                None => {}
+            }
+            let part = self.parts.next().await?;
+            if part.head.is_some() {
+                return Err(Error::Contract("a second head"));
+            }
+            self.body = part.body;
+            self.end = part.end;
+        }
+    }
+
+    /// Reads to the end of the call, so that the service does not take it for
+    /// cancelled. Nothing is missing whatever comes.
+    async fn read_out(&mut self) {
+        while let Ok(Some(_)) = self.parts.responses.message().await {}
+    }
+}

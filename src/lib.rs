@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "server")]
+mod clock;
+#[cfg(feature = "server")]
+pub mod config;
+#[cfg(feature = "server")]
+mod connect;
+#[cfg(feature = "server")]
+mod decode;
+#[cfg(feature = "server")]
+mod egress;
+#[cfg(feature = "server")]
+mod fetch;
+#[cfg(feature = "server")]
+mod gate;
+pub mod proto;
+#[cfg(feature = "server")]
+mod request;
+#[cfg(feature = "server")]
+mod response;
+#[cfg(feature = "server")]
+mod retry;
+#[cfg(feature = "server")]
+mod schedule;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+mod service;

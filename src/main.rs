@@ -1,0 +1,15 @@
+//! `fetchd`: the service, and a command line that calls it.
+
+// What it is for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::parse() {
+        Ok(command) => cli::run(&command),
+        Err(usage) => usage.exit(),
+    }
+}

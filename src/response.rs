@@ -1,0 +1,192 @@
+//! What becomes of a request: a head, parts of a body, and always one end.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Version};
+
+/// A piece of the result of one request. Most results are one part.
+#[derive(Debug)]
+pub struct Part {
+    /// Position of the request in its batch.
+    pub index: u32,
+    /// In the first part, where the origin answered.
+    pub head: Option<Head>,
+    /// The next bytes of the body: at most [`Part::MAX_BODY`].
+    pub body: Bytes,
+    /// In the last part.
+    pub end: Option<End>,
+}
+
+/// The head of an origin's response.
+#[derive(Debug)]
+pub struct Head {
+    /// The status, of any class.
+    pub status: StatusCode,
+    /// Header lines, duplicates kept.
+    pub headers: HeaderMap,
+    /// The URL that answered, without user info and fragment.
+    pub url: String,
+    /// The version the origin spoke.
+    pub version: Version,
+}
+
+/// How a request came to its end.
+#[derive(Debug)]
+pub struct End {
+    /// Unset: the response is complete.
+    pub error: Option<FetchError>,
+    /// How many attempts were made; 0: never dispatched.
+    pub attempts: u32,
+    /// How many redirects the last attempt followed.
+    pub redirects: u32,
+    /// The size of the body as sent to the caller.
+    pub body_bytes: u64,
+    /// The body was cut at its limit, as asked for.
+    pub truncated: bool,
+    /// Where the time went.
+    pub timing: Timing,
+}
+
+/// Where the time of one request went.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timing {
+    /// All waits for a slot together.
+    pub queued: Duration,
+    /// From the dispatch to the head of the final response.
+    pub first_byte: Option<Duration>,
+    /// From the first dispatch to the end by the wall clock.
+    pub total: Option<Duration>,
+}
+
+/// Why a request has no complete response.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct FetchError {
+    /// What happened.
+    pub reason: Reason,
+    /// For people. Holds no credentials and no query string.
+    pub message: String,
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+}
+
+/// What happened, as the contract's `Reason`, where each is described.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Reason {
+    InvalidRequest,
+    Blocked,
+    Dns,
+    Connect,
+    Tls,
+    Timeout,
+    TooManyRedirects,
+    Protocol,
+    Disconnected,
+    Decode,
+    BodyTooLarge,
+    BatchDeadline,
+    ShuttingDown,
+    Internal,
+}
+
+impl Part {
+    /// The most bytes of body in one part.
+    pub const MAX_BODY: usize = 64 << 10;
+
+    /// About what the part takes in memory and in a message, in bytes.
+    pub fn weight(&self) -> usize {
+        /// Index, end and timing, and the framing of them all.
+        const FIXED: usize = 128;
+        /// A header line beyond its text.
+        const PER_HEADER: usize = 16;
+
+        let head = self.head.as_ref().map_or(0, |head| {
+            let lines = head.headers.iter();
+            let lines = lines.map(|(name, value)| name.as_str().len() + value.len() + PER_HEADER);
+            head.url.len() + lines.sum::<usize>()
+        });
+        let message = self.end.as_ref().and_then(|end| end.error.as_ref());
+        let message = message.map_or(0, |error| error.message.len());
+        FIXED + head + message + self.body.len()
+    }
+}
+
+impl End {
+    /// The same end, of a body that was cut at its limit.
+    #[must_use]
+    pub fn truncated(self) -> Self {
+        Self {
+            truncated: true,
+            ..self
+        }
+    }
+}
+
+impl FetchError {
+    /// An error that may pass, or may not, as its reason usually does.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            retryable: reason.is_usually_passing(),
+        }
+    }
+
+    /// The same error, said to last.
+    pub fn lasting(self) -> Self {
+        Self {
+            retryable: false,
+            ..self
+        }
+    }
+}
+
+impl Reason {
+    /// Whether another try may help, where nothing more is known.
+    fn is_usually_passing(self) -> bool {
+        match self {
+            Self::Dns
+            | Self::Connect
+            | Self::Tls
+            | Self::Timeout
+            | Self::Disconnected
+            | Self::BatchDeadline
+            | Self::ShuttingDown
+            | Self::Internal => true,
+            Self::InvalidRequest
+            | Self::Blocked
+            | Self::TooManyRedirects
+            | Self::Protocol
+            | Self::Decode
+            | Self::BodyTooLarge => false,
+        }
+    }
+
+    /// The name in logs: the contract's, in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::Blocked => "blocked",
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::TooManyRedirects => "too_many_redirects",
+            Self::Protocol => "protocol",
+            Self::Disconnected => "disconnected",
+            Self::Decode => "decode",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BatchDeadline => "batch_deadline",
+            Self::ShuttingDown => "shutting_down",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,203 @@
+//! Whether a request is tried again, and after how long.
+//!
+//! Idempotent requests are tried again after a failure that may pass and after
+//! the statuses that ask for it; others only where nothing of them was
+//! written. Waits grow from 200 ms to 10 s, with full jitter, unless the origin
+//! says how long. A budget for the whole process keeps a failing origin from
+//! being asked many times as often as a healthy one.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, StatusCode, header};
+use tower::retry::budget::{Budget as _, TpsBudget};
+
+use crate::{
+    request::Request,
+    response::{FetchError, Reason},
+};
+
+/// Decides over all requests of the process.
+pub(crate) struct Policy {
+    budget: TpsBudget,
+}
+
+/// The longest first wait.
+const BACKOFF_MIN: Duration = Duration::from_millis(200);
+/// The longest wait of our own.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// The longest wait that an origin may ask for.
+const ASKED_MAX: Duration = Duration::from_mins(1);
+
+/// How many retries there may be for each request.
+const BUDGET_SHARE: f32 = 0.2;
+/// How many there may be in a second however few requests there are.
+const BUDGET_PER_SECOND: u32 = 10;
+/// For how long a request counts.
+const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+
+impl Policy {
+    /// A policy with a full budget.
+    pub(crate) fn new() -> Self {
+        let budget = TpsBudget::new(BUDGET_WINDOW, BUDGET_PER_SECOND, BUDGET_SHARE);
+        Self { budget }
+    }
+
+    /// Counts a request, a share of which may be tried again.
+    pub(crate) fn count_request(&self) {
+        self.budget.deposit();
+    }
+
+    /// How long to wait for another attempt after `attempts` of them, where one
+    /// may follow: as long as the origin `asked` for, or `chance` (0 to 1) of
+    /// our own longest wait, if that leaves something of what is `left`.
+    pub(crate) fn wait(
+        &self,
+        attempts: u32,
+        asked: Option<Duration>,
+        left: Duration,
+        chance: f64,
+    ) -> Option<Duration> {
+        let wait = asked.unwrap_or_else(|| backoff(attempts, chance));
+        let fits = wait < left && wait <= ASKED_MAX;
+        (fits && self.budget.withdraw()).then_some(wait)
+    }
+}
+
+/// Whether `status` asks for another attempt.
+pub(crate) fn wants_retry(request: &Request, status: StatusCode) -> bool {
+    request.is_idempotent() && matches!(status.as_u16(), 408 | 429 | 502 | 503 | 504)
+}
+
+/// Whether another attempt may follow after one that followed `redirects` and
+/// ended with `error`.
+pub(crate) fn is_worth_retrying(request: &Request, redirects: u32, error: &FetchError) -> bool {
+    // These failures come before anything is written to that origin. After a
+    // redirect, another origin has had the request.
+    let unconnected = matches!(error.reason, Reason::Dns | Reason::Connect | Reason::Tls);
+    let unwritten = unconnected && redirects == 0;
+    error.retryable && (request.is_idempotent() || unwritten)
+}
+
+/// How long the origin asks to wait (RFC 9110, 10.2.3): seconds, or a date.
+pub(crate) fn asked_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // What does not fit is too long in any case.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// `chance` of a time that doubles with each attempt (full jitter).
+fn backoff(attempts: u32, chance: f64) -> Duration {
+    let doublings = attempts.saturating_sub(1).min(16);
+    let longest = BACKOFF_MIN.saturating_mul(1 << doublings).min(BACKOFF_MAX);
+    longest.mul_f64(chance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &str) -> Request {
+        Request::new("http://example.com/", method).unwrap()
+    }
+
+    #[test]
+    fn only_idempotent_requests_are_repeated_once_written() {
+        let cut = FetchError::new(Reason::Disconnected, "");
+        let refused = FetchError::new(Reason::Connect, "");
+        for method in ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"] {
+            assert!(is_worth_retrying(&request(method), 0, &cut), "{method}");
+            assert!(wants_retry(&request(method), StatusCode::BAD_GATEWAY));
+        }
+        for method in ["POST", "PATCH", "PURGE"] {
+            assert!(!is_worth_retrying(&request(method), 0, &cut), "{method}");
+            assert!(is_worth_retrying(&request(method), 0, &refused), "{method}");
+            assert!(
+                !is_worth_retrying(&request(method), 1, &refused),
+                "{method}"
+            );
+            assert!(!wants_retry(&request(method), StatusCode::BAD_GATEWAY));
+        }
+    }
+
+    #[test]
+    fn what_lasts_is_not_repeated() {
+        let unknown = FetchError::new(Reason::Dns, "").lasting();
+        assert!(!is_worth_retrying(&request("GET"), 0, &unknown));
+        assert!(!wants_retry(
+            &request("GET"),
+            StatusCode::INTERNAL_SERVER_ERROR
+        ));
+        assert!(!wants_retry(&request("GET"), StatusCode::NOT_FOUND));
+    }
+
+    #[test]
+    fn waits_double_up_to_their_limit() {
+        let waits = (1..=10).map(|attempts| backoff(attempts, 1.0).as_millis());
+        let expected = [
+            200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000, 10_000,
+        ];
+        assert!(waits.eq(expected));
+        assert_eq!(backoff(3, 0.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_origin_may_say_how_long_to_wait() {
+        let now = httpdate::parse_http_date("Sun, 22 Nov 2026 12:00:00 GMT").unwrap();
+        let asked = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("retry-after", value.parse().unwrap());
+            asked_wait(&headers, now)
+        };
+        assert_eq!(asked("7"), Some(Duration::from_secs(7)));
+        assert_eq!(
+            asked("Sun, 22 Nov 2026 12:00:30 GMT"),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(asked("Sun, 22 Nov 2026 11:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(
+            asked("99999999999999999999"),
+            Some(Duration::from_secs(u64::MAX))
+        );
+        for value in ["", "-1", "soon", "1.5"] {
+            assert_eq!(asked(value), None, "{value}");
+        }
+        assert_eq!(asked_wait(&HeaderMap::new(), now), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_must_fit() {
+        let policy = Policy::new();
+        let (short, long) = (Duration::from_secs(1), Duration::from_mins(10));
+        assert_eq!(
+            policy.wait(1, None, short, 0.5),
+            Some(Duration::from_millis(100))
+        );
+        assert_eq!(policy.wait(1, None, Duration::from_millis(100), 0.5), None);
+        assert_eq!(policy.wait(1, Some(ASKED_MAX), long, 0.5), Some(ASKED_MAX));
+        assert_eq!(policy.wait(1, Some(ASKED_MAX), ASKED_MAX, 0.5), None);
+        let too_long = ASKED_MAX + Duration::from_secs(1);
+        assert_eq!(policy.wait(1, Some(too_long), long, 0.5), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retries_are_a_share_of_requests() {
+        let policy = Policy::new();
+        let retries = || {
+            let tries = std::iter::repeat_with(|| policy.wait(1, None, Duration::MAX, 0.0));
+            tries.take_while(Option::is_some).count()
+        };
+        let few = retries();
+        assert!(few <= 110, "{few} without any request");
+        (0..10_000).for_each(|_| policy.count_request());
+        let many = retries();
+        assert!(
+            (1_900..=2_100).contains(&many),
+            "{many} for 10,000 requests"
+        );
+        assert_eq!(retries(), 0);
+    }
+}

@@ -1,0 +1,211 @@
+//! A batch, worked: from a list of requests to the stream of their parts.
+//!
+//! Each batch has tasks of its own, at most as many as its concurrency. A task
+//! takes the next request, waits for a slot of the process, makes one attempt,
+//! and hands the parts to the stream through a queue that is bounded in bytes:
+//! a caller that does not read stops the reading from its origins. A request
+//! that waits for another attempt holds neither slot nor task.
+//!
+//! The stream owns the tasks: dropping it stops them, and with them their
+//! connections.
+
+mod job;
+mod jobs;
+mod queue;
+mod worker;
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::HeaderValue;
+use tokio::{task::JoinSet, time};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    fetch::Fetcher,
+    gate::Gate,
+    request::{Batch, InvalidRequest, Request},
+    response::{End, FetchError, Part, Reason, Timing},
+    retry,
+};
+use jobs::Jobs;
+use worker::Worker;
+
+/// Works batches, all within the limits of one process.
+#[derive(Clone)]
+pub(crate) struct Scheduler(Arc<Engine>);
+
+/// What all batches share.
+struct Engine {
+    fetcher: Fetcher,
+    gate: Gate,
+    retry: retry::Policy,
+    stopping: CancellationToken,
+}
+
+/// The results of a batch, in order of arrival. Dropping it stops the batch.
+pub(crate) struct Parts {
+    run: Arc<Run>,
+    /// Where to look for the next request that could not be sent.
+    refused: usize,
+    queue: queue::Receiver,
+    unfinished: usize,
+    _workers: JoinSet<()>,
+}
+
+/// One batch being worked.
+struct Run {
+    engine: Arc<Engine>,
+    batch: Batch,
+    jobs: Jobs,
+}
+
+impl Scheduler {
+    /// A scheduler with connections of its own.
+    pub(crate) fn new(config: &Config, user_agent: HeaderValue) -> Self {
+        Self(Arc::new(Engine {
+            fetcher: Fetcher::new(config, user_agent),
+            gate: Gate::new(config.limits.max_in_flight),
+            retry: retry::Policy::new(),
+            stopping: CancellationToken::new(),
+        }))
+    }
+
+    /// Starts a batch.
+    pub(crate) fn run(&self, batch: Batch) -> Parts {
+        let (sender, queue) = queue::channel();
+        let total = batch.requests.len();
+        let workers = batch.concurrency.min(total);
+        let run = Arc::new(Run {
+            engine: Arc::clone(&self.0),
+            jobs: Jobs::new(),
+            batch,
+        });
+        let mut tasks = JoinSet::new();
+        for _ in 0..workers {
+            let worker = Worker::new(Arc::clone(&run), sender.clone());
+            tasks.spawn(worker.work());
+        }
+        Parts {
+            run,
+            refused: 0,
+            queue,
+            unfinished: total,
+            _workers: tasks,
+        }
+    }
+
+    /// Ends what is unfinished, now and later, with `REASON_SHUTTING_DOWN`.
+    pub(crate) fn stop(&self) {
+        self.0.stopping.cancel();
+    }
+}
+
+impl Parts {
+    /// The next part, or `None` after the last. Every request has had exactly
+    /// one end by then, unless [`Parts::take_unfinished`] says otherwise.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        let part = match self.next_refused() {
+            Some(part) => part,
+            None => match ready!(self.queue.poll_recv(cx)) {
+                Some(part) => part,
+                None => return Poll::Ready(None),
+            },
+        };
+        self.unfinished -= usize::from(part.end.is_some());
+        Poll::Ready(Some(part))
+    }
+
+    /// How many requests have had no end, asked for the first time. Other than
+    /// 0 after the last part: a fault of the service.
+    pub(crate) fn take_unfinished(&mut self) -> usize {
+        std::mem::take(&mut self.unfinished)
+    }
+
+    /// The end of the next request that could not be sent: these need not wait
+    /// for their turn.
+    fn next_refused(&mut self) -> Option<Part> {
+        let rest = self.run.batch.requests.get(self.refused..)?;
+        let skipped = rest.iter().position(Result::is_err);
+        let index = self.refused + skipped.unwrap_or(rest.len());
+        self.refused = index + 1;
+        let refused = self.run.batch.requests.get(index)?.as_ref().err()?;
+        Some(refusal(index, refused))
+    }
+}
+
+impl Run {
+    fn request(&self, index: u32) -> Option<&Request> {
+        self.batch.requests.get(index as usize)?.as_ref().ok()
+    }
+
+    /// Waits until the batch must end, and says why.
+    async fn stopped(&self) -> FetchError {
+        let deadline = async {
+            match self.batch.deadline {
+                Some(deadline) => time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = deadline => {
+                FetchError::new(Reason::BatchDeadline, "the deadline of the batch passed first")
+            }
+            () = self.engine.stopping.cancelled() => {
+                FetchError::new(Reason::ShuttingDown, "the server is shutting down")
+            }
+        }
+    }
+}
+
+fn refusal(index: usize, invalid: &InvalidRequest) -> Part {
+    let index = u32::try_from(index).expect("a batch is limited to far fewer requests");
+    let error = FetchError::new(Reason::InvalidRequest, invalid.to_string());
+    Part {
+        index,
+        head: None,
+        body: bytes::Bytes::new(),
+        end: Some(End {
+            error: Some(error),
+            attempts: 0,
+            redirects: 0,
+            body_bytes: 0,
+            truncated: false,
+            timing: Timing::default(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::egress::Policy;
+
+    #[tokio::test]
+    async fn a_panic_is_the_end_of_its_request_alone() {
+        let config = Config::default();
+        let scheduler = Scheduler::new(&config, HeaderValue::from_static("test"));
+        let faulty = format!("http://{}/", Policy::FAULTY);
+        // One worker: it goes on after the panic.
+        let requests = ["http://127.0.0.1/", &faulty, "http://127.0.0.1/"];
+        let mut parts = scheduler.run(Batch {
+            requests: requests.map(|url| Request::new(url, "")).into(),
+            concurrency: 1,
+            arrival: time::Instant::now(),
+            deadline: None,
+        });
+        let mut reasons = Vec::new();
+        while let Some(part) = poll_fn(|cx| parts.poll_next(cx)).await {
+            let error = part.end.expect("no response").error.expect("an error");
+            reasons.push((part.index, error.reason));
+        }
+        let blocked = Reason::Blocked;
+        assert_eq!(reasons, [(0, blocked), (1, Reason::Internal), (2, blocked)]);
+        assert_eq!(parts.take_unfinished(), 0);
+    }
+}

@@ -1,0 +1,70 @@
+//! The parts between the tasks of a batch and its stream, bounded in bytes, so
+//! that many small results are ready together and a few large ones are enough.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::response::Part;
+
+/// The weight of the parts that may wait, in bytes: about one message.
+const CAPACITY: usize = 256 << 10;
+
+/// The end that a task holds.
+#[derive(Clone)]
+pub(super) struct Sender {
+    parts: mpsc::UnboundedSender<Part>,
+    room: Arc<Semaphore>,
+}
+
+/// The end that the stream holds.
+pub(super) struct Receiver {
+    parts: mpsc::UnboundedReceiver<Part>,
+    room: Arc<Semaphore>,
+}
+
+/// A queue for one batch.
+pub(super) fn channel() -> (Sender, Receiver) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let room = Arc::new(Semaphore::new(CAPACITY));
+    let sender = Sender {
+        parts: sender,
+        room: Arc::clone(&room),
+    };
+    let receiver = Receiver {
+        parts: receiver,
+        room,
+    };
+    (sender, receiver)
+}
+
+impl Sender {
+    /// Waits for room, first come, first served, and hands over `part`.
+    /// Cancelled before it completes, it has handed over nothing.
+    pub(super) async fn push(&self, part: Part) {
+        let room = self.room.acquire_many(weight(&part)).await;
+        room.expect("the semaphore is never closed").forget();
+        // Without a stream there is nobody to tell: its tasks are being
+        // stopped.
+        let _ = self.parts.send(part);
+    }
+}
+
+impl Receiver {
+    /// The next part, or `None` once every sender is gone and the queue empty.
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        let part = ready!(self.parts.poll_recv(cx));
+        if let Some(part) = &part {
+            self.room.add_permits(weight(part) as usize);
+        }
+        Poll::Ready(part)
+    }
+}
+
+fn weight(part: &Part) -> u32 {
+    let weight = part.weight().min(CAPACITY);
+    u32::try_from(weight).expect("the capacity fits")
+}

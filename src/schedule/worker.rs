@@ -1,0 +1,161 @@
+//! A task of a batch: one request at a time, from its slot to its last part.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+
+use super::{
+    Run,
+    job::{Job, Met},
+    queue,
+};
+use crate::{
+    fetch::{BodyEnd, Opened},
+    request::Request,
+    response::{FetchError, Part, Reason},
+    retry,
+};
+
+/// One of the tasks that work a batch.
+pub(super) struct Worker {
+    run: Arc<Run>,
+    parts: queue::Sender,
+}
+
+/// What an attempt leads to.
+enum Outcome {
+    /// The request has had its end.
+    Ended,
+    /// Another attempt follows after this long.
+    Again(Duration),
+}
+
+impl Worker {
+    /// A worker that hands the parts of `run` to `parts`.
+    pub(super) fn new(run: Arc<Run>, parts: queue::Sender) -> Self {
+        Self { run, parts }
+    }
+
+    /// Works until every request has had its end, be it because the batch must
+    /// end.
+    pub(super) async fn work(self) {
+        let mut current = None;
+        let stopped = tokio::select! {
+            biased;
+            error = self.run.stopped() => error,
+            () = self.work_through(&mut current) => return,
+        };
+        // Whatever is left, under way or not begun, gets its end at once.
+        let left = || self.run.jobs.take_any(&self.run.batch);
+        while let Some(job) = current.take().or_else(left) {
+            self.end(&job, stopped.clone()).await;
+        }
+    }
+
+    /// Works until no request is left. The one under way stays in `current`
+    /// until its last part was handed over, also where this is cancelled.
+    async fn work_through(&self, current: &mut Option<Job>) {
+        while let Some(job) = self.run.jobs.next(&self.run.batch).await {
+            let job = current.insert(job);
+            let attempt = AssertUnwindSafe(self.attempt(job)).catch_unwind().await;
+            let outcome = if let Ok(outcome) = attempt {
+                outcome
+            } else {
+                tracing::error!(index = job.index, "a fetch panicked");
+                let error = FetchError::new(Reason::Internal, "the fetch panicked");
+                self.end(job, error).await;
+                Outcome::Ended
+            };
+            match (outcome, current.take()) {
+                (Outcome::Again(wait), Some(job)) => self.run.jobs.put_back(job, wait),
+                (Outcome::Ended, _) | (_, None) => {}
+            }
+        }
+    }
+
+    /// Waits for a slot and makes one attempt. The slot is held until the last
+    /// part was handed over: it stands for the buffers of the attempt.
+    async fn attempt(&self, job: &mut Job) -> Outcome {
+        let Some(request) = self.run.request(job.index) else {
+            return Outcome::Ended;
+        };
+        let _slot = self.run.engine.gate.enter().await;
+        job.dispatch(&request.options);
+        if job.is_first_attempt() {
+            self.run.engine.retry.count_request();
+        }
+
+        let mut redirects = 0;
+        let fetcher = &self.run.engine.fetcher;
+        let opened = fetcher.open(request, job.clock(), &mut redirects).await;
+        job.redirects = redirects;
+        match opened {
+            Ok(opened) => self.respond(job, request, opened).await,
+            Err(error) => {
+                if retry::is_worth_retrying(request, redirects, &error)
+                    && let Some(wait) = self.try_again(job, request, &Met::Error(&error))
+                {
+                    return Outcome::Again(wait);
+                }
+                self.end(job, error).await;
+                Outcome::Ended
+            }
+        }
+    }
+
+    /// Hands over the response part by part.
+    async fn respond(&self, job: &mut Job, request: &Request, opened: Opened) -> Outcome {
+        let Opened { head, mut body } = opened;
+        job.head_came();
+        if retry::wants_retry(request, head.status)
+            && let Some(wait) = self.try_again(job, request, &Met::Status(&head))
+        {
+            return Outcome::Again(wait);
+        }
+        let mut head = Some(head);
+        loop {
+            let (bytes, end) = body.next_part(job.clock()).await;
+            if let Some(BodyEnd::Failed(error)) = &end
+                && retry::is_worth_retrying(request, job.redirects, error)
+                && let Some(wait) = self.try_again(job, request, &Met::Error(error))
+            {
+                return Outcome::Again(wait);
+            }
+            let length = bytes.len();
+            let part = Part {
+                index: job.index,
+                head: head.take(),
+                body: bytes,
+                end: end.map(|end| match end {
+                    BodyEnd::Whole => job.end(length, None),
+                    BodyEnd::Truncated => job.end(length, None).truncated(),
+                    BodyEnd::Failed(error) => job.end(length, Some(error)),
+                }),
+            };
+            let is_last = part.end.is_some();
+            if is_last {
+                // The connection is free for the next request, or closed.
+                drop(body);
+                self.parts.push(part).await;
+                return Outcome::Ended;
+            }
+            job.clock().paused(self.parts.push(part)).await;
+            job.handed_over(length);
+        }
+    }
+
+    fn try_again(&self, job: &mut Job, request: &Request, met: &Met<'_>) -> Option<Duration> {
+        job.try_again(&self.run.engine.retry, &request.options, met)
+    }
+
+    async fn end(&self, job: &Job, error: FetchError) {
+        let part = Part {
+            index: job.index,
+            head: None,
+            body: Bytes::new(),
+            end: Some(job.end(0, Some(error))),
+        };
+        self.parts.push(part).await;
+    }
+}

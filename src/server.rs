@@ -1,0 +1,222 @@
+//! The server: an accept loop of our own over HTTP/2, so that connections are
+//! limited and a drain has an end; health and reflection beside the service.
+
+mod shutdown;
+
+use std::{fmt, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use http::HeaderValue;
+use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    task::JoinSet,
+    time::{self, Instant},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::service::Routes;
+use tonic_health::server::HealthReporter;
+use tower::Service as _;
+
+use crate::{
+    config::{Config, ConfigError},
+    proto::{self, fetch_service_server::FetchServiceServer},
+    schedule::Scheduler,
+    service::{Arrival, Service},
+};
+pub use shutdown::Shutdown;
+
+type FetchServer = FetchServiceServer<Service>;
+
+/// A service that can be served on any number of connections.
+#[derive(Clone)]
+pub struct Server {
+    routes: Routes,
+    http: http2::Builder<TokioExecutor>,
+    health: HealthReporter,
+    scheduler: Scheduler,
+    config: Arc<Config>,
+    /// New batches are refused, and connections asked to go away.
+    draining: CancellationToken,
+    /// The batches under way.
+    open: TaskTracker,
+}
+
+/// A caller that answers no ping for this long has vanished (the interval and
+/// the wait together).
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most calls at once on one connection.
+const MAX_STREAMS: u32 = 256;
+
+/// Most calls that were cancelled before they were seen: above, the connection
+/// is closed as hostile. A caller may cancel all it has, a few times over.
+const MAX_PENDING_RESETS: usize = 4 * MAX_STREAMS as usize;
+
+/// What HTTP/2 holds of a response beyond the message being sent.
+const MAX_SEND_BUFFER: usize = 64 << 10;
+
+/// How long callers have to take the last ends of a drain.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How long a new connection may be silent.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long to wait after a connection could not be accepted: for lack of file
+/// descriptors, most likely, which only time gives back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+impl Server {
+    /// A server with `config`, that is not serving yet.
+    ///
+    /// # Errors
+    ///
+    /// A setting out of its range.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let user_agent = HeaderValue::from_str(&config.user_agent)
+            .expect("a valid configuration has a legal user agent");
+        let config = Arc::new(config);
+        let scheduler = Scheduler::new(&config, user_agent);
+        let draining = CancellationToken::new();
+        let open = TaskTracker::new();
+        let service = Service::new(
+            scheduler.clone(),
+            Arc::clone(&config),
+            draining.clone(),
+            open.clone(),
+        );
+        let service =
+            FetchServer::new(service).max_decoding_message_size(config.limits.max_request_bytes);
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let routes = Routes::new(service).add_service(health_service);
+        Ok(Self {
+            routes: with_reflection(routes).prepare(),
+            http: http2_settings(),
+            health,
+            scheduler,
+            config,
+            draining,
+            open,
+        })
+    }
+
+    /// Accepts connections until `shutdown`, then drains: the service is NOT
+    /// SERVING, connections are asked to go away, and open batches go on for
+    /// the drain timeout. What is unfinished then ends with
+    /// `REASON_SHUTTING_DOWN`, and 500 ms later the rest is cut.
+    pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) {
+        self.health.set_serving::<FetchServer>().await;
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = shutdown.begun() => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((tcp, peer)) => {
+                        // Without it, small results wait for each other.
+                        let _ = tcp.set_nodelay(true);
+                        let server = self.clone();
+                        connections.spawn(async move {
+                            // A connection that says nothing is not served.
+                            if let Ok(Ok(())) = time::timeout(SILENCE, tcp.readable()).await {
+                                server.serve_connection(tcp, Some(peer)).await;
+                            }
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+        drop(listener);
+        self.drain(connections, &shutdown).await;
+    }
+
+    /// Serves one connection, from `peer` or from within the process, until it
+    /// ends. Dropping the future cuts it.
+    pub async fn serve_connection<S>(self, stream: S, peer: Option<SocketAddr>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let routes = self.routes;
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let at = Instant::now();
+            request.extensions_mut().insert(Arrival { at, peer });
+            routes.clone().call(request)
+        });
+        let stream = TokioIo::new(stream);
+        let mut connection = pin!(self.http.serve_connection(stream, service));
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = self.draining.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = served {
+            tracing::debug!(?peer, %error, "a connection broke");
+        }
+    }
+
+    async fn drain(&self, mut connections: JoinSet<()>, shutdown: &Shutdown) {
+        tracing::info!(batches = self.open.len(), "draining");
+        self.health.set_not_serving::<FetchServer>().await;
+        self.draining.cancel();
+        self.open.close();
+        tokio::select! {
+            () = self.open.wait() => {}
+            () = time::sleep(self.config.drain_timeout) => {}
+            () = shutdown.hurried() => {}
+        }
+        // Also those whose last message is on its way, and connections that
+        // never said a word, come to their end here.
+        self.scheduler.stop();
+        let all = async { while connections.join_next().await.is_some() {} };
+        if time::timeout(LAST_WORDS, all).await.is_err() {
+            tracing::warn!(
+                connections = connections.len(),
+                "cut at the end of the drain"
+            );
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut server = f.debug_struct("Server");
+        server.field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+fn with_reflection(routes: Routes) -> Routes {
+    const READABLE: &str = "the descriptors were encoded by the build";
+
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    routes
+        .add_service(builder().build_v1().expect(READABLE))
+        .add_service(builder().build_v1alpha().expect(READABLE))
+}
+
+fn http2_settings() -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_send_buf_size(MAX_SEND_BUFFER);
+    http
+}

@@ -1,0 +1,175 @@
+//! The gRPC adapter: messages become a batch, parts become messages, and what
+//! fails a call as a whole becomes a status. Only here does an error of ours
+//! turn into a gRPC code.
+
+mod inbound;
+mod outbound;
+mod report;
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::{
+    config::Config,
+    proto::{FetchBatchRequest, fetch_service_server::FetchService},
+    schedule::Scheduler,
+};
+use inbound::InvalidBatch;
+use outbound::Responses;
+use report::Report;
+
+/// The `FetchService` of the contract.
+#[derive(Clone)]
+pub(crate) struct Service {
+    scheduler: Scheduler,
+    config: Arc<Config>,
+    draining: CancellationToken,
+    open: TaskTracker,
+}
+
+/// What the server knows of a call before its message is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    /// When the headers came.
+    pub(crate) at: Instant,
+    /// Where they came from. `None`: from within the process.
+    pub(crate) peer: Option<SocketAddr>,
+}
+
+impl Service {
+    /// A service that refuses new batches once `draining`, and counts those
+    /// under way in `open`.
+    pub(crate) fn new(
+        scheduler: Scheduler,
+        config: Arc<Config>,
+        draining: CancellationToken,
+        open: TaskTracker,
+    ) -> Self {
+        Self {
+            scheduler,
+            config,
+            draining,
+            open,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl FetchService for Service {
+    type FetchBatchStream = Responses;
+
+    async fn fetch_batch(
+        &self,
+        request: Request<FetchBatchRequest>,
+    ) -> Result<Response<Responses>, Status> {
+        let arrival = request.extensions().get::<Arrival>();
+        let arrival = arrival.copied().unwrap_or_else(Arrival::now);
+        let open = self.open.token();
+        if self.draining.is_cancelled() {
+            return Err(draining());
+        }
+        let call_timeout = grpc_timeout(request.metadata());
+        let trace_id = trace_id(request.metadata());
+        let message = request.into_inner();
+        let mut batch = inbound::batch(message, arrival.at, &self.config)
+            .map_err(|invalid| invalid_argument(&invalid))?;
+        if let Some(timeout) = call_timeout {
+            let timeout = timeout.saturating_sub(margin(timeout));
+            let deadline = arrival.at.checked_add(timeout);
+            batch.deadline = batch.deadline.into_iter().chain(deadline).min();
+        }
+        let report = Report::new(&batch, arrival.peer, trace_id);
+        let parts = self.scheduler.run(batch);
+        Ok(Response::new(Responses::new(parts, report, open)))
+    }
+}
+
+impl Arrival {
+    fn now() -> Self {
+        Self {
+            at: Instant::now(),
+            peer: None,
+        }
+    }
+}
+
+/// How long before the call's deadline the batch ends, so that the ends of the
+/// unfinished requests reach the caller in time.
+fn margin(timeout: Duration) -> Duration {
+    /// Enough for a message to be made and sent.
+    const SHORTEST: Duration = Duration::from_millis(20);
+    const LONGEST: Duration = Duration::from_secs(1);
+
+    (timeout / 10).clamp(SHORTEST, LONGEST).min(timeout)
+}
+
+/// The deadline of a call, as a length of time from its arrival. tonic applies
+/// it only until the response begins.
+fn grpc_timeout(metadata: &MetadataMap) -> Option<Duration> {
+    let value = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(count * 60 * 60)),
+        "M" => Some(Duration::from_secs(count * 60)),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+/// The trace id of a W3C `traceparent`, where the caller sent one.
+fn trace_id(metadata: &MetadataMap) -> Option<String> {
+    let value = metadata.get("traceparent")?.to_str().ok()?;
+    let id = value.split('-').nth(1)?;
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then(|| id.to_owned())
+}
+
+fn invalid_argument(invalid: &InvalidBatch) -> Status {
+    let details = ErrorDetails::with_bad_request_violation(&invalid.field, &invalid.problem);
+    Status::with_error_details(Code::InvalidArgument, invalid.to_string(), details)
+}
+
+fn draining() -> Status {
+    let details = ErrorDetails::with_error_info("DRAINING", "fetchd", HashMap::new());
+    let message = "the server is draining; nothing was dispatched: call another";
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(value: &'static str) -> Option<Duration> {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("grpc-timeout", value.parse().unwrap());
+        grpc_timeout(&metadata)
+    }
+
+    #[test]
+    fn a_timeout_is_digits_and_a_unit() {
+        assert_eq!(parsed("2S"), Some(Duration::from_secs(2)));
+        assert_eq!(parsed("99999999H"), Some(Duration::from_hours(99_999_999)));
+        assert_eq!(parsed("1500m"), Some(Duration::from_millis(1500)));
+        for value in ["", "S", "2", "2x", "-2S", "+2S", "123456789S"] {
+            assert_eq!(parsed(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_margin_is_a_tenth_within_bounds() {
+        let margins = [5, 100, 2000, 60_000].map(|ms| margin(Duration::from_millis(ms)));
+        let expected = [5, 20, 200, 1000].map(Duration::from_millis);
+        assert_eq!(margins, expected);
+    }
+}

@@ -1,0 +1,201 @@
+//! The parts of a batch become messages: as many as are ready in one.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use http::Version;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tonic::Status;
+
+use super::report::Report;
+use crate::{
+    proto,
+    response::{End, FetchError, Head, Part, Reason, Timing},
+    schedule::Parts,
+};
+
+/// The stream of a call. Dropping it stops the batch.
+pub(crate) struct Responses {
+    parts: Parts,
+    /// The next message, as far as it is gathered.
+    gathered: Vec<proto::ResultPart>,
+    /// Its size, about.
+    size: usize,
+    /// Whether the tasks of the batch had their turn since it was begun.
+    yielded: bool,
+    report: Report,
+    _open: TaskTrackerToken,
+}
+
+/// A message is sent once it has this size. One part more may have come on
+/// top, so that a message stays below 512 KiB.
+const MESSAGE: usize = 256 << 10;
+
+impl Responses {
+    /// The messages of `parts`. `open` is held as long as the stream.
+    pub(super) fn new(parts: Parts, report: Report, open: TaskTrackerToken) -> Self {
+        Self {
+            parts,
+            gathered: Vec::new(),
+            size: 0,
+            yielded: false,
+            report,
+            _open: open,
+        }
+    }
+
+    /// Adds what is ready to the message. True: nothing else will come.
+    fn gather(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.size < MESSAGE {
+            match self.parts.poll_next(cx) {
+                Poll::Ready(Some(part)) => {
+                    self.size += part.weight();
+                    self.report.note(&part);
+                    self.gathered.push(part.into());
+                }
+                Poll::Ready(None) => return true,
+                Poll::Pending => return false,
+            }
+        }
+        false
+    }
+
+    fn finish(&mut self) -> Option<Result<proto::FetchBatchResponse, Status>> {
+        match self.parts.take_unfinished() {
+            0 => {
+                self.report.complete();
+                None
+            }
+            missing => {
+                tracing::error!(missing, "requests without an end: a fault of the service");
+                let message = format!("{missing} requests have had no end: a fault of the service");
+                Some(Err(Status::internal(message)))
+            }
+        }
+    }
+}
+
+impl Stream for Responses {
+    type Item = Result<proto::FetchBatchResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let is_last = this.gather(cx);
+        if this.gathered.is_empty() {
+            return if is_last {
+                Poll::Ready(this.finish())
+            } else {
+                Poll::Pending
+            };
+        }
+        if !is_last && this.size < MESSAGE && !this.yielded {
+            // Whoever is ready besides has one turn to add its part: a message
+            // costs much more than a part.
+            this.yielded = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.yielded = false;
+        this.size = 0;
+        let parts = std::mem::take(&mut this.gathered);
+        Poll::Ready(Some(Ok(proto::FetchBatchResponse { parts })))
+    }
+}
+
+impl From<Part> for proto::ResultPart {
+    fn from(part: Part) -> Self {
+        Self {
+            index: part.index,
+            head: part.head.map(Into::into),
+            body: part.body,
+            end: part.end.map(Into::into),
+        }
+    }
+}
+
+impl From<Head> for proto::ResponseHead {
+    fn from(head: Head) -> Self {
+        let version = match head.version {
+            Version::HTTP_10 => proto::HttpVersion::Http10,
+            Version::HTTP_11 => proto::HttpVersion::Http11,
+            Version::HTTP_2 => proto::HttpVersion::Http2,
+            Version::HTTP_3 => proto::HttpVersion::Http3,
+            _ => proto::HttpVersion::Unspecified,
+        };
+        let lines = head.headers.iter();
+        let headers = lines.map(|(name, value)| proto::Header {
+            name: name.as_str().to_owned(),
+            value: Bytes::copy_from_slice(value.as_bytes()),
+        });
+        Self {
+            status: u32::from(head.status.as_u16()),
+            headers: headers.collect(),
+            url: head.url,
+            version: version.into(),
+        }
+    }
+}
+
+impl From<End> for proto::FetchEnd {
+    fn from(end: End) -> Self {
+        Self {
+            error: end.error.map(Into::into),
+            attempts: end.attempts,
+            redirects: end.redirects,
+            body_bytes: end.body_bytes,
+            truncated: end.truncated,
+            timing: Some(end.timing.into()),
+        }
+    }
+}
+
+impl From<Timing> for proto::Timing {
+    fn from(timing: Timing) -> Self {
+        Self {
+            queued: Some(duration(timing.queued)),
+            first_byte: timing.first_byte.map(duration),
+            total: timing.total.map(duration),
+        }
+    }
+}
+
+impl From<FetchError> for proto::FetchError {
+    fn from(error: FetchError) -> Self {
+        Self {
+            reason: proto::Reason::from(error.reason).into(),
+            message: error.message,
+            retryable: error.retryable,
+        }
+    }
+}
+
+impl From<Reason> for proto::Reason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::InvalidRequest => Self::InvalidRequest,
+            Reason::Blocked => Self::Blocked,
+            Reason::Dns => Self::Dns,
+            Reason::Connect => Self::Connect,
+            Reason::Tls => Self::Tls,
+            Reason::Timeout => Self::Timeout,
+            Reason::TooManyRedirects => Self::TooManyRedirects,
+            Reason::Protocol => Self::Protocol,
+            Reason::Disconnected => Self::Disconnected,
+            Reason::Decode => Self::Decode,
+            Reason::BodyTooLarge => Self::BodyTooLarge,
+            Reason::BatchDeadline => Self::BatchDeadline,
+            Reason::ShuttingDown => Self::ShuttingDown,
+            Reason::Internal => Self::Internal,
+        }
+    }
+}
+
+fn duration(duration: Duration) -> prost_types::Duration {
+    // Times within one call: they fit.
+    prost_types::Duration::try_from(duration).unwrap_or_default()
+}

@@ -1,0 +1,112 @@
+//! What the log says of a batch: one line when it ends, and one for each
+//! request for those who debug. Never a URL.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::SocketAddr,
+};
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::{request::Batch, response::Part};
+
+/// A batch on its way into the log. The line is written when this is dropped.
+pub(super) struct Report {
+    requests: usize,
+    arrival: Instant,
+    peer: Option<SocketAddr>,
+    trace_id: Option<String>,
+    /// The statuses of those whose bodies are under way.
+    heads: HashMap<u32, StatusCode>,
+    outcomes: Outcomes,
+    is_complete: bool,
+}
+
+/// How many requests ended in which way.
+#[derive(Default)]
+struct Outcomes(BTreeMap<&'static str, u32>);
+
+impl Report {
+    /// A report on `batch`, called for by `peer`.
+    pub(super) fn new(batch: &Batch, peer: Option<SocketAddr>, trace_id: Option<String>) -> Self {
+        Self {
+            requests: batch.requests.len(),
+            arrival: batch.arrival,
+            peer,
+            trace_id,
+            heads: HashMap::new(),
+            outcomes: Outcomes::default(),
+            is_complete: false,
+        }
+    }
+
+    /// Counts `part`, where it is the last of its request.
+    pub(super) fn note(&mut self, part: &Part) {
+        let head = part.head.as_ref().map(|head| head.status);
+        let Some(end) = &part.end else {
+            self.heads.extend(head.map(|status| (part.index, status)));
+            return;
+        };
+        let status = head.or_else(|| self.heads.remove(&part.index));
+        let outcome = match (&end.error, status) {
+            (Some(error), _) => error.reason.as_str(),
+            (None, Some(status)) => class(status),
+            (None, None) => "none",
+        };
+        *self.outcomes.0.entry(outcome).or_default() += 1;
+        tracing::debug!(
+            index = part.index,
+            outcome,
+            attempts = end.attempts,
+            bytes = end.body_bytes,
+            queued = ?end.timing.queued,
+            total = ?end.timing.total,
+            "request ended"
+        );
+    }
+
+    /// Notes that every request has had its end.
+    pub(super) fn complete(&mut self) {
+        self.is_complete = true;
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let ended = if self.is_complete {
+            "batch ended"
+        } else {
+            "batch cancelled"
+        };
+        tracing::info!(
+            requests = self.requests,
+            outcomes = %self.outcomes,
+            duration = ?self.arrival.elapsed(),
+            peer = self.peer.map(tracing::field::display),
+            trace_id = self.trace_id,
+            "{ended}"
+        );
+    }
+}
+
+impl fmt::Display for Outcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, (outcome, count)) in self.0.iter().enumerate() {
+            let separator = if position == 0 { "" } else { " " };
+            write!(f, "{separator}{outcome}={count}")?;
+        }
+        Ok(())
+    }
+}
+
+fn class(status: StatusCode) -> &'static str {
+    match status.as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}

@@ -1,0 +1,43 @@
+//! What the tests share: origins that they script, and services over real
+//! sockets.
+
+// Each test file uses some of it.
+#![allow(dead_code, unused_imports)]
+
+mod dns;
+mod faults;
+mod origin;
+mod process;
+mod raw;
+mod service;
+mod tls;
+
+pub(crate) use dns::{Answer, Dns};
+pub(crate) use faults::{Row, check, row};
+pub(crate) use origin::{Origin, Reply, reply};
+pub(crate) use process::Process;
+pub(crate) use raw::{RawOrigin, finish, request, reset};
+pub(crate) use service::{Service, allow_loopback, raw_client, requests, service, service_with};
+pub(crate) use tls::{Authority, self_signed};
+
+use std::{future::Future, time::Duration};
+
+/// How long any wait of a test may take before it counts as failed. Nothing
+/// that works takes nearly as long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for `future` with patience.
+pub(crate) async fn patiently<F: Future>(future: F) -> F::Output {
+    let waited = tokio::time::timeout(PATIENCE, future).await;
+    waited.expect("what the test waits for comes within its patience")
+}
+
+/// Waits with patience until `is_true`.
+pub(crate) async fn until(mut is_true: impl FnMut() -> bool) {
+    patiently(async {
+        while !is_true() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,137 @@
+//! An origin on a real socket, from a closure.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// What a closure answers with.
+pub(crate) type Reply = Response<BoxBody<Bytes, Infallible>>;
+
+/// A running origin. Fails the test when it is dropped after its closure
+/// panicked.
+pub(crate) struct Origin {
+    pub address: SocketAddr,
+    counts: Arc<Counts>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Counts {
+    seen: AtomicUsize,
+    open: AtomicUsize,
+    peak: AtomicUsize,
+    panicked: AtomicBool,
+}
+
+/// A request under way.
+struct Open(Arc<Counts>);
+
+/// A 200 with `body`.
+pub(crate) fn reply(body: impl Into<Bytes>) -> Reply {
+    Response::new(Full::new(body.into()).boxed())
+}
+
+impl Origin {
+    /// Starts an origin that answers with what `handler` gives.
+    pub(crate) async fn new<F, Fut>(handler: F) -> Self
+    where
+        F: Fn(Request<Incoming>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Reply> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let counts = Arc::new(Counts::default());
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&counts), handler));
+        Self {
+            address,
+            counts,
+            accepting,
+        }
+    }
+
+    pub(crate) fn url(&self, path: impl std::fmt::Display) -> String {
+        format!("http://{}/{path}", self.address)
+    }
+
+    /// How many requests came.
+    pub(crate) fn seen(&self) -> usize {
+        self.counts.seen.load(Ordering::SeqCst)
+    }
+
+    /// How many requests are under way.
+    pub(crate) fn open(&self) -> usize {
+        self.counts.open.load(Ordering::SeqCst)
+    }
+
+    /// The most requests that were under way at once.
+    pub(crate) fn peak(&self) -> usize {
+        self.counts.peak.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        let panicked = self.counts.panicked.load(Ordering::SeqCst);
+        assert!(
+            !panicked || std::thread::panicking(),
+            "the origin's closure panicked"
+        );
+    }
+}
+
+async fn accept<F, Fut>(listener: TcpListener, counts: Arc<Counts>, handler: F)
+where
+    F: Fn(Request<Incoming>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Reply> + Send + 'static,
+{
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let counts = Arc::clone(&counts);
+        let handler = handler.clone();
+        let service = service_fn(move |request| {
+            let open = Open::new(Arc::clone(&counts));
+            let handled = AssertUnwindSafe(handler(request)).catch_unwind();
+            async move {
+                let handled = handled.await;
+                if handled.is_err() {
+                    open.0.panicked.store(true, Ordering::SeqCst);
+                }
+                handled.map_err(|_| "the closure panicked")
+            }
+        });
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new());
+        tokio::spawn(http.serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+impl Open {
+    fn new(counts: Arc<Counts>) -> Self {
+        counts.seen.fetch_add(1, Ordering::SeqCst);
+        let open = counts.open.fetch_add(1, Ordering::SeqCst) + 1;
+        counts.peak.fetch_max(open, Ordering::SeqCst);
+        Self(counts)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,67 @@
+//! TLS for the tests' origins, with certificates made in the test.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use tokio_rustls::TlsAcceptor;
+
+/// A certificate authority that lives as long as the test.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    /// Its certificate, to be trusted.
+    pub(crate) fn root(&self) -> Vec<u8> {
+        self.0.der().to_vec()
+    }
+
+    /// An origin's side of TLS, for `host`.
+    pub(crate) fn acceptor(&self, host: &str) -> TlsAcceptor {
+        let params = CertificateParams::new([host.to_owned()]).unwrap();
+        self.signed(params)
+    }
+
+    /// The same, with a certificate that has expired.
+    pub(crate) fn expired(&self, host: &str) -> TlsAcceptor {
+        let mut params = CertificateParams::new([host.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+        self.signed(params)
+    }
+
+    fn signed(&self, params: CertificateParams) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        acceptor(certificate.der().clone(), &key)
+    }
+}
+
+/// An origin's side of TLS, with a certificate that only itself vouches for.
+pub(crate) fn self_signed(host: &str) -> TlsAcceptor {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new([host.to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    acceptor(certificate.der().clone(), &key)
+}
+
+fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let config = ServerConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
