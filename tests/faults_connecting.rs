@@ -19,8 +19,8 @@ use std::{
 use fetchd::{client::Request, config::Config, proto::Reason};
 use hickory_resolver::proto::op::ResponseCode;
 use support::{
-    Answer, Authority, Dns, RawOrigin, allow_loopback, check, finish, patiently, request, row,
-    self_signed, service, service_with,
+    Answer, Authority, Dns, RawOrigin, allow_loopback, check, fill, finish, patiently, request,
+    row, self_signed, service, service_with, short_backlog,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
@@ -36,15 +36,9 @@ fn with_dns(dns: &Dns) -> Config {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_not_made() {
-    // A listener that takes no more: its backlog is full, and its SYNs go
-    // unanswered.
-    let full = tokio::net::TcpSocket::new_v4().unwrap();
-    full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let full = full.listen(1).unwrap();
+    let full = short_backlog();
+    let _filling = fill(&full).await;
     let address = full.local_addr().unwrap();
-    let waiting = (0..4).map(|_| tokio::spawn(tokio::net::TcpStream::connect(address)));
-    let waiting: Vec<_> = waiting.collect();
-
     let service = service().await;
     let unanswered = Request::get(format!("http://{address}/")).connect_timeout(SHORT);
     check(
@@ -55,7 +49,6 @@ async fn connections_that_are_not_made() {
         ],
     )
     .await;
-    waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,7 +25,10 @@ use fetchd::{
 };
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
-use support::{Origin, Service, allow_loopback, patiently, reply, requests, service, service_with};
+use support::{
+    Origin, Service, allow_loopback, fill, patiently, reply, requests, service, service_with,
+    short_backlog,
+};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -302,13 +305,9 @@ async fn each_clock_ends_what_it_is_meant_to() {
     );
     assert_eq!(idle.stats.attempts, 2);
 
-    // A listener that takes no more: its backlog is full.
-    let full = tokio::net::TcpSocket::new_v4().unwrap();
-    full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let full = full.listen(1).unwrap();
+    let full = short_backlog();
+    let _filling = fill(&full).await;
     let address = full.local_addr().unwrap();
-    let connects = (0..4).map(|_| tokio::spawn(tokio::net::TcpStream::connect(address)));
-    let connects: Vec<_> = connects.collect();
     let request = Request::get(format!("http://{address}/"))
         .connect_timeout(short)
         .max_attempts(1);
@@ -324,7 +323,6 @@ async fn each_clock_ends_what_it_is_meant_to() {
         message.contains("connect_timeout of 100ms passed in TCP"),
         "{message}"
     );
-    connects.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ pub(crate) use dns::{Answer, Dns};
 pub(crate) use faults::{Row, check, row};
 pub(crate) use origin::{Origin, Reply, reply};
 pub(crate) use process::Process;
-pub(crate) use raw::{RawOrigin, finish, request, reset};
+pub(crate) use raw::{RawOrigin, fill, finish, request, reset, short_backlog};
 pub(crate) use service::{Service, allow_loopback, raw_client, requests, service, service_with};
 pub(crate) use tls::{Authority, self_signed};
 

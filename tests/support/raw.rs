@@ -4,9 +4,11 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
 };
+
+use super::patiently;
 
 /// A running origin.
 pub(crate) struct RawOrigin {
@@ -98,4 +100,21 @@ pub(crate) async fn finish(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
 /// Ends a connection with a reset.
 pub(crate) fn reset(stream: TcpStream) {
     stream.set_zero_linger().unwrap();
+}
+
+/// A listener whose backlog is as short as can be.
+pub(crate) fn short_backlog() -> TcpListener {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket.listen(1).unwrap()
+}
+
+/// Fills the backlog of [`short_backlog`]: while what is returned lives, and
+/// nothing is accepted, the SYNs of others go unanswered.
+pub(crate) async fn fill(listener: &TcpListener) -> Vec<TcpStream> {
+    let address = listener.local_addr().unwrap();
+    // It holds one more than its length (listen(2)).
+    let first = patiently(TcpStream::connect(address)).await.unwrap();
+    let second = patiently(TcpStream::connect(address)).await.unwrap();
+    vec![first, second]
 }
