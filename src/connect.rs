@@ -3,8 +3,8 @@
 //! [`Connector`] is what hyper's client calls for a new connection. Every
 //! address, literal or resolved, is judged right before it is dialled, and
 //! only what was judged is dialled. A [`Dial`], which the fetch puts around its
-//! request, brings the request's `connect_timeout` here and tells the fetch
-//! when connecting is over, since its own clock of silence starts then.
+//! request, brings the request's `connect_timeout` here and tells the fetch how
+//! far connecting has come.
 
 mod dial;
 mod stream;
@@ -102,7 +102,6 @@ impl Connector {
         let is_tls = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
 
-        dial.enter(Stage::Dns);
         let addresses = self.addresses(host, port).await?;
         dial.enter(Stage::Tcp);
         let tcp = race(self.judged(addresses)?).await?;
@@ -189,7 +188,6 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let dial = Dial::current();
         let this = self.clone();
-        dial.begin();
         Box::pin(async move {
             let connecting = time::timeout(dial.timeout(), this.connect(uri, &dial));
             let connected = connecting.await.unwrap_or_else(|_| {
@@ -198,7 +196,6 @@ impl Service<Uri> for Connector {
                     stage: dial.stage(),
                 })
             });
-            dial.settle();
             connected.map(TokioIo::new)
         })
     }

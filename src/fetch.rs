@@ -15,7 +15,10 @@ use hyper::{
     body::{Body as _, Incoming},
 };
 use hyper_util::{
-    client::legacy::Client,
+    client::legacy::{
+        Client,
+        connect::{CaptureConnection, capture_connection},
+    },
     rt::{TokioExecutor, TokioTimer},
 };
 use tokio::time::Instant;
@@ -46,6 +49,12 @@ pub(crate) struct Fetcher {
 pub(crate) struct Opened {
     pub(crate) head: Head,
     pub(crate) body: Body,
+}
+
+/// What was waited for when a clock passed.
+enum Late {
+    Connection(Passed),
+    Head(Passed),
 }
 
 /// The largest head of a response, and hyper's largest read buffer.
@@ -112,11 +121,15 @@ impl Fetcher {
                 let close = HeaderValue::from_static("close");
                 message.headers_mut().insert(header::CONNECTION, close);
             }
+            let connection = capture_connection(&mut message);
             let answer = tokio::select! {
                 biased;
                 answer = dial.scope(self.http.request(message)) => answer,
-                passed = silence(&dial, &upload, clock) => {
-                    return Err(fault::late_head(passed, dial.stage()));
+                late = silence(connection, &upload, clock) => {
+                    return Err(match late {
+                        Late::Connection(passed) => fault::unconnected_in_time(passed, dial.stage()),
+                        Late::Head(passed) => fault::late_head(passed),
+                    });
                 }
             };
             match answer {
@@ -141,19 +154,20 @@ impl Fetcher {
     }
 }
 
-/// Ends when the origin was silent for too long after the request was written,
-/// or the total passed. Connecting has a limit of its own, and an upload that
-/// moves is no silence.
-async fn silence(dial: &Dial, upload: &Upload, clock: &Clock) -> Passed {
-    if let Err(passed) = clock.total(dial.settled()).await {
-        return passed;
+/// Ends when the origin was silent for too long after the request went to a
+/// connection, or the total passed. Connecting has a limit of its own, and an
+/// upload that moves is no silence.
+async fn silence(mut connection: CaptureConnection, upload: &Upload, clock: &Clock) -> Late {
+    let connected = connection.wait_for_connection_metadata();
+    if let Err(passed) = clock.total(connected).await {
+        return Late::Connection(passed);
     }
     let mut since = Instant::now();
     loop {
         let passed = clock.wait_since(since).await;
         match upload.last_taken() {
             Some(taken) if taken > since && matches!(passed, Passed::Idle(_)) => since = taken,
-            _ => return passed,
+            _ => return Late::Head(passed),
         }
     }
 }

@@ -13,8 +13,12 @@ mod support;
 
 use std::time::Duration;
 
-use fetchd::{client::Request, proto::Reason};
-use support::{RawOrigin, check, request, reset, row, service};
+use fetchd::{
+    client::{Outcome, Request},
+    proto::Reason,
+};
+use futures_util::StreamExt;
+use support::{RawOrigin, check, fill, patiently, request, reset, row, service, short_backlog};
 use tokio::io::AsyncWriteExt;
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -24,10 +28,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 async fn resetting(answer: &'static [u8]) -> RawOrigin {
     RawOrigin::new(move |mut stream| async move {
         request(&mut stream).await;
+        // Over loopback it is with the receiver when this returns; a reset takes
+        // back nothing that was received.
         stream.write_all(answer).await.unwrap();
-        // Until what was written is on its way.
-        stream.flush().await.unwrap();
-        tokio::time::sleep(PAUSE).await;
         reset(stream);
     })
     .await
@@ -188,4 +191,43 @@ async fn a_body_that_was_sent_in_part_is_not_fetched_again() {
     cut.attempts = 1;
     let outcomes = check(&service.client().await, vec![cut]).await;
     assert_eq!(outcomes[0].response.as_ref().unwrap().body.len(), SENT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_counts_from_the_connection_that_is_used() {
+    // One connection is answered, another is never made: what goes over the
+    // first need not wait for the second.
+    let listener = short_backlog();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let origin = tokio::spawn(async move {
+        let (mut only, _) = listener.accept().await.unwrap();
+        let _filling = fill(&listener).await;
+        for pause in [Duration::ZERO, PAUSE * 3] {
+            request(&mut only).await;
+            tokio::time::sleep(pause).await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+            only.write_all(answer).await.unwrap();
+        }
+        request(&mut only).await;
+        std::future::pending::<()>().await;
+    });
+    let service = service().await;
+    let client = service.client().await;
+    assert!(client.fetch_all([&url]).await[0].is_ok());
+    // The second of these dials, and then has the connection of the first.
+    let request = Request::get(&url)
+        .idle_timeout(SHORT)
+        .connect_timeout(support::PATIENCE)
+        .max_attempts(1);
+    let outcomes = client.fetch([request.clone(), request]).collect();
+    let mut outcomes: Vec<Outcome> = patiently(outcomes).await;
+    assert!(outcomes.remove(0).error.is_none());
+    let late = outcomes.remove(0);
+    let message = late.error.unwrap().to_string();
+    assert!(
+        message.starts_with("idle_timeout of 200ms passed before"),
+        "{message}"
+    );
+    assert!(late.stats.total.unwrap() < SHORT * 10, "{:?}", late.stats);
+    origin.abort();
 }

@@ -48,12 +48,15 @@ pub(super) fn unknown_transfer() -> FetchError {
     FetchError::new(Reason::Protocol, message)
 }
 
+/// Which clock passed before there was a connection.
+pub(super) fn unconnected_in_time(passed: Passed, stage: Stage) -> FetchError {
+    let message = format!("{passed} while connecting, {stage}");
+    FetchError::new(Reason::Timeout, message)
+}
+
 /// Which clock passed before the head was complete.
-pub(super) fn late_head(passed: Passed, stage: Stage) -> FetchError {
-    let message = match stage {
-        Stage::Settled => format!("{passed} before the response head was complete"),
-        stage => format!("{passed} while connecting, {stage}"),
-    };
+pub(super) fn late_head(passed: Passed) -> FetchError {
+    let message = format!("{passed} before the response head was complete");
     FetchError::new(Reason::Timeout, message)
 }
 
