@@ -3,6 +3,7 @@
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
+use http::HeaderValue;
 use ipnet::IpNet;
 
 /// The settings of a [`Server`](crate::server::Server).
@@ -122,12 +123,19 @@ impl Config {
             let value = format!("{:?}", self.ceilings.max_timeout);
             return Err(ConfigError::new("max-timeout", value, expected));
         }
+        self.user_agent_header().map(|_| ())
+    }
+
+    /// The user agent as it is sent.
+    pub(crate) fn user_agent_header(&self) -> Result<HeaderValue, ConfigError> {
         let is_visible = |byte: u8| (b' '..=b'~').contains(&byte);
-        if self.user_agent.is_empty() || !self.user_agent.bytes().all(is_visible) {
+        let text = &self.user_agent;
+        let is_legal = !text.is_empty() && text.bytes().all(is_visible);
+        let header = HeaderValue::from_str(text).ok().filter(|_| is_legal);
+        header.ok_or_else(|| {
             let expected = "visible ASCII characters are accepted".to_owned();
-            return Err(ConfigError::new("user-agent", &self.user_agent, expected));
-        }
-        Ok(())
+            ConfigError::new("user-agent", text, expected)
+        })
     }
 }
 

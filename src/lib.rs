@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(any(feature = "client", feature = "server"))]
+mod causes;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "server")]

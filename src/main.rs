@@ -1,8 +1,5 @@
 //! `fetchd`: the service, and a command line that calls it.
 
-// What it is for.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
-
 mod cli;
 
 use std::process::ExitCode;

@@ -1,11 +1,10 @@
-//! The server: an accept loop of our own over HTTP/2, so that connections are
-//! limited and a drain has an end; health and reflection beside the service.
+//! The server: an accept loop of our own over HTTP/2, so that silent connections
+//! and a drain have an end; health and reflection beside the service.
 
 mod shutdown;
 
 use std::{fmt, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use http::HeaderValue;
 use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -74,14 +73,9 @@ impl Server {
     /// # Errors
     ///
     /// A setting out of its range.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
-        let user_agent = HeaderValue::from_str(&config.user_agent)
-            .expect("a valid configuration has a legal user agent");
+        let user_agent = config.user_agent_header()?;
         let config = Arc::new(config);
         let scheduler = Scheduler::new(&config, user_agent);
         let draining = CancellationToken::new();
@@ -219,4 +213,14 @@ fn http2_settings() -> http2::Builder<TokioExecutor> {
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_send_buf_size(MAX_SEND_BUFFER);
     http
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_made_before_there_is_a_runtime() {
+        assert!(Server::new(Config::default()).is_ok());
+    }
 }

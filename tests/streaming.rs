@@ -104,15 +104,17 @@ async fn a_caller_that_stops_reading_stops_the_origins() {
     while take(patiently(messages.message()).await.unwrap().unwrap()) == 0 {}
 
     // Not reading: after a while nothing is taken from the origin any more.
-    let mut before = usize::MAX;
-    until(|| {
-        let now = taken.load(Ordering::SeqCst);
-        let is_still = std::mem::replace(&mut before, now) == now;
-        std::thread::sleep(Duration::from_millis(if is_still { 0 } else { 300 }));
-        is_still
+    let mut stalled = 0;
+    patiently(async {
+        loop {
+            let before = std::mem::replace(&mut stalled, taken.load(Ordering::SeqCst));
+            if stalled == before {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
     })
     .await;
-    let stalled = taken.load(Ordering::SeqCst);
     assert!(stalled < BODIES * CHUNKS / 2, "{stalled} chunks were taken");
 
     while let Some(message) = patiently(messages.message()).await.unwrap() {

@@ -170,7 +170,10 @@ async fn get(args: &Args) -> anyhow::Result<u8> {
         Err(error) => return Ok(refused(&error)),
     };
     let ended = fetch_all(args, &client, &mut input, &mut results).await;
-    results.summary.finish();
+    match ended {
+        Ok(Ended::Refused(_)) => results.summary.clear(),
+        _ => results.summary.finish(),
+    }
     Ok(match ended {
         Ok(Ended::Refused(error)) => refused(&error),
         Ok(Ended::Interrupted) => INTERRUPTED,
@@ -261,10 +264,15 @@ async fn fetch_all(
 /// The first Ctrl-C ends the work in order. Another ends the process, also
 /// where its output is not read. Ends with the process.
 async fn heed_interrupts(interrupted: CancellationToken) {
-    let _ = signal::ctrl_c().await;
-    interrupted.cancel();
-    let _ = signal::ctrl_c().await;
-    std::process::exit(INTERRUPTED.into());
+    let listened = async {
+        signal::ctrl_c().await?;
+        interrupted.cancel();
+        signal::ctrl_c().await
+    };
+    match listened.await {
+        Ok(()) => std::process::exit(INTERRUPTED.into()),
+        Err(error) => tracing::warn!(%error, "Ctrl-C ends this at once"),
+    }
 }
 
 /// The outcomes of one call, in the order that was asked for.

@@ -80,13 +80,16 @@ impl Assembly {
     }
 }
 
+/// What breaks the contract where a body is cut unsaid.
+pub(super) const OTHER_SIZE: &str = "a body of another size than its end says";
+
 fn outcome(index: usize, progress: Progress, end: proto::FetchEnd) -> Result<Outcome, Error> {
     let stats = Stats::from(&end);
     let response = match progress {
         Progress::Body(mut response, body) => {
             response.body = joined(body);
             if response.body.len() as u64 != end.body_bytes {
-                return Err(Error::Contract("a body of another size than its end says"));
+                return Err(Error::Contract(OTHER_SIZE));
             }
             Some(*response)
         }

@@ -4,7 +4,10 @@ use std::error::Error as _;
 
 use tonic::Status;
 
-use crate::proto::{self, Reason};
+use crate::{
+    causes::with_causes,
+    proto::{self, Reason},
+};
 
 /// Why a request has no complete response.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -112,16 +115,4 @@ impl From<Status> for Error {
             retryable,
         }
     }
-}
-
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |error| (*error).source());
-    causes.fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.ends_with(&cause) {
-            text
-        } else {
-            text + ": " + &cause
-        }
-    })
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use tonic::{Streaming, transport::Channel};
 
-use super::{Error, Request, Response, Stats};
+use super::{Error, Request, Response, Stats, assembly::OTHER_SIZE};
 use crate::proto::{
     FetchBatchRequest, FetchBatchResponse, FetchEnd, ResultPart,
     fetch_service_client::FetchServiceClient,
@@ -23,6 +23,8 @@ struct Rest {
     parts: Parts,
     /// What was received and not given yet.
     body: Bytes,
+    /// How much of the body was given.
+    given: u64,
     end: Option<FetchEnd>,
 }
 
@@ -49,6 +51,7 @@ pub(super) async fn execute(
     let rest = Rest {
         parts,
         body: first.body,
+        given: 0,
         end: first.end,
     };
     let mut response = response.with_body(reqwest::Body::wrap_stream(rest.into_stream()));
@@ -87,11 +90,19 @@ impl Rest {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if !self.body.is_empty() {
+                self.given += self.body.len() as u64;
                 return Ok(Some(std::mem::take(&mut self.body)));
             }
             match self.end.take() {
-                Some(FetchEnd { error: None, .. }) => {
+                Some(FetchEnd {
+                    error: None,
+                    body_bytes,
+                    ..
+                }) => {
                     self.read_out().await;
+                    if self.given != body_bytes {
+                        return Err(Error::Contract(OTHER_SIZE));
+                    }
                     return Ok(None);
                 }
                 Some(FetchEnd {

@@ -6,6 +6,7 @@ use std::{error::Error, io};
 use hyper_util::client::legacy;
 
 use crate::{
+    causes::{chain, with_causes},
     clock::Passed,
     connect::{ConnectError, Stage},
     response::{FetchError, Reason},
@@ -117,23 +118,7 @@ fn broken(error: &hyper::Error, what: &str) -> FetchError {
     FetchError::new(reason, format!("reading {what}: {}", with_causes(error)))
 }
 
-/// The error and its causes, one after another.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    chain(error).skip(1).fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.ends_with(&cause) {
-            text
-        } else {
-            text + ": " + &cause
-        }
-    })
-}
-
 /// The first error of type `E` in a chain of causes.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     chain(error).find_map(|error| error.downcast_ref())
-}
-
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| (*error).source())
 }

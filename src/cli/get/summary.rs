@@ -90,9 +90,14 @@ impl Summary {
         self.bar.suspend(print)
     }
 
+    /// Says nothing more.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
     /// Says how it went.
     pub(super) fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.clear();
         if self.is_quiet {
             return;
         }
