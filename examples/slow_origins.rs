@@ -33,6 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config {
         egress: Egress {
             allow_net: vec!["127.0.0.0/8".parse()?],
+            ..Egress::default()
         },
         ..Config::default()
     };

@@ -31,7 +31,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the service until SIGTERM or SIGINT
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Fetch a list of URLs and print the results in the order of the input
     Get(Box<get::Args>),
     /// Ask a service whether it is SERVING; exit 0 where it is

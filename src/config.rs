@@ -1,10 +1,21 @@
 //! What an operator can set: plain structs whose defaults are those of the
 //! command line. Nothing here reads arguments or the environment.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+mod host;
+mod proxy;
+
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use http::HeaderValue;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
+use rustls::{RootCertStore, pki_types::CertificateDer};
+
+pub use host::{HostPattern, InvalidHost};
+pub use proxy::{InvalidProxy, Proxy};
 
 /// The settings of a [`Server`](crate::server::Server).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,13 +61,26 @@ pub struct Ceilings {
     pub max_timeout: Duration,
 }
 
-/// Exceptions from the default egress policy, which allows public unicast
-/// addresses only.
+/// Which destinations may be reached: by default public unicast addresses, of
+/// any name, on any port.
+///
+/// What is in two lists: an own address of the service before `deny_net`, that
+/// before `allow_net`, that before the default; `deny_host` before `allow_host`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Egress {
     /// Networks that may be reached though the policy denies them. Default:
     /// none.
     pub allow_net: Vec<IpNet>,
+    /// Networks that may never be reached. Default: none.
+    pub deny_net: Vec<IpNet>,
+    /// Where it is not empty, the only hosts that may be named in a URL. What
+    /// they resolve to is judged all the same. Default: empty.
+    pub allow_host: Vec<HostPattern>,
+    /// Hosts that may not be named in a URL. Default: none.
+    pub deny_host: Vec<HostPattern>,
+    /// Where it is not empty, the only ports that may be reached. Default:
+    /// empty.
+    pub allow_port: Vec<u16>,
 }
 
 /// How origins are found, trusted and kept.
@@ -67,6 +91,10 @@ pub struct Origins {
     /// Root certificates (DER) that are trusted besides the system's. Default:
     /// none.
     pub extra_roots: Vec<Vec<u8>>,
+    /// A proxy for all fetches. It resolves the names, so that what they resolve
+    /// to is its to judge; hosts, ports and addresses in URLs are judged here.
+    /// Default: none, whatever the environment says.
+    pub proxy: Option<Proxy>,
     /// How long an idle connection is kept. Default: 4 s, below the 5 s after
     /// which common servers close theirs, so that few requests meet a
     /// connection that closes.
@@ -123,6 +151,8 @@ impl Config {
             let value = format!("{:?}", self.ceilings.max_timeout);
             return Err(ConfigError::new("max-timeout", value, expected));
         }
+        self.egress.validate()?;
+        self.origins.validate()?;
         self.user_agent_header().map(|_| ())
     }
 
@@ -137,6 +167,53 @@ impl Config {
             ConfigError::new("user-agent", text, expected)
         })
     }
+}
+
+impl Egress {
+    /// IPv4 inside IPv6 is judged as IPv4, so a network of it would be without
+    /// effect.
+    fn validate(&self) -> Result<(), ConfigError> {
+        let lists = [("allow-net", &self.allow_net), ("deny-net", &self.deny_net)];
+        for (flag, networks) in lists {
+            for network in networks {
+                if let Some(inner) = inside_ipv6(network) {
+                    let expected = format!("IPv4 inside IPv6 is judged as IPv4: write {inner}");
+                    return Err(ConfigError::new(flag, network, expected));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Origins {
+    fn validate(&self) -> Result<(), ConfigError> {
+        for (position, root) in self.extra_roots.iter().enumerate() {
+            let added = RootCertStore::empty().add(CertificateDer::from(root.as_slice()));
+            if let Err(error) = added {
+                let certificate = format!("certificate {}", position + 1);
+                let expected = format!("X.509 certificates are accepted ({error})");
+                return Err(ConfigError::new("ca-cert", certificate, expected));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The IPv4 network that a network of mapped or translated addresses stands for
+/// (RFC 4291, RFC 6052).
+fn inside_ipv6(network: &IpNet) -> Option<Ipv4Net> {
+    let IpNet::V6(network) = network else {
+        return None;
+    };
+    let prefix = network.prefix_len().checked_sub(96)?;
+    let [.., high, low] = network.network().segments();
+    let start = u128::from(network.network()) >> 32;
+    let is_embedding = start == 0xffff || start == 0x0064_ff9b << 64;
+    let [a, b] = high.to_be_bytes();
+    let [c, d] = low.to_be_bytes();
+    let inner = Ipv4Net::new(Ipv4Addr::new(a, b, c, d), prefix).ok();
+    inner.filter(|_| is_embedding)
 }
 
 impl Default for Config {
@@ -175,6 +252,7 @@ impl Default for Origins {
         Self {
             name_servers: Vec::new(),
             extra_roots: Vec::new(),
+            proxy: None,
             pool_idle_timeout: Duration::from_secs(4),
         }
     }
@@ -201,5 +279,40 @@ impl ConfigError {
             value: value.to_string(),
             expected,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_of_ipv4_inside_ipv6_are_refused_by_the_name_of_the_inner_one() {
+        for (network, inner) in [
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("64:ff9b::7f00:1/128", "127.0.0.1/32"),
+            ("64:ff9b::/96", "0.0.0.0/0"),
+        ] {
+            let mut config = Config::default();
+            config.egress.allow_net.push(network.parse().unwrap());
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.ends_with(&format!("write {inner}")), "{error}");
+        }
+        let mut config = Config::default();
+        for network in ["::/0", "fd00::/8", "::1/128", "2001:db8::/96"] {
+            config.egress.allow_net.push(network.parse().unwrap());
+        }
+        assert!(config.validate().is_ok());
+    }
+
+    #[test]
+    fn a_root_that_is_no_certificate_is_refused() {
+        let mut config = Config::default();
+        config.origins.extra_roots.push(b"nonsense".to_vec());
+        let error = config.validate().unwrap_err().to_string();
+        assert!(
+            error.starts_with("invalid value 'certificate 1' for '--ca-cert'"),
+            "{error}"
+        );
     }
 }

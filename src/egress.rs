@@ -1,199 +1,214 @@
-//! Which addresses a fetch may reach: public unicast ones, and what the
-//! operator allows besides. [`Policy`] decides and does nothing else; the
-//! connector asks it right before it dials.
+//! Where a fetch may go: public unicast addresses, and what the operator allows
+//! besides.
+//!
+//! [`Policy`] decides over schemes, host names, ports and addresses, and does
+//! nothing else. The connector asks it about a [`Target`] before it looks the
+//! name up, and about each address right before it dials it, at every redirect
+//! and every retry.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+#[cfg(any(test, fuzzing))]
+#[allow(missing_docs, clippy::missing_panics_doc)]
+pub mod property;
+mod ranges;
+mod target;
+#[cfg(test)]
+mod tests;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use crate::config;
+pub use target::{Host, Target};
 
-/// A decision over every address that would be dialled.
-#[derive(Debug, Clone)]
-pub(crate) struct Policy {
-    allow_net: Vec<IpNet>,
+/// A decision over everything that would be dialled. Cheap to clone.
+#[derive(Clone)]
+pub struct Policy(Arc<Rules>);
+
+struct Rules {
+    lists: config::Egress,
+    own: RwLock<Vec<Own>>,
 }
 
-/// An address that must not be reached, and the rule that says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{address} is denied: {rule} (allowed with --allow-net)")]
-pub(crate) struct Denied {
-    /// The address, unwrapped where it was embedded in another.
-    pub address: IpAddr,
-    /// The name of the rule.
-    pub rule: &'static str,
+/// Where the process itself listens.
+struct Own {
+    address: SocketAddr,
+    /// Whether an address is one of this machine.
+    is_here: fn(IpAddr) -> bool,
+}
+
+/// What must not be reached, by which rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Denied {
+    /// Neither `http` nor `https`.
+    #[error("the scheme is denied: http and https are fetched")]
+    Scheme,
+    /// `--allow-port` is set, and does not name it.
+    #[error("port {0} is denied: --allow-port does not name it")]
+    Port(u16),
+    /// `--deny-host` names it.
+    #[error("the host {0} is denied by --deny-host")]
+    Host(String),
+    /// `--allow-host` is set, and does not name it.
+    #[error("the host {0} is denied: --allow-host does not name it")]
+    OtherHost(String),
+    /// The service listens there.
+    #[error("the service's own {0} is denied, whatever is allowed")]
+    Own(SocketAddr),
+    /// `--deny-net` holds it.
+    #[error("the address {0} is denied by --deny-net")]
+    Net(IpAddr),
+    /// It holds an IPv4 address that is unpacked elsewhere.
+    #[error("the address {address} is denied, whatever is allowed: {form}")]
+    Embedding {
+        /// The address as a whole.
+        address: IpAddr,
+        /// The name of the form.
+        form: &'static str,
+    },
+    /// It is not public unicast, and `--allow-net` does not hold it.
+    #[error("{address} is denied: {range} (allowed with --allow-net)")]
+    Range {
+        /// The address, unwrapped where it was embedded in another.
+        address: IpAddr,
+        /// The name of the range.
+        range: &'static str,
+    },
 }
 
 #[cfg(test)]
 impl Policy {
     /// An address over which a policy under test panics.
-    pub(crate) const FAULTY: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
+    pub(crate) const FAULTY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(240, 0, 0, 1));
+
+    fn panic_over(address: IpAddr) {
+        assert_ne!(address, Self::FAULTY, "for the tests of what a panic does");
+    }
 }
 
 impl Policy {
     /// The policy of `egress`.
-    pub(crate) fn new(egress: &config::Egress) -> Self {
-        Self {
-            allow_net: egress.allow_net.clone(),
+    pub fn new(egress: &config::Egress) -> Self {
+        Self(Arc::new(Rules {
+            lists: egress.clone(),
+            own: RwLock::default(),
+        }))
+    }
+
+    /// Denies `address`, where the process listens, from now on: with an
+    /// unspecified address that port on every address for which `is_here` says
+    /// that it is one of this machine.
+    pub fn deny_own(&self, address: SocketAddr, is_here: fn(IpAddr) -> bool) {
+        let own = Own { address, is_here };
+        let mut all = self.0.own.write().unwrap_or_else(PoisonError::into_inner);
+        all.push(own);
+    }
+
+    /// Judges the scheme of a URL.
+    pub fn judge_scheme(scheme: &str) -> Result<(), Denied> {
+        match scheme {
+            "http" | "https" => Ok(()),
+            _ => Err(Denied::Scheme),
         }
     }
 
-    /// Judges an address together with its port.
-    pub(crate) fn judge(&self, address: SocketAddr) -> Result<(), Denied> {
-        let address = unwrapped(address.ip());
+    /// Judges the host, the port, and the addresses that need no look-up: one
+    /// that is allowed is enough.
+    pub fn judge_target(&self, target: &Target<'_>) -> Result<(), Denied> {
+        let lists = &self.0.lists;
+        if !lists.allow_port.is_empty() && !lists.allow_port.contains(&target.port) {
+            return Err(Denied::Port(target.port));
+        }
+        let is_named = |list: &[config::HostPattern]| {
+            list.iter().any(|pattern| match target.host {
+                Host::Name(name) | Host::Localhost(name) => pattern.matches_name(name),
+                Host::Address(address) => pattern.matches_address(ranges::unwrapped(address)),
+            })
+        };
+        if is_named(&lists.deny_host) {
+            return Err(Denied::Host(target.host.to_string()));
+        }
+        if !lists.allow_host.is_empty() && !is_named(&lists.allow_host) {
+            return Err(Denied::OtherHost(target.host.to_string()));
+        }
+        let mut judged = target.known_addresses().map(|address| self.judge(address));
+        match judged.next() {
+            Some(Err(denied)) if judged.all(|judged| judged.is_err()) => Err(denied),
+            _ => Ok(()),
+        }
+    }
+
+    /// The allowed ones among `addresses`, or why there is none.
+    pub fn allowed(&self, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Denied> {
+        let mut denied = None;
+        addresses.retain(|address| match self.judge(*address) {
+            Ok(()) => true,
+            Err(error) => {
+                denied.get_or_insert(error);
+                false
+            }
+        });
+        match denied {
+            Some(denied) if addresses.is_empty() => Err(denied),
+            _ => Ok(addresses),
+        }
+    }
+
+    /// Judges an address together with its port: an own address before
+    /// `--deny-net`, that before `--allow-net`, and that before the ranges.
+    pub fn judge(&self, address: SocketAddr) -> Result<(), Denied> {
+        let whole = address.ip();
+        let inner = ranges::unwrapped(whole);
         #[cfg(test)]
-        assert_ne!(
-            address,
-            Self::FAULTY,
-            "a fault for the tests of what a panic does"
-        );
-        if self.allow_net.iter().any(|net| net.contains(&address)) {
+        Self::panic_over(inner);
+        let lists = &self.0.lists;
+        if self.is_own(SocketAddr::new(inner, address.port())) {
+            return Err(Denied::Own(address));
+        }
+        if let Some(form) = ranges::embedding(inner) {
+            return Err(Denied::Embedding {
+                address: whole,
+                form,
+            });
+        }
+        let mut denied = lists.deny_net.iter();
+        if denied.any(|net| net.contains(&inner) || net.contains(&whole)) {
+            return Err(Denied::Net(inner));
+        }
+        if lists.allow_net.iter().any(|net| net.contains(&inner)) {
             return Ok(());
         }
-        let rule = match address {
-            IpAddr::V4(address) => denied_v4(address),
-            IpAddr::V6(address) => denied_v6(address),
-        };
-        match rule {
-            Some(rule) => Err(Denied { address, rule }),
+        match ranges::special(inner) {
+            Some(range) => Err(Denied::Range {
+                address: inner,
+                range,
+            }),
             None => Ok(()),
         }
     }
-}
 
-/// The ranges of IPv4 that are not public unicast, by the IANA special-purpose
-/// address registry (RFC 6890), and one address that belongs to a cloud's
-/// platform though its range is public.
-const DENIED_V4: [(Ipv4Net, &str); 16] = [
-    (v4([0, 0, 0, 0], 8), "this network"),
-    (v4([10, 0, 0, 0], 8), "private range"),
-    (v4([100, 64, 0, 0], 10), "shared address space"),
-    (v4([127, 0, 0, 0], 8), "loopback"),
-    (v4([169, 254, 0, 0], 16), "link-local"),
-    (v4([172, 16, 0, 0], 12), "private range"),
-    (v4([192, 0, 0, 0], 24), "protocol assignments"),
-    (v4([192, 0, 2, 0], 24), "documentation"),
-    (v4([192, 88, 99, 0], 24), "6to4 relay"),
-    (v4([192, 168, 0, 0], 16), "private range"),
-    (v4([198, 18, 0, 0], 15), "benchmarking"),
-    (v4([198, 51, 100, 0], 24), "documentation"),
-    (v4([203, 0, 113, 0], 24), "documentation"),
-    (v4([224, 0, 0, 0], 4), "multicast"),
-    (v4([240, 0, 0, 0], 4), "reserved"),
-    (v4([168, 63, 129, 16], 32), "cloud platform"),
-];
-
-/// What of IPv6 is unicast and public, but for the ranges below.
-const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0, 0], 3);
-
-/// The special ranges within [`GLOBAL_V6`].
-const DENIED_V6: [(Ipv6Net, &str); 4] = [
-    (v6([0x2001, 0, 0, 0], 23), "protocol assignments"),
-    (v6([0x2001, 0xdb8, 0, 0], 32), "documentation"),
-    (v6([0x2002, 0, 0, 0], 16), "6to4"),
-    (v6([0x3fff, 0, 0, 0], 20), "documentation"),
-];
-
-const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0], 96);
-
-fn denied_v4(address: Ipv4Addr) -> Option<&'static str> {
-    let rule = DENIED_V4.iter().find(|(net, _)| net.contains(&address));
-    rule.map(|(_, name)| *name)
-}
-
-fn denied_v6(address: Ipv6Addr) -> Option<&'static str> {
-    if address.is_loopback() {
-        return Some("loopback");
-    }
-    if !GLOBAL_V6.contains(&address) {
-        return Some("not global unicast");
-    }
-    // ISATAP (RFC 5214, 6.1): an IPv4 address behind a marked interface id.
-    let [.., high, low, _, _] = address.segments();
-    if high & !0x0200 == 0 && low == 0x5efe {
-        return Some("ISATAP");
-    }
-    let rule = DENIED_V6.iter().find(|(net, _)| net.contains(&address));
-    rule.map(|(_, name)| *name)
-}
-
-/// The IPv4 address inside a mapped or translated one (RFC 4291, RFC 6052).
-fn unwrapped(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(v6) if NAT64.contains(&v6) => {
-            let [.., a, b, c, d] = v6.octets();
-            Ipv4Addr::new(a, b, c, d).into()
-        }
-        other => other.to_canonical(),
+    fn is_own(&self, target: SocketAddr) -> bool {
+        let own = self.0.own.read().unwrap_or_else(PoisonError::into_inner);
+        own.iter().any(|own| own.is_reached_by(target))
     }
 }
 
-const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+impl Own {
+    fn is_reached_by(&self, target: SocketAddr) -> bool {
+        let (own, target_ip) = (ranges::unwrapped(self.address.ip()), target.ip());
+        self.address.port() == target.port()
+            && (own == target_ip
+                // Which leads to the machine itself.
+                || target_ip.is_unspecified()
+                || own.is_unspecified() && (self.is_here)(target_ip))
+    }
 }
 
-const fn v6([a, b, c, d]: [u16; 4], prefix: u8) -> Ipv6Net {
-    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), prefix)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judge(address: &str, allow: &[&str]) -> Result<(), Denied> {
-        let allow_net = allow.iter().map(|net| net.parse().unwrap()).collect();
-        let policy = Policy::new(&config::Egress { allow_net });
-        policy.judge(SocketAddr::new(address.parse().unwrap(), 80))
-    }
-
-    #[test]
-    fn public_unicast_addresses_are_allowed() {
-        for address in [
-            "1.1.1.1",
-            "93.184.215.14",
-            "223.255.255.255",
-            "2606:4700::1111",
-        ] {
-            assert_eq!(judge(address, &[]), Ok(()), "{address}");
-        }
-        assert_eq!(judge("::ffff:1.1.1.1", &[]), Ok(()));
-        assert_eq!(judge("64:ff9b::1.1.1.1", &[]), Ok(()));
-    }
-
-    #[test]
-    fn everything_else_is_denied_by_a_named_rule() {
-        for (address, rule) in [
-            ("0.0.0.0", "this network"),
-            ("10.1.2.3", "private range"),
-            ("100.64.0.1", "shared address space"),
-            ("127.0.0.1", "loopback"),
-            ("169.254.169.254", "link-local"),
-            ("168.63.129.16", "cloud platform"),
-            ("224.0.0.1", "multicast"),
-            ("255.255.255.255", "reserved"),
-            ("::", "not global unicast"),
-            ("::1", "loopback"),
-            ("::127.0.0.1", "not global unicast"),
-            ("::ffff:127.0.0.1", "loopback"),
-            ("64:ff9b::10.0.0.1", "private range"),
-            ("64:ff9b:1::1", "not global unicast"),
-            ("2001::1", "protocol assignments"),
-            ("2002:a00:1::", "6to4"),
-            ("2606:4700::5efe:10.0.0.1", "ISATAP"),
-            ("2606:4700::200:5efe:10.0.0.1", "ISATAP"),
-            ("fd00:ec2::254", "not global unicast"),
-            ("fe80::1", "not global unicast"),
-            ("ff02::1", "not global unicast"),
-        ] {
-            assert_eq!(judge(address, &[]).unwrap_err().rule, rule, "{address}");
-        }
-    }
-
-    #[test]
-    fn an_allowed_network_opens_itself_alone() {
-        assert_eq!(judge("127.0.0.1", &["127.0.0.0/8"]), Ok(()));
-        assert_eq!(judge("::ffff:127.0.0.1", &["127.0.0.0/8"]), Ok(()));
-        assert!(judge("10.0.0.1", &["127.0.0.0/8"]).is_err());
-        assert!(judge("::1", &["127.0.0.0/8"]).is_err());
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Policy").field(&self.0.lists).finish()
     }
 }

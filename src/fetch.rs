@@ -66,8 +66,7 @@ const MAX_GIVEN_BACK: u32 = 3;
 
 impl Fetcher {
     /// A fetcher within the limits of `config`.
-    pub(crate) fn new(config: &Config, user_agent: HeaderValue) -> Self {
-        let policy = egress::Policy::new(&config.egress);
+    pub(crate) fn new(config: &Config, policy: egress::Policy, user_agent: HeaderValue) -> Self {
         let connector = Connector::new(policy, &config.origins);
         let http = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())

@@ -11,9 +11,11 @@ pub mod config;
 #[cfg(feature = "server")]
 mod connect;
 #[cfg(feature = "server")]
+mod credentials;
+#[cfg(feature = "server")]
 mod decode;
 #[cfg(feature = "server")]
-mod egress;
+pub mod egress;
 #[cfg(feature = "server")]
 mod fetch;
 #[cfg(feature = "server")]

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::config::Ceilings;
+use crate::{config::Ceilings, credentials::take_authorization};
 
 /// A list of requests, each of which comes to its own end.
 #[derive(Debug)]
@@ -119,7 +119,8 @@ impl Request {
 
     /// Adds a header line. An `Authorization` replaces the one of the URL.
     pub(crate) fn add_header(&mut self, name: &str, value: Bytes) -> Result<(), InvalidRequest> {
-        let shown = shown(name);
+        // Of a whole line given as a name, the value is not shown.
+        let shown = shown(name.split([':', ' ']).next().unwrap_or_default());
         let invalid = |problem| InvalidRequest::new("headers", problem);
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
             invalid(format!(
@@ -245,9 +246,13 @@ fn parse_url(url: &str) -> Result<Url, InvalidRequest> {
         ));
     }
     // As browsers do, the parser would take the path for the host.
+    let is_scheme = |text: &str| {
+        let mut bytes = text.trim_start().bytes();
+        bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
     let names_host = url
         .split_once("://")
-        .is_some_and(|(_, rest)| !rest.starts_with(['/', '\\']));
+        .is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.starts_with(['/', '\\']));
     if !names_host {
         return invalid(format!("names no host; {ACCEPTED}"));
     }
@@ -278,27 +283,6 @@ pub(crate) fn to_uri(mut url: Url) -> Result<Uri, String> {
     }
     let uri = Uri::try_from(String::from(url));
     uri.map_err(|error| format!("cannot be sent ({error})"))
-}
-
-/// Removes user and password from `url`, as Basic authorization (RFC 7617).
-pub(crate) fn take_authorization(url: &mut Url) -> Option<HeaderValue> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let decoded = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
-    let mut credentials = decoded(url.username());
-    credentials.push(b':');
-    credentials.extend(decoded(url.password().unwrap_or_default()));
-
-    url.set_username("")
-        .and_then(|()| url.set_password(None))
-        .expect("an http URL has a host, so its user info can be removed");
-    let encoded = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, credentials);
-    let mut value = HeaderValue::try_from(format!("Basic {encoded}"))
-        .expect("base64 is made of visible characters");
-    // Also tells it from one that the caller sets.
-    value.set_sensitive(true);
-    Some(value)
 }
 
 #[cfg(test)]

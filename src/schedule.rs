@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
+    egress,
     fetch::Fetcher,
     gate::Gate,
     request::{Batch, InvalidRequest, Request},
@@ -65,9 +66,9 @@ struct Run {
 
 impl Scheduler {
     /// A scheduler with connections of its own.
-    pub(crate) fn new(config: &Config, user_agent: HeaderValue) -> Self {
+    pub(crate) fn new(config: &Config, policy: egress::Policy, user_agent: HeaderValue) -> Self {
         Self(Arc::new(Engine {
-            fetcher: Fetcher::new(config, user_agent),
+            fetcher: Fetcher::new(config, policy, user_agent),
             gate: Gate::new(config.limits.max_in_flight),
             retry: retry::Policy::new(),
             stopping: CancellationToken::new(),
@@ -189,7 +190,11 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_the_end_of_its_request_alone() {
         let config = Config::default();
-        let scheduler = Scheduler::new(&config, HeaderValue::from_static("test"));
+        let scheduler = Scheduler::new(
+            &config,
+            egress::Policy::new(&config.egress),
+            HeaderValue::from_static("test"),
+        );
         let faulty = format!("http://{}/", Policy::FAULTY);
         // One worker: it goes on after the panic.
         let requests = ["http://127.0.0.1/", &faulty, "http://127.0.0.1/"];

@@ -3,7 +3,13 @@
 
 mod shutdown;
 
-use std::{fmt, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,6 +26,7 @@ use tower::Service as _;
 
 use crate::{
     config::{Config, ConfigError},
+    egress,
     proto::{self, fetch_service_server::FetchServiceServer},
     schedule::Scheduler,
     service::{Arrival, Service},
@@ -34,6 +41,8 @@ pub struct Server {
     routes: Routes,
     http: http2::Builder<TokioExecutor>,
     health: HealthReporter,
+    /// Which is told where the server listens.
+    policy: egress::Policy,
     scheduler: Scheduler,
     config: Arc<Config>,
     /// New batches are refused, and connections asked to go away.
@@ -77,7 +86,8 @@ impl Server {
         config.validate()?;
         let user_agent = config.user_agent_header()?;
         let config = Arc::new(config);
-        let scheduler = Scheduler::new(&config, user_agent);
+        let policy = egress::Policy::new(&config.egress);
+        let scheduler = Scheduler::new(&config, policy.clone(), user_agent);
         let draining = CancellationToken::new();
         let open = TaskTracker::new();
         let service = Service::new(
@@ -94,6 +104,7 @@ impl Server {
             routes: with_reflection(routes).prepare(),
             http: http2_settings(),
             health,
+            policy,
             scheduler,
             config,
             draining,
@@ -106,6 +117,10 @@ impl Server {
     /// the drain timeout. What is unfinished then ends with
     /// `REASON_SHUTTING_DOWN`, and 500 ms later the rest is cut.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) {
+        match listener.local_addr() {
+            Ok(own) => self.policy.deny_own(own, is_of_this_machine),
+            Err(error) => return tracing::error!(%error, "where to listen is not known"),
+        }
         self.health.set_serving::<FetchServer>().await;
         let mut connections = JoinSet::new();
         loop {
@@ -189,6 +204,13 @@ impl fmt::Debug for Server {
         let mut server = f.debug_struct("Server");
         server.field("config", &self.config).finish_non_exhaustive()
     }
+}
+
+/// Whether `address` is one of this machine: no other can be bound to. An
+/// answer that is neither yes nor no counts as yes.
+fn is_of_this_machine(address: IpAddr) -> bool {
+    let bound = UdpSocket::bind((address, 0));
+    !bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
 fn with_reflection(routes: Routes) -> Routes {

@@ -349,6 +349,38 @@ async fn wrong_usage_exits_2_and_says_what_is_accepted() {
             &["--allow-net", "10.0.0.0/99", "10.0.0.0/8"],
         ),
         (
+            &["serve", "--deny-net", "::ffff:10.0.0.0/104"],
+            &["--deny-net", "::ffff:10.0.0.0/104", "write 10.0.0.0/8"],
+        ),
+        (
+            &["serve", "--allow-host", "a.example,http://b.example"],
+            &["--allow-host", "http://b.example", "*.example.com"],
+        ),
+        (
+            &["serve", "--deny-host", "a*.example"],
+            &["--deny-host", "'a*.example'", "*.example.com"],
+        ),
+        (
+            &["serve", "--allow-port", "80,0"],
+            &["--allow-port", "'0'", "80,443"],
+        ),
+        (
+            &["serve", "--ca-cert", "/nowhere.pem"],
+            &["--ca-cert", "/nowhere.pem", "PEM"],
+        ),
+        (
+            &["serve", "--ca-cert", "README.md"],
+            &["--ca-cert", "README.md", "PEM"],
+        ),
+        (
+            &["serve", "--proxy", "https://proxy.example"],
+            &[
+                "--proxy",
+                "https://proxy.example",
+                "http://proxy.example:3128",
+            ],
+        ),
+        (
             &["serve", "--log-format", "xml"],
             &["--log-format", "xml", "text", "json"],
         ),

@@ -15,13 +15,14 @@ use fetchd::{
     server::Server,
 };
 use futures_util::{FutureExt, StreamExt};
+use ipnet::IpNet;
 use tokio::{runtime, signal, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 use super::{
     USAGE, Usage, logging,
-    value::{self, Networks},
+    value::{self, List},
 };
 use input::Input;
 use output::Output;
@@ -91,7 +92,7 @@ pub(crate) struct Args {
     /// Networks that may be reached though the policy denies them, such as 127.0.0.0/8. A matter
     /// of the service: refused together with --server
     #[arg(long, value_name = "CIDR,...", conflicts_with = "server")]
-    allow_net: Vec<Networks>,
+    allow_net: Vec<List<IpNet>>,
 
     /// No progress and no summary
     #[arg(short, long)]
@@ -199,7 +200,8 @@ fn embedded(args: &Args) -> anyhow::Result<Client> {
             ..Ceilings::default()
         },
         egress: Egress {
-            allow_net: Networks::joined(&args.allow_net),
+            allow_net: List::joined(&args.allow_net),
+            ..Egress::default()
         },
         ..Config::default()
     };

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context;
+use ipnet::IpNet;
 use tokio::{
     net::TcpListener,
     runtime,
@@ -13,10 +14,10 @@ use tracing::level_filters::LevelFilter;
 use super::{
     Usage,
     logging::{self, LogFormat},
-    value::{self, Networks},
+    value::{self, List, Roots},
 };
 use fetchd::{
-    config::{Ceilings, Config, Egress, Limits},
+    config::{Ceilings, Config, Egress, HostPattern, Limits, Origins, Proxy},
     server::{Server, Shutdown},
 };
 
@@ -109,7 +110,58 @@ pub(crate) struct Args {
         default_value = "",
         hide_default_value = true
     )]
-    allow_net: Vec<Networks>,
+    allow_net: Vec<List<IpNet>>,
+
+    /// Networks that may never be reached; stronger than --allow-net [default: none]
+    #[arg(
+        long,
+        env = "FETCHD_DENY_NET",
+        value_name = "CIDR,...",
+        default_value = "",
+        hide_default_value = true
+    )]
+    deny_net: Vec<List<IpNet>>,
+
+    /// The only hosts that URLs may name, *.example.com for all below; what they resolve to is judged
+    /// all the same [default: all]
+    #[arg(
+        long,
+        env = "FETCHD_ALLOW_HOST",
+        value_name = "HOST,...",
+        default_value = "",
+        hide_default_value = true
+    )]
+    allow_host: Vec<List<HostPattern>>,
+
+    /// Hosts that URLs may not name, *.example.com for all below; stronger than --allow-host
+    /// [default: none]
+    #[arg(
+        long,
+        env = "FETCHD_DENY_HOST",
+        value_name = "HOST,...",
+        default_value = "",
+        hide_default_value = true
+    )]
+    deny_host: Vec<List<HostPattern>>,
+
+    /// The only ports that may be reached [default: all]
+    #[arg(
+        long,
+        env = "FETCHD_ALLOW_PORT",
+        value_name = "PORT,...",
+        default_value = "",
+        hide_default_value = true
+    )]
+    allow_port: Vec<List<u16>>,
+
+    /// A file of PEM certificates that origins may be vouched for by, besides the system's roots
+    #[arg(long, env = "FETCHD_CA_CERT", value_name = "FILE", value_parser = value::roots)]
+    ca_cert: Option<Roots>,
+
+    /// An HTTP proxy for all fetches, such as <http://proxy.example:3128>; it resolves the names, so
+    /// what they resolve to is its to judge [default: none, whatever the environment says]
+    #[arg(long, env = "FETCHD_PROXY", value_name = "URL", hide_env_values = true)]
+    proxy: Option<Proxy>,
 
     /// User-Agent of requests that set none
     #[arg(
@@ -216,7 +268,16 @@ impl Args {
                 max_timeout: self.max_timeout,
             },
             egress: Egress {
-                allow_net: Networks::joined(&self.allow_net),
+                allow_net: List::joined(&self.allow_net),
+                deny_net: List::joined(&self.deny_net),
+                allow_host: List::joined(&self.allow_host),
+                deny_host: List::joined(&self.deny_host),
+                allow_port: List::joined(&self.allow_port),
+            },
+            origins: Origins {
+                extra_roots: self.ca_cert.clone().map_or_else(Vec::new, |roots| roots.0),
+                proxy: self.proxy.clone(),
+                ..Origins::default()
             },
             user_agent: self.user_agent.clone(),
             ..Config::default()

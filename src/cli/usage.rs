@@ -58,10 +58,18 @@ fn wrong_value(error: &clap::Error) -> Option<String> {
     }
     let flag = error.get(ContextKind::InvalidArg)?.to_string();
     let flag = flag.split(' ').next()?;
-    let value = error.get(ContextKind::InvalidValue)?;
+    let value = without_credentials(error.get(ContextKind::InvalidValue)?.to_string());
     let accepted = match error.get(ContextKind::ValidValue) {
         Some(values) => format!("{values} are accepted"),
         None => std::error::Error::source(error)?.to_string(),
     };
     Some(format!("invalid value '{value}' for '{flag}': {accepted}"))
+}
+
+/// A value without what may be the user and the password of a URL.
+fn without_credentials(value: String) -> String {
+    match value.rsplit_once('@') {
+        Some((_, rest)) => format!("…@{rest}"),
+        None => value,
+    }
 }

@@ -1,15 +1,26 @@
-//! How values are written: sizes and durations with units, networks as CIDRs.
+//! How values are written: sizes and durations with units, lists with commas.
 
 use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use bytesize::ByteSize;
-use fetchd::config::Ceilings;
+use fetchd::config::{Ceilings, HostPattern, InvalidHost};
 use http::Uri;
 use ipnet::IpNet;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-/// A list of networks, separated by commas; may be empty.
+/// A list, separated by commas; may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Networks(Vec<IpNet>);
+pub(super) struct List<T>(Vec<T>);
+
+/// What can be in a [`List`].
+pub(super) trait Item: Sized {
+    /// Reads one item, or says what is accepted.
+    fn read(text: &str) -> Result<Self, String>;
+}
+
+/// Certificates (DER).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Roots(pub(super) Vec<Vec<u8>>);
 
 /// `64KiB`, `10MiB`, or a number of bytes.
 pub(super) fn size(text: &str) -> Result<u64, String> {
@@ -49,32 +60,59 @@ pub(super) fn service(text: &str) -> Result<String, String> {
     }
 }
 
-impl Networks {
-    /// The networks of all lists.
-    pub(super) fn joined(lists: &[Self]) -> Vec<IpNet> {
-        lists
-            .iter()
-            .flat_map(|list| list.0.iter().copied())
-            .collect()
+/// The certificates (DER) of a file of PEM certificates.
+pub(super) fn roots(path: &str) -> Result<Roots, String> {
+    const ACCEPTED: &str = "a file of PEM certificates is accepted";
+
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let certificates: Vec<CertificateDer<'_>> =
+        read.map_err(|error| format!("{error}; {ACCEPTED}"))?;
+    if certificates.is_empty() {
+        return Err(format!("holds no certificate; {ACCEPTED}"));
+    }
+    let certificates = certificates.into_iter();
+    Ok(Roots(certificates.map(|root| root.to_vec()).collect()))
+}
+
+impl<T: Clone> List<T> {
+    /// The items of all lists.
+    pub(super) fn joined(lists: &[Self]) -> Vec<T> {
+        lists.iter().flat_map(|list| list.0.clone()).collect()
     }
 }
 
-impl FromStr for Networks {
+impl<T: Item> FromStr for List<T> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let items = text.split(',').map(str::trim);
-        let networks = items.filter(|item| !item.is_empty()).map(network);
-        networks.collect::<Result<_, _>>().map(Self)
+        let items = items.filter(|item| !item.is_empty()).map(T::read);
+        items.collect::<Result<_, _>>().map(Self)
     }
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
-    let network = text.parse::<IpNet>().ok();
-    let network = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    network.ok_or_else(|| {
-        format!("'{text}' is not a network; CIDRs such as 10.0.0.0/8,fd00::/8 are accepted")
-    })
+impl Item for IpNet {
+    fn read(text: &str) -> Result<Self, String> {
+        let network = text.parse::<IpNet>().ok();
+        let network = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        network.ok_or_else(|| {
+            format!("'{text}' is not a network; CIDRs such as 10.0.0.0/8,fd00::/8 are accepted")
+        })
+    }
+}
+
+impl Item for HostPattern {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: InvalidHost| error.to_string())
+    }
+}
+
+/// A port.
+impl Item for u16 {
+    fn read(text: &str) -> Result<Self, String> {
+        let port = text.parse().ok().filter(|port| *port != 0);
+        port.ok_or_else(|| format!("'{text}' is not a port; numbers such as 80,443 are accepted"))
+    }
 }
 
 #[cfg(test)]
@@ -96,13 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_a_list_that_may_be_empty() {
-        let parsed: Networks = "127.0.0.0/8, ::1".parse().unwrap();
-        assert_eq!(
-            parsed.0,
-            ["127.0.0.0/8", "::1/128"].map(|net| net.parse().unwrap())
-        );
-        assert_eq!("".parse(), Ok(Networks(Vec::new())));
-        assert!("127.0.0.0/8,nonsense".parse::<Networks>().is_err());
+    fn lists_may_be_empty() {
+        let parsed: List<IpNet> = "127.0.0.0/8, ::1".parse().unwrap();
+        let expected = ["127.0.0.0/8", "::1/128"].map(|net| net.parse().unwrap());
+        assert_eq!(parsed.0, expected);
+        assert_eq!("".parse(), Ok(List::<IpNet>(Vec::new())));
+        assert!("127.0.0.0/8,nonsense".parse::<List<IpNet>>().is_err());
+        assert_eq!("80, 443".parse(), Ok(List(vec![80, 443])));
+        for wrong in ["0", "65536", "http", "-1"] {
+            assert!(wrong.parse::<List<u16>>().is_err(), "{wrong}");
+        }
+        assert!("*.example.com,a.b".parse::<List<HostPattern>>().is_ok());
     }
 }

@@ -28,6 +28,7 @@ struct Inner {
 #[repr(u8)]
 pub(crate) enum Stage {
     Dns,
+    Proxy,
     Tcp,
     Tls,
 }
@@ -59,7 +60,8 @@ impl Dial {
     pub(crate) fn stage(&self) -> Stage {
         match self.0.stage.load(Ordering::Acquire) {
             0 => Stage::Dns,
-            1 => Stage::Tcp,
+            1 => Stage::Proxy,
+            2 => Stage::Tcp,
             _ => Stage::Tls,
         }
     }
@@ -73,6 +75,7 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Dns => "in DNS",
+            Self::Proxy => "at the proxy",
             Self::Tcp => "in TCP",
             Self::Tls => "in TLS",
         })

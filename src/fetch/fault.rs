@@ -90,7 +90,9 @@ fn unconnected(error: &ConnectError) -> FetchError {
         | ConnectError::TimedOut {
             stage: Stage::Dns, ..
         } => new(Reason::Dns),
-        ConnectError::Tcp { .. } | ConnectError::TimedOut { .. } => new(Reason::Connect),
+        ConnectError::Tcp { .. } | ConnectError::Tunnel { .. } | ConnectError::TimedOut { .. } => {
+            new(Reason::Connect)
+        }
         ConnectError::Tls { source, .. } => {
             let fault = source.get_ref().and_then(|inner| inner.downcast_ref());
             match fault {

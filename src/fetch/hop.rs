@@ -12,8 +12,10 @@ use url::Url;
 
 use super::Upload;
 use crate::{
+    credentials::take_authorization,
     decode,
-    request::{Request, take_authorization, to_uri},
+    egress::Policy,
+    request::{Request, to_uri},
     response::{FetchError, Reason},
 };
 
@@ -135,10 +137,8 @@ impl<'a> Hop<'a> {
         let base = Url::parse(&self.url());
         let url = base.and_then(|base| base.join(location));
         let mut url = url.map_err(|error| malformed(format!("is not valid ({error})")))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            let message = "a redirect to another scheme is denied: http and https are followed";
-            return Err(FetchError::new(Reason::Blocked, message));
-        }
+        Policy::judge_scheme(url.scheme())
+            .map_err(|denied| FetchError::new(Reason::Blocked, denied.to_string()))?;
         // Credentials are the caller's to give, not the origin's.
         take_authorization(&mut url);
         to_uri(url).map_err(malformed)

@@ -6,6 +6,7 @@
 
 mod dns;
 mod faults;
+pub(crate) mod namespace;
 mod origin;
 mod process;
 mod raw;
@@ -17,7 +18,9 @@ pub(crate) use faults::{Row, check, row};
 pub(crate) use origin::{Origin, Reply, reply};
 pub(crate) use process::Process;
 pub(crate) use raw::{RawOrigin, fill, finish, request, reset, short_backlog};
-pub(crate) use service::{Service, allow_loopback, raw_client, requests, service, service_with};
+pub(crate) use service::{
+    Service, allow_loopback, raw_client, requests, service, service_at, service_with,
+};
 pub(crate) use tls::{Authority, self_signed};
 
 use std::{future::Future, time::Duration};

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
+    thread::JoinHandle,
 };
 
 use super::PATIENCE;
@@ -13,11 +14,17 @@ use super::PATIENCE;
 pub(crate) struct Process {
     pub url: String,
     child: Child,
+    log: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Process {
     /// Starts the service on a free port, with further arguments.
     pub(crate) fn serve(arguments: &[&str]) -> Self {
+        Self::serve_with(arguments, &[])
+    }
+
+    /// The same, with variables of the environment.
+    pub(crate) fn serve_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_fetchd"))
             .args([
                 "serve",
@@ -28,6 +35,7 @@ impl Process {
             ])
             .args(["--log-format", "json"])
             .args(arguments)
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -35,19 +43,36 @@ impl Process {
         let (found, address) = mpsc::channel();
         // What the log says further is read too, so that it never stops the
         // service.
-        std::thread::spawn(move || {
+        let log = std::thread::spawn(move || {
+            let mut lines = Vec::new();
             for line in log.map_while(Result::ok) {
-                let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-                if let Some(address) = line.get("address").and_then(|address| address.as_str()) {
+                let fields: serde_json::Value = serde_json::from_str(&line).unwrap();
+                if let Some(address) = fields.get("address").and_then(|address| address.as_str()) {
                     let _ = found.send(address.to_owned());
                 }
+                lines.push(line);
             }
+            lines
         });
         let address = address.recv_timeout(PATIENCE);
         Self {
             url: format!("http://{}", address.expect("the log says the address")),
             child,
+            log: Some(log),
         }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// Ends it in order, and gives all that it logged.
+    pub(crate) fn into_log(mut self) -> Vec<String> {
+        self.signal("TERM");
+        self.child.wait().unwrap();
+        let log = self.log.take().expect("the log is taken once");
+        log.join().unwrap()
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -22,8 +22,13 @@ pub(crate) async fn service() -> Service {
 }
 
 pub(crate) async fn service_with(config: Config) -> Service {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    service_at("127.0.0.1:0", config).await
+}
+
+pub(crate) async fn service_at(address: &str, config: Config) -> Service {
+    let listener = TcpListener::bind(address).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
     let shutdown = Shutdown::new();
     let server = Server::new(config).unwrap();
     let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
@@ -39,6 +44,7 @@ pub(crate) fn allow_loopback() -> Config {
     Config {
         egress: Egress {
             allow_net: vec!["127.0.0.0/8".parse().unwrap()],
+            ..Egress::default()
         },
         ..Config::default()
     }

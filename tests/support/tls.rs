@@ -25,6 +25,11 @@ impl Authority {
         self.0.der().to_vec()
     }
 
+    /// The same, as a file would have it.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// An origin's side of TLS, for `host`.
     pub(crate) fn acceptor(&self, host: &str) -> TlsAcceptor {
         let params = CertificateParams::new([host.to_owned()]).unwrap();

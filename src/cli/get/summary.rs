@@ -146,11 +146,11 @@ impl Summary {
     }
 }
 
-/// The address that a denial begins with: for a hint, where nothing but the
-/// text has it.
+/// The address that a denial begins with, where it could be allowed: for a hint,
+/// where nothing but the text has it.
 fn denied_address(error: &Error) -> Option<IpAddr> {
-    if error.reason() != Some(Reason::Blocked) {
-        return None;
-    }
-    error.to_string().split(' ').next()?.parse().ok()
+    let message = error.to_string();
+    let is_denial = error.reason() == Some(Reason::Blocked) && message.contains("--allow-net");
+    let address = message.split(' ').next().filter(|_| is_denial);
+    address?.parse().ok()
 }

@@ -1,0 +1,131 @@
+//! Which hosts an operator means.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use url::Host;
+
+/// One host name, all names below one (`*.example.com`), or an address as the
+/// host of a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPattern(Kind);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Name(String),
+    Below(String),
+    Address(IpAddr),
+}
+
+/// What is no host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a host; names such as api.example.com and *.example.com are accepted")]
+pub struct InvalidHost(String);
+
+impl HostPattern {
+    /// Whether `name`, lower case and without a final dot, is meant.
+    pub fn matches_name(&self, name: &str) -> bool {
+        match &self.0 {
+            Kind::Name(own) => own == name,
+            Kind::Below(own) => name
+                .strip_suffix(own.as_str())
+                .is_some_and(|below| below.len() > 1 && below.ends_with('.')),
+            Kind::Address(_) => false,
+        }
+    }
+
+    /// Whether a URL with `address` for its host is meant.
+    pub fn matches_address(&self, address: IpAddr) -> bool {
+        self.0 == Kind::Address(address)
+    }
+}
+
+impl FromStr for HostPattern {
+    type Err = InvalidHost;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHost> {
+        let invalid = || InvalidHost(text.to_owned());
+        let (rest, is_below) = match text.strip_prefix("*.") {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
+        let host = match rest.parse::<IpAddr>() {
+            Ok(address) => Kind::Address(address.to_canonical()),
+            Err(_) => match Host::parse(rest).map_err(|_| invalid())? {
+                Host::Domain(name) => Kind::Name(name.trim_end_matches('.').to_owned()),
+                Host::Ipv4(address) => Kind::Address(address.into()),
+                Host::Ipv6(address) => Kind::Address(IpAddr::from(address).to_canonical()),
+            },
+        };
+        match host {
+            Kind::Name(name) if name.is_empty() || name.contains('*') => Err(invalid()),
+            Kind::Name(name) if is_below => Ok(Self(Kind::Below(name))),
+            Kind::Address(_) if is_below => Err(invalid()),
+            host => Ok(Self(host)),
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Name(name) => f.write_str(name),
+            Kind::Below(name) => write!(f, "*.{name}"),
+            Kind::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> HostPattern {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_name_is_itself_in_any_spelling() {
+        for text in ["api.example.com", "API.Example.COM", "api.example.com."] {
+            assert!(pattern(text).matches_name("api.example.com"), "{text}");
+        }
+        assert!(pattern("bücher.example").matches_name("xn--bcher-kva.example"));
+        assert!(!pattern("example.com").matches_name("api.example.com"));
+    }
+
+    #[test]
+    fn a_star_is_all_names_below() {
+        let below = pattern("*.example.com");
+        assert!(below.matches_name("api.example.com"));
+        assert!(below.matches_name("a.b.example.com"));
+        for other in ["example.com", "notexample.com", ".example.com", "com"] {
+            assert!(!below.matches_name(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_itself_in_any_spelling() {
+        let address = "127.0.0.1".parse().unwrap();
+        for text in ["127.0.0.1", "0x7f.1", "::ffff:127.0.0.1"] {
+            assert!(pattern(text).matches_address(address), "{text}");
+        }
+        assert!(pattern("[::1]").matches_address("::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for text in [
+            "",
+            "*",
+            "*.",
+            ".",
+            "a*.example.com",
+            "*.*.example.com",
+            "http://example.com",
+            "example.com:80",
+            "*.10.0.0.1",
+            "10.0.0.0/8",
+        ] {
+            assert!(text.parse::<HostPattern>().is_err(), "{text}");
+        }
+    }
+}

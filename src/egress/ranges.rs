@@ -1,0 +1,119 @@
+//! The ranges of addresses that are not public unicast, each with its name.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+/// Of IPv4, by the IANA special-purpose address registry (RFC 6890), and one
+/// address that belongs to a cloud's platform though its range is public.
+const SPECIAL_V4: [(Ipv4Net, &str); 16] = [
+    (v4([0, 0, 0, 0], 8), "this network"),
+    (v4([10, 0, 0, 0], 8), "private range"),
+    (v4([100, 64, 0, 0], 10), "shared address space"),
+    (v4([127, 0, 0, 0], 8), "loopback"),
+    (v4([169, 254, 0, 0], 16), "link-local"),
+    (v4([172, 16, 0, 0], 12), "private range"),
+    (v4([192, 0, 0, 0], 24), "protocol assignments"),
+    (v4([192, 0, 2, 0], 24), "documentation"),
+    (v4([192, 88, 99, 0], 24), "6to4 relay"),
+    (v4([192, 168, 0, 0], 16), "private range"),
+    (v4([198, 18, 0, 0], 15), "benchmarking"),
+    (v4([198, 51, 100, 0], 24), "documentation"),
+    (v4([203, 0, 113, 0], 24), "documentation"),
+    (v4([224, 0, 0, 0], 4), "multicast"),
+    (v4([240, 0, 0, 0], 4), "reserved"),
+    (v4([168, 63, 129, 16], 32), "cloud platform"),
+];
+
+/// What of IPv6 is unicast and public, but for the ranges below.
+const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0, 0], 3);
+
+/// Of IPv6: the special ranges in [`GLOBAL_V6`], and those outside that have a
+/// name of their own.
+const SPECIAL_V6: [(Ipv6Net, &str); 12] = [
+    (v6([0x2001, 0, 0, 0], 23), "protocol assignments"),
+    (v6([0x2001, 0xdb8, 0, 0], 32), "documentation"),
+    (v6([0x3fff, 0, 0, 0], 20), "documentation"),
+    (
+        Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128),
+        "unspecified",
+    ),
+    (Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128), "loopback"),
+    (v6([0x64, 0xff9b, 1, 0], 48), "local translation"),
+    (v6([0x100, 0, 0, 0], 64), "discard only"),
+    (v6([0x5f00, 0, 0, 0], 16), "segment routing"),
+    (v6([0xfc00, 0, 0, 0], 7), "unique local"),
+    (v6([0xfe80, 0, 0, 0], 10), "link-local"),
+    (v6([0xfec0, 0, 0, 0], 10), "site-local"),
+    (v6([0xff00, 0, 0, 0], 8), "multicast"),
+];
+
+/// IPv4 in IPv6 that a gateway somewhere unpacks: where it leads cannot be
+/// judged here.
+const EMBEDDED: [(Ipv6Net, &str); 3] = [
+    (v6([0, 0, 0, 0], 96), "IPv4-compatible"),
+    (v6([0x2001, 0, 0, 0], 32), "Teredo"),
+    (v6([0x2002, 0, 0, 0], 16), "6to4"),
+];
+
+/// Where translators map IPv4 (RFC 6052).
+const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0], 96);
+
+/// The name of the special range that holds `address`, which is not one of an
+/// IPv4 address inside IPv6 (see [`unwrapped`]).
+pub(super) fn special(address: IpAddr) -> Option<&'static str> {
+    match address {
+        IpAddr::V4(address) => {
+            let mut ranges = SPECIAL_V4.iter();
+            let range = ranges.find(|(net, _)| net.contains(&address));
+            range.map(|(_, name)| *name)
+        }
+        IpAddr::V6(address) => {
+            let mut ranges = SPECIAL_V6.iter();
+            match ranges.find(|(net, _)| net.contains(&address)) {
+                Some((_, name)) => Some(name),
+                None if GLOBAL_V6.contains(&address) => None,
+                None => Some("not global unicast"),
+            }
+        }
+    }
+}
+
+/// The name of the form in which `address` holds an IPv4 address, for the forms
+/// that are unpacked elsewhere.
+pub(super) fn embedding(address: IpAddr) -> Option<&'static str> {
+    let IpAddr::V6(address) = address else {
+        return None;
+    };
+    if address.is_loopback() || address.is_unspecified() {
+        return None;
+    }
+    // ISATAP (RFC 5214, 6.1): behind a marked interface id, in any network.
+    let [.., high, low, _, _] = address.segments();
+    if high & !0x0200 == 0 && low == 0x5efe {
+        return Some("ISATAP");
+    }
+    let mut forms = EMBEDDED.iter();
+    let form = forms.find(|(net, _)| net.contains(&address));
+    form.map(|(_, name)| *name)
+}
+
+/// The IPv4 address inside a mapped or translated one (RFC 4291, RFC 6052);
+/// any other address itself.
+pub(super) fn unwrapped(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) if NAT64.contains(&v6) => {
+            let [.., a, b, c, d] = v6.octets();
+            Ipv4Addr::new(a, b, c, d).into()
+        }
+        other => other.to_canonical(),
+    }
+}
+
+const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+}
+
+const fn v6([a, b, c, d]: [u16; 4], prefix: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), prefix)
+}
