@@ -6,12 +6,12 @@ mod proxy;
 
 use std::{
     fmt,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
 use http::HeaderValue;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rustls::{RootCertStore, pki_types::CertificateDer};
 
 pub use host::{HostPattern, InvalidHost};
@@ -30,8 +30,11 @@ pub struct Config {
     pub origins: Origins,
     /// `User-Agent` of requests that set none. Default: `fetchd/VERSION`.
     pub user_agent: String,
-    /// How long open batches may go on after a shutdown began. Default: 25 s.
-    /// What is unfinished then ends with `REASON_SHUTTING_DOWN`.
+    /// How long the server is not ready, but accepts all the same, after a
+    /// shutdown began. Default: 0 s.
+    pub drain_delay: Duration,
+    /// How long open batches may go on after that. Default: 25 s. What is
+    /// unfinished then ends with `REASON_SHUTTING_DOWN`.
     pub drain_timeout: Duration,
 }
 
@@ -42,14 +45,36 @@ pub struct Limits {
     pub default_concurrency: u32,
     /// Most in flight for one batch; higher wishes are lowered. Default: 512.
     pub max_concurrency: u32,
-    /// Most in flight in the process; what is above waits. Default: 1024.
+    /// Most in flight in the process; what is above waits. Of these, one is kept
+    /// for each of `max_batches`. At least 2. Default: 1024.
     pub max_in_flight: u32,
+    /// Most in flight to one host (name and port of the request's own URL) in
+    /// the process; 0: no limit. Default: 0.
+    pub max_per_host: u32,
+    /// Most batches at once; above, a call ends with `RESOURCE_EXHAUSTED` and
+    /// `RetryInfo`. At least 1, at most half of `max_in_flight`. Default
+    /// (`None`): a quarter of `max_in_flight`.
+    pub max_batches: Option<u32>,
     /// Most requests in one batch; above, the call ends with
     /// `INVALID_ARGUMENT`. Default: 10,000.
     pub max_batch_requests: u32,
     /// Largest request message in bytes; above, the call ends with
     /// `OUT_OF_RANGE`. Default: 16 MiB.
     pub max_request_bytes: usize,
+    /// Request messages that the process holds, in bytes, all batches together;
+    /// above, a call ends with `RESOURCE_EXHAUSTED` and `RetryInfo`. At least
+    /// `max_request_bytes`. Default: 256 MiB.
+    pub max_queued_bytes: usize,
+    /// Most connections from callers; further ones wait to be accepted.
+    /// Default: 4096.
+    pub max_connections: u32,
+    /// After how long a caller that takes nothing, while there is something to
+    /// take, counts as gone. Default: 60 s.
+    pub stall_timeout: Duration,
+    /// After how long, give or take a tenth, a connection is asked to go away,
+    /// so that callers spread over new replicas. Open batches finish. Default:
+    /// 5 min.
+    pub max_connection_age: Duration,
 }
 
 /// Ceilings of per-request options. Higher values are lowered to them.
@@ -113,38 +138,7 @@ pub struct ConfigError {
 impl Config {
     /// Checks every setting against its range and against the others.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let limits = &self.limits;
-        let counts = [
-            ("default-concurrency", limits.default_concurrency),
-            ("max-concurrency", limits.max_concurrency),
-            ("max-in-flight", limits.max_in_flight),
-            ("max-batch-requests", limits.max_batch_requests),
-        ];
-        for (flag, count) in counts {
-            if count == 0 || count > Limits::HIGHEST {
-                let expected = format!("a whole number from 1 to {} is accepted", Limits::HIGHEST);
-                return Err(ConfigError::new(flag, count, expected));
-            }
-        }
-        if limits.default_concurrency > limits.max_concurrency {
-            let expected = format!(
-                "at most --max-concurrency ({}) is accepted",
-                limits.max_concurrency
-            );
-            return Err(ConfigError::new(
-                "default-concurrency",
-                limits.default_concurrency,
-                expected,
-            ));
-        }
-        if limits.max_request_bytes < 1024 {
-            let expected = "at least 1KiB is accepted".to_owned();
-            return Err(ConfigError::new(
-                "max-request-bytes",
-                limits.max_request_bytes,
-                expected,
-            ));
-        }
+        self.limits.validate()?;
         let longest = Ceilings::LONGEST_TIMEOUT;
         if self.ceilings.max_timeout.is_zero() || self.ceilings.max_timeout > longest {
             let expected = "more than 0s and at most 1day is accepted".to_owned();
@@ -170,8 +164,8 @@ impl Config {
 }
 
 impl Egress {
-    /// IPv4 inside IPv6 is judged as IPv4, so a network of it would be without
-    /// effect.
+    /// Refuses networks that would be without effect: of IPv4 inside IPv6, which
+    /// is judged as IPv4, and of what is never allowed.
     fn validate(&self) -> Result<(), ConfigError> {
         let lists = [("allow-net", &self.allow_net), ("deny-net", &self.deny_net)];
         for (flag, networks) in lists {
@@ -182,8 +176,30 @@ impl Egress {
                 }
             }
         }
+        for network in &self.allow_net {
+            if let Some((_, form)) = NEVER_ALLOWED.iter().find(|(net, _)| covers(net, network)) {
+                let expected = format!("{form} addresses are denied whatever is allowed");
+                return Err(ConfigError::new("allow-net", network, expected));
+            }
+        }
         Ok(())
     }
+}
+
+/// Networks that hide IPv4 for a gateway to unpack.
+const NEVER_ALLOWED: [(Ipv6Net, &str); 2] = [
+    (
+        Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32),
+        "Teredo",
+    ),
+    (
+        Ipv6Net::new_assert(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+        "6to4",
+    ),
+];
+
+fn covers(net: &Ipv6Net, network: &IpNet) -> bool {
+    matches!(network, IpNet::V6(network) if net.contains(network))
 }
 
 impl Origins {
@@ -224,6 +240,7 @@ impl Default for Config {
             egress: Egress::default(),
             origins: Origins::default(),
             user_agent: concat!("fetchd/", env!("CARGO_PKG_VERSION")).to_owned(),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),
         }
     }
@@ -233,6 +250,70 @@ impl Limits {
     /// The highest value of any count: an index is a `u32`, and a million
     /// tasks or queued requests are more than one process should hold.
     pub const HIGHEST: u32 = 1_000_000;
+
+    /// The highest value of `max_queued_bytes`: 1 TiB.
+    pub const MOST_BYTES: usize = 1 << 40;
+
+    /// The shortest stall timeout and connection age.
+    pub const SHORTEST: Duration = Duration::from_millis(100);
+
+    /// Most batches at once.
+    pub fn batches(&self) -> u32 {
+        self.max_batches
+            .unwrap_or_else(|| (self.max_in_flight / 4).max(1))
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let counts = [
+            ("default-concurrency", self.default_concurrency, 1),
+            ("max-concurrency", self.max_concurrency, 1),
+            ("max-in-flight", self.max_in_flight, 2),
+            ("max-per-host", self.max_per_host, 0),
+            ("max-batches", self.batches(), 1),
+            ("max-batch-requests", self.max_batch_requests, 1),
+            ("max-connections", self.max_connections, 1),
+        ];
+        for (flag, count, least) in counts {
+            if !(least..=Self::HIGHEST).contains(&count) {
+                let highest = Self::HIGHEST;
+                let expected = format!("a whole number from {least} to {highest} is accepted");
+                return Err(ConfigError::new(flag, count, expected));
+            }
+        }
+        if self.default_concurrency > self.max_concurrency {
+            let most = self.max_concurrency;
+            let expected = format!("at most --max-concurrency ({most}) is accepted");
+            let count = self.default_concurrency;
+            return Err(ConfigError::new("default-concurrency", count, expected));
+        }
+        if self.batches() > self.max_in_flight / 2 {
+            let most = self.max_in_flight / 2;
+            let expected = format!("at most half of --max-in-flight ({most}) is accepted");
+            return Err(ConfigError::new("max-batches", self.batches(), expected));
+        }
+        if self.max_request_bytes < 1024 {
+            let bytes = self.max_request_bytes;
+            let expected = "at least 1KiB is accepted".to_owned();
+            return Err(ConfigError::new("max-request-bytes", bytes, expected));
+        }
+        let queued = self.max_queued_bytes;
+        if !(self.max_request_bytes..=Self::MOST_BYTES).contains(&queued) {
+            let (least, most) = (self.max_request_bytes, Self::MOST_BYTES);
+            let expected = format!("{least} (--max-request-bytes) to {most} bytes are accepted");
+            return Err(ConfigError::new("max-queued-bytes", queued, expected));
+        }
+        let times = [
+            ("stall-timeout", self.stall_timeout),
+            ("max-connection-age", self.max_connection_age),
+        ];
+        for (flag, time) in times {
+            if time < Self::SHORTEST {
+                let expected = format!("at least {:?} is accepted", Self::SHORTEST);
+                return Err(ConfigError::new(flag, format!("{time:?}"), expected));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for Limits {
@@ -241,8 +322,14 @@ impl Default for Limits {
             default_concurrency: 50,
             max_concurrency: 512,
             max_in_flight: 1024,
+            max_per_host: 0,
+            max_batches: None,
             max_batch_requests: 10_000,
             max_request_bytes: 16 << 20,
+            max_queued_bytes: 256 << 20,
+            max_connections: 4096,
+            stall_timeout: Duration::from_mins(1),
+            max_connection_age: Duration::from_mins(5),
         }
     }
 }
@@ -298,6 +385,13 @@ mod tests {
             let error = config.validate().unwrap_err().to_string();
             assert!(error.ends_with(&format!("write {inner}")), "{error}");
         }
+        let mut config = Config::default();
+        config
+            .egress
+            .allow_net
+            .push("2002:a00::/24".parse().unwrap());
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains("6to4 addresses are denied"), "{error}");
         let mut config = Config::default();
         for network in ["::/0", "fd00::/8", "::1/128", "2001:db8::/96"] {
             config.egress.allow_net.push(network.parse().unwrap());

@@ -16,7 +16,7 @@ mod tests;
 
 use std::{
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -79,10 +79,26 @@ pub enum Denied {
     },
 }
 
+impl Denied {
+    /// The name of the rule, one of a few.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Scheme => "scheme",
+            Self::Port(_) => "allow-port",
+            Self::Host(_) => "deny-host",
+            Self::OtherHost(_) => "allow-host",
+            Self::Own(_) => "own address",
+            Self::Net(_) => "deny-net",
+            Self::Embedding { form, .. } => form,
+            Self::Range { range, .. } => range,
+        }
+    }
+}
+
 #[cfg(test)]
 impl Policy {
     /// An address over which a policy under test panics.
-    pub(crate) const FAULTY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(240, 0, 0, 1));
+    pub(crate) const FAULTY: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
 
     fn panic_over(address: IpAddr) {
         assert_ne!(address, Self::FAULTY, "for the tests of what a panic does");
@@ -164,6 +180,12 @@ impl Policy {
         let inner = ranges::unwrapped(whole);
         #[cfg(test)]
         Self::panic_over(inner);
+        // Which leads to the machine itself.
+        match inner {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => self.judge(at(Ipv4Addr::LOCALHOST, address))?,
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => self.judge(at(Ipv6Addr::LOCALHOST, address))?,
+            _ => {}
+        }
         let lists = &self.0.lists;
         if self.is_own(SocketAddr::new(inner, address.port())) {
             return Err(Denied::Own(address));
@@ -196,12 +218,16 @@ impl Policy {
     }
 }
 
+/// `ip`, at the port of `address`.
+fn at(ip: impl Into<IpAddr>, address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(ip.into(), address.port())
+}
+
 impl Own {
     fn is_reached_by(&self, target: SocketAddr) -> bool {
         let (own, target_ip) = (ranges::unwrapped(self.address.ip()), target.ip());
         self.address.port() == target.port()
             && (own == target_ip
-                // Which leads to the machine itself.
                 || target_ip.is_unspecified()
                 || own.is_unspecified() && (self.is_here)(target_ip))
     }

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "server")]
+pub mod admin;
 #[cfg(any(feature = "client", feature = "server"))]
 mod causes;
 #[cfg(feature = "client")]
@@ -33,3 +35,5 @@ mod schedule;
 pub mod server;
 #[cfg(feature = "server")]
 mod service;
+#[cfg(feature = "server")]
+mod telemetry;

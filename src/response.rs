@@ -69,6 +69,8 @@ pub struct FetchError {
     pub message: String,
     /// Whether the same request may succeed later.
     pub retryable: bool,
+    /// The rule of the egress policy, where it denied the request.
+    pub rule: Option<&'static str>,
 }
 
 /// What happened, as the contract's `Reason`, where each is described.
@@ -131,6 +133,15 @@ impl FetchError {
             reason,
             message: message.into(),
             retryable: reason.is_usually_passing(),
+            rule: None,
+        }
+    }
+
+    /// A request that the egress policy denied by `rule`.
+    pub fn denied(message: impl Into<String>, rule: &'static str) -> Self {
+        Self {
+            rule: Some(rule),
+            ..Self::new(Reason::Blocked, message)
         }
     }
 

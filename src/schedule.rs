@@ -1,10 +1,10 @@
 //! A batch, worked: from a list of requests to the stream of their parts.
 //!
 //! Each batch has tasks of its own, at most as many as its concurrency. A task
-//! takes the next request, waits for a slot of the process, makes one attempt,
-//! and hands the parts to the stream through a queue that is bounded in bytes:
-//! a caller that does not read stops the reading from its origins. A request
-//! that waits for another attempt holds neither slot nor task.
+//! takes the next request that the gate lets start, makes one attempt, and hands
+//! the parts to the stream through a queue that is bounded in bytes: a caller
+//! that does not read stops the reading from its origins. A request that waits
+//! for another attempt holds neither slot nor task.
 //!
 //! The stream owns the tasks: dropping it stops them, and with them their
 //! connections.
@@ -24,13 +24,14 @@ use tokio::{task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::Config,
+    config::{Config, Limits},
     egress,
     fetch::Fetcher,
-    gate::Gate,
+    gate::{Gate, Room},
     request::{Batch, InvalidRequest, Request},
     response::{End, FetchError, Part, Reason, Timing},
     retry,
+    telemetry::Metrics,
 };
 use jobs::Jobs;
 use worker::Worker;
@@ -44,6 +45,7 @@ struct Engine {
     fetcher: Fetcher,
     gate: Gate,
     retry: retry::Policy,
+    metrics: Arc<Metrics>,
     stopping: CancellationToken,
 }
 
@@ -57,33 +59,50 @@ pub(crate) struct Parts {
     _workers: JoinSet<()>,
 }
 
+/// Whether the caller of a batch reads, and what ends the batch where it does
+/// not. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Reading {
+    progress: queue::Progress,
+    run: Arc<Run>,
+}
+
 /// One batch being worked.
 struct Run {
     engine: Arc<Engine>,
     batch: Batch,
     jobs: Jobs,
+    /// Its caller counts as gone: nothing is worth doing any more.
+    given_up: CancellationToken,
 }
 
 impl Scheduler {
     /// A scheduler with connections of its own.
-    pub(crate) fn new(config: &Config, policy: egress::Policy, user_agent: HeaderValue) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        policy: egress::Policy,
+        metrics: Arc<Metrics>,
+        user_agent: HeaderValue,
+    ) -> Self {
         Self(Arc::new(Engine {
             fetcher: Fetcher::new(config, policy, user_agent),
-            gate: Gate::new(config.limits.max_in_flight),
+            gate: Gate::new(room(&config.limits)),
             retry: retry::Policy::new(),
+            metrics,
             stopping: CancellationToken::new(),
         }))
     }
 
     /// Starts a batch.
     pub(crate) fn run(&self, batch: Batch) -> Parts {
-        let (sender, queue) = queue::channel();
+        let (sender, queue) = queue::channel(self.0.metrics.stalled.clone());
         let total = batch.requests.len();
         let workers = batch.concurrency.min(total);
         let run = Arc::new(Run {
             engine: Arc::clone(&self.0),
-            jobs: Jobs::new(),
+            jobs: Jobs::new(&self.0.gate, &batch),
             batch,
+            given_up: CancellationToken::new(),
         });
         let mut tasks = JoinSet::new();
         for _ in 0..workers {
@@ -97,6 +116,12 @@ impl Scheduler {
             unfinished: total,
             _workers: tasks,
         }
+    }
+
+    /// How many requests wait for a slot and have one, and how many waited for
+    /// which limit.
+    pub(crate) fn gate_counts(&self) -> ((usize, usize), [u64; 3]) {
+        (self.0.gate.counts(), self.0.gate.waits())
     }
 
     /// Ends what is unfinished, now and later, with `REASON_SHUTTING_DOWN`.
@@ -120,6 +145,14 @@ impl Parts {
         Poll::Ready(Some(part))
     }
 
+    /// Whether the caller reads.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading {
+            progress: self.queue.progress(),
+            run: Arc::clone(&self.run),
+        }
+    }
+
     /// How many requests have had no end, asked for the first time. Other than
     /// 0 after the last part: a fault of the service.
     pub(crate) fn take_unfinished(&mut self) -> usize {
@@ -135,6 +168,29 @@ impl Parts {
         self.refused = index + 1;
         let refused = self.run.batch.requests.get(index)?.as_ref().err()?;
         Some(refusal(index, refused))
+    }
+}
+
+impl Reading {
+    /// How many parts were taken so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.progress.taken()
+    }
+
+    /// Whether there is a part to take.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.progress.is_waited_for()
+    }
+
+    /// Stops the batch, and frees what it holds.
+    pub(crate) fn give_up(&self) {
+        self.run.given_up.cancel();
+        self.run.jobs.give_up();
+    }
+
+    /// Whether the batch was given up.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.run.given_up.is_cancelled()
     }
 }
 
@@ -159,6 +215,14 @@ impl Run {
                 FetchError::new(Reason::ShuttingDown, "the server is shutting down")
             }
         }
+    }
+}
+
+fn room(limits: &Limits) -> Room {
+    Room {
+        slots: limits.max_in_flight as usize,
+        batches: limits.batches() as usize,
+        per_host: Some(limits.max_per_host as usize).filter(|limit| *limit > 0),
     }
 }
 
@@ -193,6 +257,7 @@ mod tests {
         let scheduler = Scheduler::new(
             &config,
             egress::Policy::new(&config.egress),
+            Arc::new(Metrics::new()),
             HeaderValue::from_static("test"),
         );
         let faulty = format!("http://{}/", Policy::FAULTY);

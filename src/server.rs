@@ -1,18 +1,22 @@
-//! The server: an accept loop of our own over HTTP/2, so that silent connections
-//! and a drain have an end; health and reflection beside the service.
+//! The server: an accept loop of our own over HTTP/2, so that connections have
+//! limits and a drain has an end; health and reflection beside the service.
 
+mod connection;
 mod shutdown;
 
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr, UdpSocket},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -20,17 +24,20 @@ use tokio::{
     time::{self, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::service::Routes;
+use tonic::{Status, service::Routes};
 use tonic_health::server::HealthReporter;
 use tower::Service as _;
 
 use crate::{
+    admin::Admin,
     config::{Config, ConfigError},
     egress,
     proto::{self, fetch_service_server::FetchServiceServer},
     schedule::Scheduler,
-    service::{Arrival, Service},
+    service::{self, Admission, Arrival, Service},
+    telemetry::Metrics,
 };
+use connection::{Calls, HANDSHAKE, Wire};
 pub use shutdown::Shutdown;
 
 type FetchServer = FetchServiceServer<Service>;
@@ -39,17 +46,23 @@ type FetchServer = FetchServiceServer<Service>;
 #[derive(Clone)]
 pub struct Server {
     routes: Routes,
-    http: http2::Builder<TokioExecutor>,
+    admission: Admission,
     health: HealthReporter,
     /// Which is told where the server listens.
     policy: egress::Policy,
     scheduler: Scheduler,
+    metrics: Arc<Metrics>,
     config: Arc<Config>,
+    /// New batches are welcome.
+    is_ready: Arc<AtomicBool>,
     /// New batches are refused, and connections asked to go away.
     draining: CancellationToken,
     /// The batches under way.
     open: TaskTracker,
 }
+
+/// The call that needs room.
+const FETCH_BATCH: &str = "/fetchd.v1.FetchService/FetchBatch";
 
 /// A caller that answers no ping for this long has vanished (the interval and
 /// the wait together).
@@ -69,8 +82,8 @@ const MAX_SEND_BUFFER: usize = 64 << 10;
 /// How long callers have to take the last ends of a drain.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// How long a new connection may be silent.
-const SILENCE: Duration = Duration::from_secs(10);
+/// The largest list of headers of a call.
+const MAX_HEADER_LIST: u32 = 16 << 10;
 
 /// How long to wait after a connection could not be accepted: for lack of file
 /// descriptors, most likely, which only time gives back.
@@ -87,56 +100,80 @@ impl Server {
         let user_agent = config.user_agent_header()?;
         let config = Arc::new(config);
         let policy = egress::Policy::new(&config.egress);
-        let scheduler = Scheduler::new(&config, policy.clone(), user_agent);
+        let metrics = Arc::new(Metrics::new());
+        let scheduler = Scheduler::new(&config, policy.clone(), Arc::clone(&metrics), user_agent);
         let draining = CancellationToken::new();
         let open = TaskTracker::new();
-        let service = Service::new(
-            scheduler.clone(),
-            Arc::clone(&config),
-            draining.clone(),
-            open.clone(),
-        );
+        let admission = Admission::new(&config.limits, draining.clone(), open.clone());
+        let service = Service::new(scheduler.clone(), Arc::clone(&metrics), Arc::clone(&config));
         let service =
             FetchServer::new(service).max_decoding_message_size(config.limits.max_request_bytes);
         let (health, health_service) = tonic_health::server::health_reporter();
         let routes = Routes::new(service).add_service(health_service);
         Ok(Self {
             routes: with_reflection(routes).prepare(),
-            http: http2_settings(),
+            admission,
             health,
             policy,
             scheduler,
+            metrics,
             config,
+            is_ready: Arc::default(),
             draining,
             open,
         })
     }
 
-    /// Accepts connections until `shutdown`, then drains: the service is NOT
-    /// SERVING, connections are asked to go away, and open batches go on for
-    /// the drain timeout. What is unfinished then ends with
-    /// `REASON_SHUTTING_DOWN`, and 500 ms later the rest is cut.
+    /// What answers `/metrics`, `/healthz` and `/readyz` for this server.
+    pub fn admin(&self) -> Admin {
+        Admin {
+            metrics: Arc::clone(&self.metrics),
+            scheduler: self.scheduler.clone(),
+            policy: self.policy.clone(),
+            is_ready: Arc::clone(&self.is_ready),
+        }
+    }
+
+    /// Accepts connections until `shutdown`, and for the drain delay after it
+    /// began, NOT SERVING. Then connections are asked to go away, new batches
+    /// are refused, and open ones go on for the drain timeout. What is
+    /// unfinished then ends with `REASON_SHUTTING_DOWN`, and 500 ms later the
+    /// rest is cut.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) {
         match listener.local_addr() {
             Ok(own) => self.policy.deny_own(own, is_of_this_machine),
             Err(error) => return tracing::error!(%error, "where to listen is not known"),
         }
         self.health.set_serving::<FetchServer>().await;
+        self.is_ready.store(true, Ordering::Relaxed);
         let mut connections = JoinSet::new();
+        tokio::select! {
+            () = self.accept(&listener, &mut connections) => {}
+            () = shutdown.begun() => {}
+        }
+        tracing::info!(batches = self.open.len(), "draining");
+        self.is_ready.store(false, Ordering::Relaxed);
+        self.metrics.draining.set(1);
+        self.health.set_not_serving::<FetchServer>().await;
+        tokio::select! {
+            () = self.accept(&listener, &mut connections) => {}
+            () = time::sleep(self.config.drain_delay) => {}
+            () = shutdown.hurried() => {}
+        }
+        drop(listener);
+        self.drain(connections, &shutdown).await;
+    }
+
+    /// Accepts connections for ever, as many as may be open. Cancel-safe.
+    async fn accept(&self, listener: &TcpListener, connections: &mut JoinSet<()>) {
+        let most = self.config.limits.max_connections as usize;
         loop {
             tokio::select! {
-                () = shutdown.begun() => break,
-                accepted = listener.accept() => match accepted {
+                accepted = listener.accept(), if connections.len() < most => match accepted {
                     Ok((tcp, peer)) => {
                         // Without it, small results wait for each other.
                         let _ = tcp.set_nodelay(true);
-                        let server = self.clone();
-                        connections.spawn(async move {
-                            // A connection that says nothing is not served.
-                            if let Ok(Ok(())) = time::timeout(SILENCE, tcp.readable()).await {
-                                server.serve_connection(tcp, Some(peer)).await;
-                            }
-                        });
+                        connections.spawn(self.clone().serve_connection(tcp, Some(peer)));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -146,8 +183,6 @@ impl Server {
                 Some(_) = connections.join_next() => {}
             }
         }
-        drop(listener);
-        self.drain(connections, &shutdown).await;
     }
 
     /// Serves one connection, from `peer` or from within the process, until it
@@ -156,17 +191,49 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let routes = self.routes;
+        let calls = Calls::default();
+        let opened = CancellationToken::new();
+        let stream = TokioIo::new(Wire::new(stream, opened.clone()));
+        let (routes, admission, cutting) = (self.routes, self.admission, calls.clone());
+        let refusals = self.metrics.batches.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             let at = Instant::now();
-            request.extensions_mut().insert(Arrival { at, peer });
-            routes.clone().call(request)
+            let cut = cutting.cut_next();
+            request.extensions_mut().insert(Arrival { at, peer, cut });
+            let (mut routes, admission) = (routes.clone(), admission.clone());
+            let refusals = refusals.clone();
+            async move {
+                if request.uri().path() != FETCH_BATCH {
+                    return routes.call(request).await;
+                }
+                let response = match admission.admit(request).await {
+                    Ok(request) => routes.call(request).await?,
+                    Err(status) => status.into_http(),
+                };
+                if let Some(status) = response.headers().get(Status::GRPC_STATUS) {
+                    let code = service::code_name(status);
+                    refusals.with_label_values(&[code]).inc();
+                }
+                Ok(response)
+            }
         });
-        let stream = TokioIo::new(stream);
-        let mut connection = pin!(self.http.serve_connection(stream, service));
+        let http = http2_settings(calls.clone());
+        let mut connection = pin!(http.serve_connection(stream, service));
+        let age = jittered(self.config.limits.max_connection_age);
         let served = tokio::select! {
             served = connection.as_mut() => served,
-            () = self.draining.cancelled() => {
+            () = unopened(&opened) => return,
+            () = async {
+                tokio::select! {
+                    () = self.draining.cancelled() => {}
+                    () = time::sleep(age) => {}
+                    () = calls.idle() => {}
+                }
+            } => {
+                if !opened.is_cancelled() {
+                    // Nobody is there to be asked.
+                    return;
+                }
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -177,8 +244,6 @@ impl Server {
     }
 
     async fn drain(&self, mut connections: JoinSet<()>, shutdown: &Shutdown) {
-        tracing::info!(batches = self.open.len(), "draining");
-        self.health.set_not_serving::<FetchServer>().await;
         self.draining.cancel();
         self.open.close();
         tokio::select! {
@@ -186,8 +251,7 @@ impl Server {
             () = time::sleep(self.config.drain_timeout) => {}
             () = shutdown.hurried() => {}
         }
-        // Also those whose last message is on its way, and connections that
-        // never said a word, come to their end here.
+        // Also those whose last message is on its way come to their end here.
         self.scheduler.stop();
         let all = async { while connections.join_next().await.is_some() {} };
         if time::timeout(LAST_WORDS, all).await.is_err() {
@@ -199,6 +263,20 @@ impl Server {
     }
 }
 
+/// Waits until the caller should have opened its connection, and has not. For
+/// ever, where it has. Cancel-safe.
+async fn unopened(opened: &CancellationToken) {
+    if time::timeout(HANDSHAKE, opened.cancelled()).await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// `age`, give or take a tenth, so that connections of one moment do not all go
+/// at the same time.
+fn jittered(age: Duration) -> Duration {
+    age.mul_f64(rand::random_range(0.9..1.1))
+}
+
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut server = f.debug_struct("Server");
@@ -208,7 +286,7 @@ impl fmt::Debug for Server {
 
 /// Whether `address` is one of this machine: no other can be bound to. An
 /// answer that is neither yes nor no counts as yes.
-fn is_of_this_machine(address: IpAddr) -> bool {
+pub(crate) fn is_of_this_machine(address: IpAddr) -> bool {
     let bound = UdpSocket::bind((address, 0));
     !bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
 }
@@ -226,12 +304,13 @@ fn with_reflection(routes: Routes) -> Routes {
         .add_service(builder().build_v1alpha().expect(READABLE))
 }
 
-fn http2_settings() -> http2::Builder<TokioExecutor> {
-    let mut http = http2::Builder::new(TokioExecutor::new());
+fn http2_settings(calls: Calls) -> http2::Builder<Calls> {
+    let mut http = http2::Builder::new(calls);
     http.timer(TokioTimer::new())
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_LIST)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_send_buf_size(MAX_SEND_BUFFER);
     http

@@ -2,14 +2,17 @@
 //! fails a call as a whole becomes a status. Only here does an error of ours
 //! turn into a gRPC code.
 
+mod admission;
 mod inbound;
 mod outbound;
 mod report;
+mod stall;
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -17,7 +20,10 @@ use crate::{
     config::Config,
     proto::{FetchBatchRequest, fetch_service_server::FetchService},
     schedule::Scheduler,
+    telemetry::Metrics,
 };
+pub(crate) use admission::Admission;
+use admission::Admitted;
 use inbound::InvalidBatch;
 use outbound::Responses;
 use report::Report;
@@ -26,34 +32,28 @@ use report::Report;
 #[derive(Clone)]
 pub(crate) struct Service {
     scheduler: Scheduler,
+    metrics: Arc<Metrics>,
     config: Arc<Config>,
-    draining: CancellationToken,
-    open: TaskTracker,
 }
 
 /// What the server knows of a call before its message is read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Arrival {
     /// When the headers came.
     pub(crate) at: Instant,
     /// Where they came from. `None`: from within the process.
     pub(crate) peer: Option<SocketAddr>,
+    /// Cuts the call.
+    pub(crate) cut: CancellationToken,
 }
 
 impl Service {
-    /// A service that refuses new batches once `draining`, and counts those
-    /// under way in `open`.
-    pub(crate) fn new(
-        scheduler: Scheduler,
-        config: Arc<Config>,
-        draining: CancellationToken,
-        open: TaskTracker,
-    ) -> Self {
+    /// A service whose batches `scheduler` works.
+    pub(crate) fn new(scheduler: Scheduler, metrics: Arc<Metrics>, config: Arc<Config>) -> Self {
         Self {
             scheduler,
+            metrics,
             config,
-            draining,
-            open,
         }
     }
 }
@@ -64,15 +64,12 @@ impl FetchService for Service {
 
     async fn fetch_batch(
         &self,
-        request: Request<FetchBatchRequest>,
+        mut request: Request<FetchBatchRequest>,
     ) -> Result<Response<Responses>, Status> {
-        let arrival = request.extensions().get::<Arrival>();
-        let arrival = arrival.copied().unwrap_or_else(Arrival::now);
-        let open = self.open.token();
-        if self.draining.is_cancelled() {
-            return Err(draining());
-        }
-        let call_timeout = grpc_timeout(request.metadata());
+        let arrival = request.extensions_mut().remove::<Arrival>();
+        let arrival = arrival.unwrap_or_else(Arrival::now);
+        let admitted = request.extensions_mut().remove::<Arc<Admitted>>();
+        let call_timeout = grpc_timeout(request.metadata().as_ref());
         let trace_id = trace_id(request.metadata());
         let message = request.into_inner();
         let mut batch = inbound::batch(message, arrival.at, &self.config)
@@ -82,9 +79,11 @@ impl FetchService for Service {
             let deadline = arrival.at.checked_add(timeout);
             batch.deadline = batch.deadline.into_iter().chain(deadline).min();
         }
-        let report = Report::new(&batch, arrival.peer, trace_id);
+        let report = Report::new(&batch, arrival.peer, trace_id, Arc::clone(&self.metrics));
         let parts = self.scheduler.run(batch);
-        Ok(Response::new(Responses::new(parts, report, open)))
+        let stall_timeout = self.config.limits.stall_timeout;
+        let responses = Responses::new(parts, report, admitted, stall_timeout, arrival.cut);
+        Ok(Response::new(responses))
     }
 }
 
@@ -93,6 +92,7 @@ impl Arrival {
         Self {
             at: Instant::now(),
             peer: None,
+            cut: CancellationToken::new(),
         }
     }
 }
@@ -109,8 +109,8 @@ fn margin(timeout: Duration) -> Duration {
 
 /// The deadline of a call, as a length of time from its arrival. tonic applies
 /// it only until the response begins.
-fn grpc_timeout(metadata: &MetadataMap) -> Option<Duration> {
-    let value = metadata.get("grpc-timeout")?.to_str().ok()?;
+fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -135,6 +135,22 @@ fn trace_id(metadata: &MetadataMap) -> Option<String> {
     is_id.then(|| id.to_owned())
 }
 
+/// The name of a gRPC code, by its number in a header.
+pub(crate) fn code_name(status: &HeaderValue) -> &'static str {
+    match Code::from_bytes(status.as_bytes()) {
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::Cancelled => "CANCELLED",
+        Code::Internal => "INTERNAL",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+        _ => "UNKNOWN",
+    }
+}
+
 fn invalid_argument(invalid: &InvalidBatch) -> Status {
     let details = ErrorDetails::with_bad_request_violation(&invalid.field, &invalid.problem);
     Status::with_error_details(Code::InvalidArgument, invalid.to_string(), details)
@@ -151,9 +167,9 @@ mod tests {
     use super::*;
 
     fn parsed(value: &'static str) -> Option<Duration> {
-        let mut metadata = MetadataMap::new();
-        metadata.insert("grpc-timeout", value.parse().unwrap());
-        grpc_timeout(&metadata)
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-timeout", value.parse().unwrap());
+        grpc_timeout(&headers)
     }
 
     #[test]

@@ -209,6 +209,7 @@ async fn all_batches_together_have_no_more_than_max_in_flight() {
     let origin = delaying().await;
     let mut config = allow_loopback();
     config.limits.max_in_flight = 20;
+    config.limits.max_batches = Some(10);
     let service = service_with(config).await;
     let client = service.client().await;
     let batches = (0..10).map(|_| {

@@ -334,7 +334,7 @@ async fn wrong_usage_exits_2_and_says_what_is_accepted() {
         ),
         (
             &["serve", "--max-in-flight", "0"],
-            &["--max-in-flight", "'0'", "1 to 1000000"],
+            &["--max-in-flight", "'0'", "2 to 1000000"],
         ),
         (
             &["serve", "--max-timeout", "5"],
@@ -455,6 +455,7 @@ async fn serve_takes_its_settings_from_the_environment() {
     // What is set to nothing is not set; what is no flag is warned about.
     let mut child = Command::new(env!("CARGO_BIN_EXE_fetchd"))
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+        .args(["--admin-listen", "off"])
         .env("FETCHD_ALLOW_NET", "")
         .env("FETCHD_MAX_INFLIGHT", "7")
         .env("FETCHD_SERVICE_HOST", "10.0.0.1")

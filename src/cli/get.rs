@@ -191,8 +191,10 @@ fn embedded(args: &Args) -> anyhow::Result<Client> {
         limits: Limits {
             default_concurrency: args.concurrency,
             max_concurrency: args.concurrency,
-            max_in_flight: args.concurrency,
-            max_request_bytes: usize::MAX,
+            max_in_flight: args.concurrency.max(2),
+            max_batches: Some(1),
+            max_request_bytes: Limits::MOST_BYTES,
+            max_queued_bytes: Limits::MOST_BYTES,
             ..Limits::default()
         },
         ceilings: Ceilings {

@@ -1,6 +1,10 @@
 //! `fetchd serve`: the service, until SIGTERM or SIGINT.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use ipnet::IpNet;
@@ -9,17 +13,21 @@ use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
 };
+use tokio_util::task::AbortOnDropHandle;
 use tracing::level_filters::LevelFilter;
 
 use super::{
     Usage,
     logging::{self, LogFormat},
-    value::{self, List, Roots},
+    value::{self, List, Listen, Roots},
 };
 use fetchd::{
     config::{Ceilings, Config, Egress, HostPattern, Limits, Origins, Proxy},
     server::{Server, Shutdown},
 };
+
+/// Where the admin listener is by default.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 /// Every flag can be set by the environment too: `FETCHD_` and the flag in
 /// upper case.
@@ -33,6 +41,11 @@ pub(crate) struct Args {
         default_value = "127.0.0.1:50051"
     )]
     listen: SocketAddr,
+
+    /// Where to listen for HTTP: /metrics, /healthz and /readyz; off: nowhere
+    /// [default: 127.0.0.1:9090, or nowhere where that is taken]
+    #[arg(long, env = "FETCHD_ADMIN_LISTEN", value_name = "ADDR|off")]
+    admin_listen: Option<Listen>,
 
     /// In flight for a batch that names no concurrency
     #[arg(
@@ -52,8 +65,8 @@ pub(crate) struct Args {
     )]
     max_concurrency: u32,
 
-    /// Most in flight in the process; what is above waits. Memory for bodies is at most this times
-    /// 256 KiB
+    /// Most in flight in the process, of which one is kept for each of --max-batches; what is above
+    /// waits. Memory for bodies is at most this times 256 KiB
     #[arg(
         long,
         env = "FETCHD_MAX_IN_FLIGHT",
@@ -61,6 +74,19 @@ pub(crate) struct Args {
         default_value_t = 1024
     )]
     max_in_flight: u32,
+
+    /// Most in flight to one host in the process; 0: no limit
+    #[arg(
+        long,
+        env = "FETCHD_MAX_PER_HOST",
+        value_name = "N",
+        default_value_t = 0
+    )]
+    max_per_host: u32,
+
+    /// Most batches at once; above: `RESOURCE_EXHAUSTED` [default: a quarter of --max-in-flight]
+    #[arg(long, env = "FETCHD_MAX_BATCHES", value_name = "N")]
+    max_batches: Option<u32>,
 
     /// Most requests in a batch; above: `INVALID_ARGUMENT`
     #[arg(
@@ -80,6 +106,35 @@ pub(crate) struct Args {
         value_parser = value::size
     )]
     max_request_bytes: u64,
+
+    /// Request messages held, all batches together; above: `RESOURCE_EXHAUSTED`
+    #[arg(
+        long,
+        env = "FETCHD_MAX_QUEUED_BYTES",
+        value_name = "SIZE",
+        default_value = "256MiB",
+        value_parser = value::size
+    )]
+    max_queued_bytes: u64,
+
+    /// Most connections from callers; further ones wait to be accepted
+    #[arg(
+        long,
+        env = "FETCHD_MAX_CONNECTIONS",
+        value_name = "N",
+        default_value_t = 4096
+    )]
+    max_connections: u32,
+
+    /// After how long a caller counts as gone that takes nothing while there is something to take
+    #[arg(
+        long,
+        env = "FETCHD_STALL_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = value::duration
+    )]
+    stall_timeout: Duration,
 
     /// Ceiling of a request's `max_body_bytes`: higher values are lowered to it
     #[arg(
@@ -155,13 +210,29 @@ pub(crate) struct Args {
     allow_port: Vec<List<u16>>,
 
     /// A file of PEM certificates that origins may be vouched for by, besides the system's roots
-    #[arg(long, env = "FETCHD_CA_CERT", value_name = "FILE", value_parser = value::roots)]
-    ca_cert: Option<Roots>,
+    #[arg(
+        long,
+        env = "FETCHD_CA_CERT",
+        value_name = "FILE",
+        default_value = "",
+        hide_default_value = true,
+        value_parser = value::roots
+    )]
+    ca_cert: Roots,
 
     /// An HTTP proxy for all fetches, such as <http://proxy.example:3128>; it resolves the names, so
     /// what they resolve to is its to judge [default: none, whatever the environment says]
-    #[arg(long, env = "FETCHD_PROXY", value_name = "URL", hide_env_values = true)]
-    proxy: Option<Proxy>,
+    #[arg(
+        long,
+        env = "FETCHD_PROXY",
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true,
+        hide_env_values = true,
+        value_parser = value::proxy
+    )]
+    // Spelt out, since an `Option` of its own would be clap's to fill.
+    proxy: std::option::Option<Proxy>,
 
     /// User-Agent of requests that set none
     #[arg(
@@ -171,6 +242,36 @@ pub(crate) struct Args {
         default_value = concat!("fetchd/", env!("CARGO_PKG_VERSION"))
     )]
     user_agent: String,
+
+    /// After how long, give or take a tenth, a connection is asked to go away; open batches finish
+    #[arg(
+        long,
+        env = "FETCHD_MAX_CONNECTION_AGE",
+        value_name = "DURATION",
+        default_value = "5m",
+        value_parser = value::duration
+    )]
+    max_connection_age: Duration,
+
+    /// After SIGTERM: how long to be not ready, but still accept
+    #[arg(
+        long,
+        env = "FETCHD_DRAIN_DELAY",
+        value_name = "DURATION",
+        default_value = "0s",
+        value_parser = value::delay
+    )]
+    drain_delay: Duration,
+
+    /// Then: how long open batches may go on; what is unfinished ends with `REASON_SHUTTING_DOWN`
+    #[arg(
+        long,
+        env = "FETCHD_DRAIN_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "25s",
+        value_parser = value::delay
+    )]
+    drain_timeout: Duration,
 
     /// Form of the log [default: text on a terminal, else json]
     #[arg(long, env = "FETCHD_LOG_FORMAT", value_name = "FORMAT")]
@@ -216,26 +317,53 @@ fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
     runtime.block_on(async {
         let shutdown = Shutdown::new();
         request_on_signals(&shutdown)?;
-        let listener = TcpListener::bind(args.listen)
-            .await
-            .with_context(|| format!("listening on {}", args.listen))?;
-        let address = listener
-            .local_addr()
-            .context("asking for the own address")?;
+        let (listener, address) = listen(args.listen).await?;
+        let admin = listen_for_admin(args.admin_listen).await?;
         let limits = config.limits.clone();
         let server = Server::new(config)?;
         tracing::info!(
             %address,
+            admin = admin.as_ref().map(|(_, address)| tracing::field::display(address)),
             default_concurrency = limits.default_concurrency,
             max_concurrency = limits.max_concurrency,
             max_in_flight = limits.max_in_flight,
+            max_batches = limits.batches(),
             max_batch_requests = limits.max_batch_requests,
             "serving"
         );
+        let _admin = admin.map(|(listener, _)| {
+            AbortOnDropHandle::new(tokio::spawn(server.admin().serve(listener)))
+        });
         server.serve(listener, shutdown).await;
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// The admin listener. That there is none by default, since another process has
+/// the port, is no reason not to serve.
+async fn listen_for_admin(
+    wished: Option<Listen>,
+) -> anyhow::Result<Option<(TcpListener, SocketAddr)>> {
+    match wished {
+        Some(Listen(Some(address))) => listen(address).await.map(Some),
+        Some(Listen(None)) => Ok(None),
+        None => Ok(listen(ADMIN).await.map_or_else(
+            |error| {
+                tracing::warn!("no admin listener: {error:#}");
+                None
+            },
+            Some,
+        )),
+    }
+}
+
+/// A listener, and the address that it has.
+async fn listen(at: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(at).await;
+    let listener = listener.with_context(|| format!("listening on {at}"))?;
+    let address = listener.local_addr();
+    Ok((listener, address.context("asking for the own address")?))
 }
 
 /// The first SIGTERM or SIGINT begins the shutdown; another makes it hurry.
@@ -260,8 +388,14 @@ impl Args {
                 default_concurrency: self.default_concurrency,
                 max_concurrency: self.max_concurrency,
                 max_in_flight: self.max_in_flight,
+                max_per_host: self.max_per_host,
+                max_batches: self.max_batches,
                 max_batch_requests: self.max_batch_requests,
                 max_request_bytes: usize::try_from(self.max_request_bytes).unwrap_or(usize::MAX),
+                max_queued_bytes: usize::try_from(self.max_queued_bytes).unwrap_or(usize::MAX),
+                max_connections: self.max_connections,
+                stall_timeout: self.stall_timeout,
+                max_connection_age: self.max_connection_age,
             },
             ceilings: Ceilings {
                 max_body_bytes: self.max_body_bytes,
@@ -275,12 +409,13 @@ impl Args {
                 allow_port: List::joined(&self.allow_port),
             },
             origins: Origins {
-                extra_roots: self.ca_cert.clone().map_or_else(Vec::new, |roots| roots.0),
+                extra_roots: self.ca_cert.0.clone(),
                 proxy: self.proxy.clone(),
                 ..Origins::default()
             },
             user_agent: self.user_agent.clone(),
-            ..Config::default()
+            drain_delay: self.drain_delay,
+            drain_timeout: self.drain_timeout,
         }
     }
 }

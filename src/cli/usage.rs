@@ -3,6 +3,7 @@
 use std::{fmt, process::ExitCode};
 
 use clap::error::{ContextKind, ErrorKind};
+use url::Url;
 
 use super::USAGE;
 
@@ -41,7 +42,7 @@ impl Usage {
 
 impl From<clap::Error> for Usage {
     fn from(error: clap::Error) -> Self {
-        match wrong_value(&error) {
+        match wrong_value(&error).or_else(|| unknown(&error)) {
             Some(line) => Self(Kind::Line(line)),
             None => Self(Kind::Clap(Box::new(error))),
         }
@@ -58,7 +59,7 @@ fn wrong_value(error: &clap::Error) -> Option<String> {
     }
     let flag = error.get(ContextKind::InvalidArg)?.to_string();
     let flag = flag.split(' ').next()?;
-    let value = without_credentials(error.get(ContextKind::InvalidValue)?.to_string());
+    let value = without_secrets(&error.get(ContextKind::InvalidValue)?.to_string());
     let accepted = match error.get(ContextKind::ValidValue) {
         Some(values) => format!("{values} are accepted"),
         None => std::error::Error::source(error)?.to_string(),
@@ -66,10 +67,33 @@ fn wrong_value(error: &clap::Error) -> Option<String> {
     Some(format!("invalid value '{value}' for '{flag}': {accepted}"))
 }
 
-/// A value without what may be the user and the password of a URL.
-fn without_credentials(value: String) -> String {
-    match value.rsplit_once('@') {
-        Some((_, rest)) => format!("…@{rest}"),
-        None => value,
+/// An argument that is none, which may be the value of a flag that was forgotten.
+fn unknown(error: &clap::Error) -> Option<String> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
     }
+    let argument = error.get(ContextKind::InvalidArg)?.to_string();
+    let shown = without_secrets(&argument);
+    Some(format!(
+        "unexpected argument '{shown}'; --help names those there are"
+    ))
+}
+
+/// A value without what may be a user, a password and a query: of what looks like
+/// a URL, scheme, host and port.
+fn without_secrets(value: &str) -> String {
+    if !value.contains("://") && !value.contains('@') {
+        return value.to_owned();
+    }
+    let url = Url::parse(value).ok();
+    let shown = url.and_then(|url| {
+        let port = url.port().map(|port| format!(":{port}"));
+        Some(format!(
+            "{}://{}{}",
+            url.scheme(),
+            url.host_str()?,
+            port.unwrap_or_default()
+        ))
+    });
+    shown.unwrap_or_else(|| "…".to_owned())
 }

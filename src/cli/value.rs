@@ -1,9 +1,13 @@
 //! How values are written: sizes and durations with units, lists with commas.
 
-use std::{net::IpAddr, str::FromStr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
 
 use bytesize::ByteSize;
-use fetchd::config::{Ceilings, HostPattern, InvalidHost};
+use fetchd::config::{Ceilings, HostPattern, InvalidHost, InvalidProxy, Proxy};
 use http::Uri;
 use ipnet::IpNet;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -11,6 +15,10 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 /// A list, separated by commas; may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct List<T>(Vec<T>);
+
+/// Where to listen, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Listen(pub(super) Option<SocketAddr>);
 
 /// What can be in a [`List`].
 pub(super) trait Item: Sized {
@@ -39,6 +47,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// The same, or none.
+pub(super) fn delay(text: &str) -> Result<Duration, String> {
+    let accepted = "a duration such as 0s, 30s, 250ms or 10m is accepted";
+    humantime::parse_duration(text).map_err(|_| accepted.to_owned())
+}
+
 /// A duration that one request may take.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let timeout = duration(text)?;
@@ -60,10 +74,19 @@ pub(super) fn service(text: &str) -> Result<String, String> {
     }
 }
 
-/// The certificates (DER) of a file of PEM certificates.
+/// A proxy, or none where nothing is said.
+pub(super) fn proxy(text: &str) -> Result<Option<Proxy>, InvalidProxy> {
+    let is_said = !text.is_empty();
+    is_said.then(|| text.parse()).transpose()
+}
+
+/// The certificates (DER) of a file of PEM certificates; none without a file.
 pub(super) fn roots(path: &str) -> Result<Roots, String> {
     const ACCEPTED: &str = "a file of PEM certificates is accepted";
 
+    if path.is_empty() {
+        return Ok(Roots(Vec::new()));
+    }
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let certificates: Vec<CertificateDer<'_>> =
         read.map_err(|error| format!("{error}; {ACCEPTED}"))?;
@@ -72,6 +95,18 @@ pub(super) fn roots(path: &str) -> Result<Roots, String> {
     }
     let certificates = certificates.into_iter();
     Ok(Roots(certificates.map(|root| root.to_vec()).collect()))
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let address = text.parse().map(|address| Self(Some(address)));
+        address.map_err(|_| "an address such as 127.0.0.1:9090, or off, is accepted".to_owned())
+    }
 }
 
 impl<T: Clone> List<T> {

@@ -84,7 +84,7 @@ pub(super) fn undecodable(error: &(dyn Error + 'static)) -> FetchError {
 fn unconnected(error: &ConnectError) -> FetchError {
     let new = |reason| FetchError::new(reason, with_causes(error));
     match error {
-        ConnectError::Denied(_) => new(Reason::Blocked),
+        ConnectError::Denied(denied) => FetchError::denied(denied.to_string(), denied.rule()),
         ConnectError::NoAddress { .. } => new(Reason::Dns).lasting(),
         ConnectError::Dns { .. }
         | ConnectError::TimedOut {

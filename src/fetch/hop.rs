@@ -138,7 +138,7 @@ impl<'a> Hop<'a> {
         let url = base.and_then(|base| base.join(location));
         let mut url = url.map_err(|error| malformed(format!("is not valid ({error})")))?;
         Policy::judge_scheme(url.scheme())
-            .map_err(|denied| FetchError::new(Reason::Blocked, denied.to_string()))?;
+            .map_err(|denied| FetchError::denied(denied.to_string(), denied.rule()))?;
         // Credentials are the caller's to give, not the origin's.
         take_authorization(&mut url);
         to_uri(url).map_err(malformed)

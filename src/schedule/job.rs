@@ -166,6 +166,17 @@ impl Job {
     }
 }
 
+impl Met<'_> {
+    /// Its name in a metric, one of a few.
+    pub(super) fn cause(&self) -> &str {
+        match self {
+            Self::Error(error) => error.reason.as_str(),
+            // Of those that ask for another attempt.
+            Self::Status(head) => head.status.as_str(),
+        }
+    }
+}
+
 impl fmt::Display for Met<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -2,23 +2,36 @@
 
 use std::{
     cmp::Ordering,
-    collections::BinaryHeap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{self, AtomicUsize},
-    },
+    collections::{BinaryHeap, HashMap},
+    pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::{self, Instant};
 
 use super::job::Job;
-use crate::request::Batch;
+use crate::{
+    egress::Target,
+    gate::{Gate, Line, Slot},
+    request::Batch,
+};
 
-/// Those not begun, in order, and those that wait for another attempt.
+/// Those that wait at the gate, and those that wait for another attempt.
 pub(super) struct Jobs {
-    begun: AtomicUsize,
-    again: Mutex<BinaryHeap<Again>>,
+    line: Line,
+    begun: Mutex<Begun>,
+}
+
+/// Jobs that were begun before, and are with no worker now.
+#[derive(Default)]
+struct Begun {
+    /// Due for another attempt, now or later.
+    again: BinaryHeap<Again>,
+    /// At the gate again.
+    waiting: HashMap<u32, Job>,
+    /// Taken from the gate, for those who end what is left.
+    left: Vec<u32>,
 }
 
 /// A job that is due for another attempt.
@@ -28,64 +41,96 @@ struct Again {
 }
 
 impl Jobs {
-    /// All requests of a batch.
-    pub(super) fn new() -> Self {
+    /// All requests of `batch` that can be sent, waiting at `gate`.
+    pub(super) fn new(gate: &Gate, batch: &Batch) -> Self {
+        let requests = batch.requests.iter().zip(0..);
+        let requests = requests.filter_map(|(request, index)| request.is_ok().then_some(index));
         Self {
-            begun: AtomicUsize::new(0),
-            again: Mutex::default(),
+            line: gate.join(batch.concurrency, requests, host_of(batch)),
+            begun: Mutex::default(),
         }
     }
 
-    /// The next job, or `None` once all are begun and none waits for another
-    /// attempt. A task that puts a job back asks again, so none is forgotten.
-    /// Cancel-safe.
-    pub(super) async fn next(&self, batch: &Batch) -> Option<Job> {
+    /// The next job that may start, with its slot, or `None` once none waits,
+    /// be it for another attempt. A task that puts a job back asks again, so
+    /// none is forgotten. Cancel-safe.
+    pub(super) async fn next(&self, batch: &Batch) -> Option<(Job, Slot)> {
         loop {
-            if let Some(job) = self.take_again(|again| again.due <= Instant::now()) {
-                return Some(job);
+            let mut changed = pin!(self.line.changed());
+            changed.as_mut().enable();
+            let due = self.line_up(batch);
+            if let Some((index, slot)) = self.line.take() {
+                return Some((self.job(index, batch), slot));
             }
-            if let Some(job) = self.begin(batch) {
-                return Some(job);
+            match due {
+                Some(due) => {
+                    let _ = time::timeout_at(due, changed).await;
+                }
+                None if self.line.is_empty() => return None,
+                None => changed.await,
             }
-            let due = self.again().peek()?.due;
-            time::sleep_until(due).await;
         }
     }
 
-    /// Any job that is left, whether it is due or not.
+    /// Any job that is left, whether it may start or not.
     pub(super) fn take_any(&self, batch: &Batch) -> Option<Job> {
-        self.take_again(|_| true).or_else(|| self.begin(batch))
+        let mut begun = self.begun();
+        if let Some(again) = begun.again.pop() {
+            return Some(again.job);
+        }
+        if begun.left.is_empty() {
+            begun.left = self.line.close();
+        }
+        let index = begun.left.pop()?;
+        drop(begun);
+        Some(self.job(index, batch))
+    }
+
+    /// Lets none start any more, without an end.
+    pub(super) fn give_up(&self) {
+        self.line.close();
     }
 
     /// Puts `job` back, due after `wait`.
     pub(super) fn put_back(&self, mut job: Job, wait: Duration) {
         let due = Instant::now() + wait;
         job.wait_from(due);
-        self.again().push(Again { due, job });
+        self.begun().again.push(Again { due, job });
     }
 
-    /// Begins the next request that can be sent.
-    fn begin(&self, batch: &Batch) -> Option<Job> {
-        loop {
-            let index = self.begun.fetch_add(1, atomic::Ordering::Relaxed);
-            if batch.requests.get(index)?.is_ok() {
-                let index = u32::try_from(index).ok()?;
-                return Some(Job::new(index, batch.arrival));
+    /// Lets those that are due wait at the gate, and says when the next is.
+    fn line_up(&self, batch: &Batch) -> Option<Instant> {
+        let mut begun = self.begun();
+        let now = Instant::now();
+        while let Some(again) = begun.again.peek() {
+            if again.due > now {
+                return Some(again.due);
             }
+            let job = begun.again.pop()?.job;
+            let index = job.index;
+            begun.waiting.insert(index, job);
+            self.line.put_back(index, host_of(batch));
         }
+        None
     }
 
-    fn take_again(&self, is_taken: impl Fn(&Again) -> bool) -> Option<Job> {
-        let mut again = self.again();
-        if again.peek().is_some_and(is_taken) {
-            again.pop().map(|again| again.job)
-        } else {
-            None
-        }
+    fn job(&self, index: u32, batch: &Batch) -> Job {
+        let begun = self.begun().waiting.remove(&index);
+        begun.unwrap_or_else(|| Job::new(index, batch.arrival))
     }
 
-    fn again(&self) -> MutexGuard<'_, BinaryHeap<Again>> {
-        self.again.lock().unwrap_or_else(PoisonError::into_inner)
+    fn begun(&self) -> MutexGuard<'_, Begun> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The host that a request of `batch` is for: name and port of its own URL.
+fn host_of(batch: &Batch) -> impl Fn(u32) -> String {
+    |index| {
+        let request = batch.requests.get(index as usize);
+        let request = request.and_then(|request| request.as_ref().ok());
+        let target = request.map(|request| Target::of(&request.uri).to_string());
+        target.unwrap_or_default()
     }
 }
 

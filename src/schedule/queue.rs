@@ -2,10 +2,14 @@
 //! that many small results are ready together and a few large ones are enough.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
+use prometheus::IntGauge;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::response::Part;
@@ -18,25 +22,41 @@ const CAPACITY: usize = 256 << 10;
 pub(super) struct Sender {
     parts: mpsc::UnboundedSender<Part>,
     room: Arc<Semaphore>,
+    /// How many wait for room, in all queues.
+    stalled: IntGauge,
 }
+
+/// One that waits for room.
+struct Stalled<'a>(&'a IntGauge);
 
 /// The end that the stream holds.
 pub(super) struct Receiver {
     parts: mpsc::UnboundedReceiver<Part>,
     room: Arc<Semaphore>,
+    /// How many parts were taken.
+    taken: Arc<AtomicU64>,
 }
 
-/// A queue for one batch.
-pub(super) fn channel() -> (Sender, Receiver) {
+/// What shows whether the stream's caller reads. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Progress {
+    room: Arc<Semaphore>,
+    taken: Arc<AtomicU64>,
+}
+
+/// A queue for one batch. Who waits for room in it is counted in `stalled`.
+pub(super) fn channel(stalled: IntGauge) -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(CAPACITY));
     let sender = Sender {
         parts: sender,
         room: Arc::clone(&room),
+        stalled,
     };
     let receiver = Receiver {
         parts: receiver,
         room,
+        taken: Arc::default(),
     };
     (sender, receiver)
 }
@@ -45,11 +65,31 @@ impl Sender {
     /// Waits for room, first come, first served, and hands over `part`.
     /// Cancelled before it completes, it has handed over nothing.
     pub(super) async fn push(&self, part: Part) {
-        let room = self.room.acquire_many(weight(&part)).await;
-        room.expect("the semaphore is never closed").forget();
+        let weight = weight(&part);
+        let room = if let Ok(room) = self.room.try_acquire_many(weight) {
+            room
+        } else {
+            let _stalled = Stalled::new(&self.stalled);
+            let room = self.room.acquire_many(weight).await;
+            room.expect("the semaphore is never closed")
+        };
+        room.forget();
         // Without a stream there is nobody to tell: its tasks are being
         // stopped.
         let _ = self.parts.send(part);
+    }
+}
+
+impl<'a> Stalled<'a> {
+    fn new(count: &'a IntGauge) -> Self {
+        count.inc();
+        Self(count)
+    }
+}
+
+impl Drop for Stalled<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -59,8 +99,29 @@ impl Receiver {
         let part = ready!(self.parts.poll_recv(cx));
         if let Some(part) = &part {
             self.room.add_permits(weight(part) as usize);
+            self.taken.fetch_add(1, Ordering::Relaxed);
         }
         Poll::Ready(part)
+    }
+
+    /// What shows whether parts are taken.
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            room: Arc::clone(&self.room),
+            taken: Arc::clone(&self.taken),
+        }
+    }
+}
+
+impl Progress {
+    /// How many parts were taken so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is a part to take.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.room.available_permits() < CAPACITY
     }
 }
 

@@ -37,9 +37,17 @@ impl Worker {
         Self { run, parts }
     }
 
+    /// Works until every request has had its end, or nobody waits for one.
+    pub(super) async fn work(self) {
+        let run = Arc::clone(&self.run);
+        run.given_up
+            .run_until_cancelled(self.work_to_the_end())
+            .await;
+    }
+
     /// Works until every request has had its end, be it because the batch must
     /// end.
-    pub(super) async fn work(self) {
+    async fn work_to_the_end(self) {
         let mut current = None;
         let stopped = tokio::select! {
             biased;
@@ -56,9 +64,10 @@ impl Worker {
     /// Works until no request is left. The one under way stays in `current`
     /// until its last part was handed over, also where this is cancelled.
     async fn work_through(&self, current: &mut Option<Job>) {
-        while let Some(job) = self.run.jobs.next(&self.run.batch).await {
+        while let Some((job, slot)) = self.run.jobs.next(&self.run.batch).await {
             let job = current.insert(job);
             let attempt = AssertUnwindSafe(self.attempt(job)).catch_unwind().await;
+            drop(slot);
             let outcome = if let Ok(outcome) = attempt {
                 outcome
             } else {
@@ -74,13 +83,12 @@ impl Worker {
         }
     }
 
-    /// Waits for a slot and makes one attempt. The slot is held until the last
-    /// part was handed over: it stands for the buffers of the attempt.
+    /// Makes one attempt, in a slot that is held until the last part was handed
+    /// over: it stands for the buffers of the attempt.
     async fn attempt(&self, job: &mut Job) -> Outcome {
         let Some(request) = self.run.request(job.index) else {
             return Outcome::Ended;
         };
-        let _slot = self.run.engine.gate.enter().await;
         job.dispatch(&request.options);
         if job.is_first_attempt() {
             self.run.engine.retry.count_request();
@@ -146,7 +154,11 @@ impl Worker {
     }
 
     fn try_again(&self, job: &mut Job, request: &Request, met: &Met<'_>) -> Option<Duration> {
-        job.try_again(&self.run.engine.retry, &request.options, met)
+        let engine = &self.run.engine;
+        let wait = job.try_again(&engine.retry, &request.options, met)?;
+        let retries = &engine.metrics.retries;
+        retries.with_label_values(&[met.cause()]).inc();
+        Some(wait)
     }
 
     async fn end(&self, job: &Job, error: FetchError) {

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -9,14 +10,14 @@ use std::{
 use bytes::Bytes;
 use futures_util::Stream;
 use http::Version;
-use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::Status;
 
-use super::report::Report;
+use super::{admission::Admitted, report::Report, stall};
 use crate::{
     proto,
     response::{End, FetchError, Head, Part, Reason, Timing},
-    schedule::Parts,
+    schedule::{Parts, Reading},
 };
 
 /// The stream of a call. Dropping it stops the batch.
@@ -29,7 +30,10 @@ pub(crate) struct Responses {
     /// Whether the tasks of the batch had their turn since it was begun.
     yielded: bool,
     report: Report,
-    _open: TaskTrackerToken,
+    reading: Reading,
+    /// Gives the batch up where the caller takes nothing.
+    _stall: AbortOnDropHandle<()>,
+    _admitted: Option<Arc<Admitted>>,
 }
 
 /// A message is sent once it has this size. One part more may have come on
@@ -37,15 +41,27 @@ pub(crate) struct Responses {
 const MESSAGE: usize = 256 << 10;
 
 impl Responses {
-    /// The messages of `parts`. `open` is held as long as the stream.
-    pub(super) fn new(parts: Parts, report: Report, open: TaskTrackerToken) -> Self {
+    /// The messages of `parts`. What was `admitted` is held as long as the
+    /// stream. A caller that takes nothing for `stall_timeout` is given up, and
+    /// `cut` cancelled a while later.
+    pub(super) fn new(
+        parts: Parts,
+        report: Report,
+        admitted: Option<Arc<Admitted>>,
+        stall_timeout: Duration,
+        cut: CancellationToken,
+    ) -> Self {
+        let reading = parts.reading();
+        let watching = stall::watch(reading.clone(), stall_timeout, cut);
         Self {
             parts,
             gathered: Vec::new(),
             size: 0,
             yielded: false,
             report,
-            _open: open,
+            reading,
+            _stall: AbortOnDropHandle::new(tokio::spawn(watching)),
+            _admitted: admitted,
         }
     }
 
@@ -65,13 +81,22 @@ impl Responses {
         false
     }
 
+    /// Why nothing comes any more, once.
+    fn end_given_up(&mut self) -> Option<Result<proto::FetchBatchResponse, Status>> {
+        let message = "nothing was taken for the stall timeout while results were ready";
+        let is_first = self.parts.take_unfinished() > 0;
+        self.report.end("RESOURCE_EXHAUSTED");
+        is_first.then(|| Err(Status::resource_exhausted(message)))
+    }
+
     fn finish(&mut self) -> Option<Result<proto::FetchBatchResponse, Status>> {
         match self.parts.take_unfinished() {
             0 => {
-                self.report.complete();
+                self.report.end("OK");
                 None
             }
             missing => {
+                self.report.end("INTERNAL");
                 tracing::error!(missing, "requests without an end: a fault of the service");
                 let message = format!("{missing} requests have had no end: a fault of the service");
                 Some(Err(Status::internal(message)))
@@ -85,6 +110,9 @@ impl Stream for Responses {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        if this.reading.is_given_up() {
+            return Poll::Ready(this.end_given_up());
+        }
         let is_last = this.gather(cx);
         if this.gathered.is_empty() {
             return if is_last {

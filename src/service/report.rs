@@ -1,16 +1,17 @@
-//! What the log says of a batch: one line when it ends, and one for each
-//! request for those who debug. Never a URL.
+//! What the log and the metrics say of a batch: one line when it ends, and one
+//! for each request for those who debug. Never a URL.
 
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     net::SocketAddr,
+    sync::Arc,
 };
 
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::{request::Batch, response::Part};
+use crate::{request::Batch, response::Part, telemetry::Metrics};
 
 /// A batch on its way into the log. The line is written when this is dropped.
 pub(super) struct Report {
@@ -21,7 +22,9 @@ pub(super) struct Report {
     /// The statuses of those whose bodies are under way.
     heads: HashMap<u32, StatusCode>,
     outcomes: Outcomes,
-    is_complete: bool,
+    /// The gRPC code that the call ends with.
+    code: &'static str,
+    metrics: Arc<Metrics>,
 }
 
 /// How many requests ended in which way.
@@ -30,7 +33,13 @@ struct Outcomes(BTreeMap<&'static str, u32>);
 
 impl Report {
     /// A report on `batch`, called for by `peer`.
-    pub(super) fn new(batch: &Batch, peer: Option<SocketAddr>, trace_id: Option<String>) -> Self {
+    pub(super) fn new(
+        batch: &Batch,
+        peer: Option<SocketAddr>,
+        trace_id: Option<String>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        metrics.batches_active.inc();
         Self {
             requests: batch.requests.len(),
             arrival: batch.arrival,
@@ -38,7 +47,8 @@ impl Report {
             trace_id,
             heads: HashMap::new(),
             outcomes: Outcomes::default(),
-            is_complete: false,
+            code: "CANCELLED",
+            metrics,
         }
     }
 
@@ -56,6 +66,13 @@ impl Report {
             (None, None) => "none",
         };
         *self.outcomes.0.entry(outcome).or_default() += 1;
+        let metrics = &self.metrics;
+        metrics.fetches.with_label_values(&[outcome]).inc();
+        metrics.body_bytes.inc_by(end.body_bytes);
+        metrics.note_times(end.timing.queued, end.timing.total);
+        if let Some(rule) = end.error.as_ref().and_then(|error| error.rule) {
+            metrics.denied.with_label_values(&[rule]).inc();
+        }
         tracing::debug!(
             index = part.index,
             outcome,
@@ -67,20 +84,22 @@ impl Report {
         );
     }
 
-    /// Notes that every request has had its end.
-    pub(super) fn complete(&mut self) {
-        self.is_complete = true;
+    /// Notes the gRPC code that the call ends with.
+    pub(super) fn end(&mut self, code: &'static str) {
+        self.code = code;
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
-        let ended = if self.is_complete {
-            "batch ended"
-        } else {
-            "batch cancelled"
+        self.metrics.batches_active.dec();
+        self.metrics.batches.with_label_values(&[self.code]).inc();
+        let ended = match self.code {
+            "CANCELLED" => "batch cancelled",
+            _ => "batch ended",
         };
         tracing::info!(
+            code = self.code,
             requests = self.requests,
             outcomes = %self.outcomes,
             duration = ?self.arrival.elapsed(),

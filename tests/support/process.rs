@@ -33,7 +33,7 @@ impl Process {
                 "--allow-net",
                 "127.0.0.0/8",
             ])
-            .args(["--log-format", "json"])
+            .args(["--log-format", "json", "--admin-listen", "127.0.0.1:0"])
             .args(arguments)
             .envs(variables.iter().copied())
             .stderr(Stdio::piped())
