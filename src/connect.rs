@@ -7,6 +7,7 @@
 //! request's `connect_timeout` here and tells the fetch how far connecting has
 //! come.
 
+mod cache;
 mod dial;
 mod names;
 mod race;
@@ -100,15 +101,20 @@ impl Connector {
     }
 
     async fn connect(self, uri: Uri, dial: &Dial) -> Result<OriginStream, ConnectError> {
-        let target = Target::of(&uri);
-        self.0.policy.judge_target(&target)?;
+        let (target, policy) = (Target::of(&uri), &self.0.policy);
+        policy.judge_target(&target)?;
         let tcp = if let Some(tunnel) = &self.0.tunnel {
+            // Which of them the proxy would take is not known here.
+            target
+                .known_addresses()
+                .try_for_each(|address| policy.judge(address))?;
             dial.enter(Stage::Proxy);
             tunnel.open(&target).await?
         } else {
-            let addresses = self.0.names.addresses(&target).await?;
+            let is_allowed = |address| policy.judge(address).is_ok();
+            let addresses = self.0.names.addresses(&target, is_allowed).await?;
             dial.enter(Stage::Tcp);
-            race::race(self.0.policy.allowed(addresses)?).await?
+            race::race(policy.allowed(addresses)?).await?
         };
         if uri.scheme_str() != Some("https") {
             return Ok(OriginStream::plain(tcp, Arc::clone(&self.0.open)));

@@ -272,6 +272,16 @@ fn parse_url(url: &str) -> Result<Url, InvalidRequest> {
 
 /// The URL as it is sent: without its fragment.
 pub(crate) fn to_uri(mut url: Url) -> Result<Uri, String> {
+    /// Of a name in DNS, as text (RFC 1035, 3.1).
+    const MAX_HOST: usize = 253;
+
+    let host = url.host_str().unwrap_or_default();
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if name.len() > MAX_HOST || name.split('.').any(str::is_empty) {
+        return Err(format!(
+            "has a host that is no name: 1 to {MAX_HOST} bytes, and no empty label, are accepted"
+        ));
+    }
     url.set_fragment(None);
     // Longer than what was given, where it had to be percent-encoded.
     if url.as_str().len() > Request::MAX_URL {
@@ -307,6 +317,14 @@ mod tests {
             "http:\\\\host/",
             "http://\\host/",
             "data:,x",
+            "http://./",
+            "http://../",
+            "http://a..b/",
+            "http://.a/",
+            "http://127.0.0.1../",
+            "http://2130706433../",
+            "http://0x7f.1../",
+            "http://localhost../",
         ] {
             // `https:///` is read as by browsers: the third slash is skipped,
             // and no host is left.
@@ -314,6 +332,9 @@ mod tests {
         }
         let long = format!("http://example.com/{}", "x".repeat(Request::MAX_URL));
         assert_eq!(refused(&long, "").field, "url");
+        let long = format!("http://{}example.com/", "x.".repeat(124));
+        assert_eq!(refused(&long, "").field, "url");
+        assert!(Request::new("http://example.com./", "").is_ok());
         // 6,000 characters, 36,000 bytes when encoded.
         let growing = format!("http://example.com/{}", "é".repeat(6000));
         assert_eq!(refused(&growing, "").field, "url");

@@ -77,7 +77,7 @@ async fn answer(mut stream: TcpStream, visited: Arc<Mutex<BTreeMap<IpAddr, usize
         ("again", Some(host)) => ("302", format!("http://{host}:443/")),
         (status, Some(target)) if status.starts_with('3') => {
             let target: usize = target.parse().unwrap();
-            (status, urls::REDIRECTS[target].to_owned())
+            (status, redirects().swap_remove(target))
         }
         _ => ("200", String::new()),
     };
@@ -86,6 +86,16 @@ async fn answer(mut stream: TcpStream, visited: Arc<Mutex<BTreeMap<IpAddr, usize
     );
     let _ = stream.write_all(answer.as_bytes()).await;
     finish(stream).await;
+}
+
+/// Where redirects are to lead: to each host that no fetch may reach.
+fn redirects() -> Vec<String> {
+    let hosts = urls::LOOPBACK.iter().chain(&urls::PRIVATE);
+    // What a header can hold.
+    let hosts = hosts.filter(|host| !host.contains(['\t', '\r']));
+    let mut all = strings(&urls::REDIRECTS);
+    all.extend(hosts.map(|host| format!("http://{host}/")));
+    all
 }
 
 fn block_on(body: impl Future<Output = ()>) {
@@ -161,7 +171,7 @@ fn redirects_reach_nothing() {
     block_on(async {
         let canary = Canary::new(&["[::]:80", "[::]:443"]).await;
         let service = service_with(Config::default()).await;
-        let targets = 0..urls::REDIRECTS.len();
+        let targets = 0..redirects().len();
         let to = |status| {
             targets
                 .clone()

@@ -226,9 +226,15 @@ async fn the_password_of_the_proxy_is_never_said() {
         .iter()
         .for_each(|line| assert_clean(line));
 
-    // Nor by the command line, where it is wrong, and in the help.
-    let wrong = proxy.replacen("http", "https", 1);
-    for arguments in [&["serve", "--proxy", &wrong][..], &["serve", "--help"]] {
+    // Nor by the command line, where it is wrong, forgotten, and in the help.
+    for arguments in [
+        &["serve", "--proxy", &proxy.replacen("http", "https", 1)][..],
+        &["serve", "--proxy", &format!("{proxy}/?planted")],
+        &["serve", "--proxy", "http://user:planted"],
+        &["serve", "--proxy", "user:planted@host"],
+        &["serve", &proxy],
+        &["serve", "--help"],
+    ] {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fetchd"));
         let output = command.args(arguments).env("FETCHD_PROXY", &proxy);
         let output = output.output().unwrap();

@@ -4,6 +4,8 @@ use std::{fmt, net::IpAddr, str::FromStr};
 
 use url::Host;
 
+use super::inside_ipv6;
+
 /// One host name, all names below one (`*.example.com`), or an address as the
 /// host of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +51,11 @@ impl FromStr for HostPattern {
             None => (text, false),
         };
         let host = match rest.parse::<IpAddr>() {
-            Ok(address) => Kind::Address(address.to_canonical()),
+            Ok(address) => Kind::Address(unwrapped(address)),
             Err(_) => match Host::parse(rest).map_err(|_| invalid())? {
                 Host::Domain(name) => Kind::Name(name.trim_end_matches('.').to_owned()),
                 Host::Ipv4(address) => Kind::Address(address.into()),
-                Host::Ipv6(address) => Kind::Address(IpAddr::from(address).to_canonical()),
+                Host::Ipv6(address) => Kind::Address(unwrapped(address.into())),
             },
         };
         match host {
@@ -63,6 +65,12 @@ impl FromStr for HostPattern {
             host => Ok(Self(host)),
         }
     }
+}
+
+/// The IPv4 address inside, where there is one: it is what is judged.
+fn unwrapped(address: IpAddr) -> IpAddr {
+    let inner = inside_ipv6(&address.into());
+    inner.map_or(address, |inner| inner.addr().into())
 }
 
 impl fmt::Display for HostPattern {
@@ -105,7 +113,7 @@ mod tests {
     #[test]
     fn an_address_is_itself_in_any_spelling() {
         let address = "127.0.0.1".parse().unwrap();
-        for text in ["127.0.0.1", "0x7f.1", "::ffff:127.0.0.1"] {
+        for text in ["127.0.0.1", "0x7f.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"] {
             assert!(pattern(text).matches_address(address), "{text}");
         }
         assert!(pattern("[::1]").matches_address("::1".parse().unwrap()));

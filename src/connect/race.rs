@@ -88,4 +88,24 @@ mod tests {
         let error = race(vec![closed, closed]).await.unwrap_err();
         assert!(matches!(error, ConnectError::Tcp { .. }));
     }
+
+    #[tokio::test]
+    async fn the_next_address_is_dialled_beside_one_that_does_not_answer() {
+        let silent = tokio::net::TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        // Two connections fill it (listen(2)); the third goes unanswered.
+        let silent = silent.listen(1).unwrap();
+        let full = silent.local_addr().unwrap();
+        let _filling = (
+            TcpStream::connect(full).await.unwrap(),
+            TcpStream::connect(full).await.unwrap(),
+        );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let begun = time::Instant::now();
+        let stream = race(vec![full, full, open]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), open);
+        let took = begun.elapsed();
+        assert!(took >= 2 * DIAL_DELAY && took < 8 * DIAL_DELAY, "{took:?}");
+    }
 }

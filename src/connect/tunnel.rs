@@ -28,7 +28,7 @@ impl Tunnel {
         let dial = service_fn(|proxy: Uri| {
             let names = Arc::clone(&self.names);
             async move {
-                let addresses = names.addresses(&Target::of(&proxy)).await?;
+                let addresses = names.addresses(&Target::of(&proxy), |_| true).await?;
                 Ok::<_, ConnectError>(TokioIo::new(race(addresses).await?))
             }
         });

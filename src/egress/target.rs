@@ -79,7 +79,8 @@ impl fmt::Display for Host<'_> {
 
 impl<'a> Host<'a> {
     fn of(host: &'a str) -> Self {
-        let name = host.trim_end_matches('.');
+        // One dot ends a name that is complete; a request has no more of them.
+        let name = host.strip_suffix('.').unwrap_or(host);
         if let Ok(address) = name.trim_matches(['[', ']']).parse() {
             return Self::Address(address);
         }

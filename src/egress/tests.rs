@@ -37,7 +37,8 @@ fn judge_url(policy: &Policy, url: &'static str) -> Result<(), Denied> {
 fn what_is_not_public_is_denied_by_a_named_rule() {
     let policy = networks(&[], &[]);
     for (address, rule) in [
-        ("0.0.0.0", "this network"),
+        ("0.0.0.0", "loopback"),
+        ("0.1.2.3", "this network"),
         ("10.1.2.3", "private range"),
         ("100.64.0.1", "shared address space"),
         ("127.0.0.1", "loopback"),
@@ -45,7 +46,7 @@ fn what_is_not_public_is_denied_by_a_named_rule() {
         ("168.63.129.16", "cloud platform"),
         ("224.0.0.1", "multicast"),
         ("255.255.255.255", "reserved"),
-        ("::", "unspecified"),
+        ("::", "loopback"),
         ("::1", "loopback"),
         ("::2", "IPv4-compatible"),
         ("::127.0.0.1", "IPv4-compatible"),
@@ -117,6 +118,18 @@ fn a_denied_network_is_stronger_than_an_allowed_one() {
     let policy = networks(&[], &["::/0"]);
     assert!(judge(&policy, "64:ff9b::1.1.1.1").is_err());
     assert_eq!(judge(&policy, "1.1.1.1"), Ok(()));
+}
+
+#[test]
+fn the_unspecified_address_is_the_machine() {
+    let everything = ["0.0.0.0/0", "::/0"];
+    let policy = networks(&everything, &["127.0.0.0/8", "::1/128"]);
+    for address in ["0.0.0.0", "::", "::ffff:0.0.0.0", "64:ff9b::"] {
+        let denied = judge(&policy, address).unwrap_err();
+        assert!(matches!(denied, Denied::Net(_)), "{address}: {denied}");
+    }
+    assert_eq!(judge(&networks(&everything, &[]), "0.0.0.0"), Ok(()));
+    assert!(judge(&networks(&["0.0.0.0/8"], &[]), "0.0.0.0").is_err());
 }
 
 #[test]

@@ -150,7 +150,7 @@ pub(crate) const PRIVATE: [&str; 79] = [
 ];
 
 /// URLs that are not even that, or not of HTTP.
-pub(crate) const INVALID: [&str; 44] = [
+pub(crate) const INVALID: [&str; 53] = [
     "",
     " ",
     "127.0.0.1",
@@ -179,6 +179,15 @@ pub(crate) const INVALID: [&str; 44] = [
     "http://0x7f.0.0.1.2/",
     "http://a.127.0.0.09/",
     "http://127.0.0.1%00/",
+    "http://127.0.0.1../",
+    "http://2130706433../",
+    "http://0x7f.1../",
+    "http://0xA9FEA9FE../",
+    "http://localhost../",
+    "http://./",
+    "http://../",
+    "http://.127.0.0.1/",
+    "http://a..127.0.0.1.example/",
     "http://127.0.0.1 .example/",
     "http://127.0.0.1<>/",
     "http://[::1/",
@@ -214,17 +223,10 @@ pub(crate) const PUBLIC: [&str; 13] = [
     "http://1.1.1.1/http://127.0.0.1/",
 ];
 
-/// Targets of redirects, from a public address.
-pub(crate) const REDIRECTS: [&str; 14] = [
-    "http://127.0.0.1/",
-    "http://2130706433/",
-    "http://localhost/",
-    "http://[::1]/",
-    "http://[::ffff:169.254.169.254]/",
+/// Targets of redirects besides all these hosts.
+pub(crate) const REDIRECTS: [&str; 7] = [
     "http://169.254.169.254/latest/meta-data/",
-    "http://[fd00:ec2::254]/",
-    "http://100.100.100.200/",
-    "http://168.63.129.16/",
+    "https://localhost/",
     "//10.0.0.1/",
     "\\\\10.0.0.1/",
     "http:///192.168.0.1/",

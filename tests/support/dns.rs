@@ -21,6 +21,8 @@ pub(crate) enum Answer {
     Alias(Vec<&'static str>, Vec<IpAddr>),
     /// Addresses of IPv4, and silence where IPv6 is asked for.
     OnlyV4(Vec<IpAddr>),
+    /// The same the other way round.
+    OnlyV6(Vec<IpAddr>),
     Code(ResponseCode),
     Silence,
 }
@@ -81,8 +83,9 @@ fn answered(question: &Message, answer: &impl Fn(&str) -> Answer) -> Option<Mess
     match answer(name.trim_end_matches('.')) {
         Answer::Silence => return None,
         Answer::OnlyV4(_) if query.query_type() == RecordType::AAAA => return None,
+        Answer::OnlyV6(_) if query.query_type() == RecordType::A => return None,
         Answer::Code(code) => message.metadata.response_code = code,
-        Answer::Addresses(addresses) | Answer::OnlyV4(addresses) => {
+        Answer::Addresses(addresses) | Answer::OnlyV4(addresses) | Answer::OnlyV6(addresses) => {
             let data = addresses
                 .into_iter()
                 .filter_map(|address| of_type(&query, address));
