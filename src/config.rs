@@ -75,6 +75,10 @@ pub struct Limits {
     /// so that callers spread over new replicas. Open batches finish. Default:
     /// 5 min.
     pub max_connection_age: Duration,
+    /// How often a silent caller is asked whether it is there. Default: 20 s.
+    pub keepalive_interval: Duration,
+    /// How long it may take to answer, before it counts as gone. Default: 10 s.
+    pub keepalive_timeout: Duration,
 }
 
 /// Ceilings of per-request options. Higher values are lowered to them.
@@ -330,6 +334,8 @@ impl Default for Limits {
             max_connections: 4096,
             stall_timeout: Duration::from_mins(1),
             max_connection_age: Duration::from_mins(5),
+            keepalive_interval: Duration::from_secs(20),
+            keepalive_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -30,7 +30,7 @@ use tower::Service as _;
 
 use crate::{
     admin::Admin,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Limits},
     egress,
     proto::{self, fetch_service_server::FetchServiceServer},
     schedule::Scheduler,
@@ -63,11 +63,6 @@ pub struct Server {
 
 /// The call that needs room.
 const FETCH_BATCH: &str = "/fetchd.v1.FetchService/FetchBatch";
-
-/// A caller that answers no ping for this long has vanished (the interval and
-/// the wait together).
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Most calls at once on one connection.
 const MAX_STREAMS: u32 = 256;
@@ -217,7 +212,7 @@ impl Server {
                 Ok(response)
             }
         });
-        let http = http2_settings(calls.clone());
+        let http = http2_settings(calls.clone(), &self.config.limits);
         let mut connection = pin!(http.serve_connection(stream, service));
         let age = jittered(self.config.limits.max_connection_age);
         let served = tokio::select! {
@@ -304,11 +299,11 @@ fn with_reflection(routes: Routes) -> Routes {
         .add_service(builder().build_v1alpha().expect(READABLE))
 }
 
-fn http2_settings(calls: Calls) -> http2::Builder<Calls> {
+fn http2_settings(calls: Calls, limits: &Limits) -> http2::Builder<Calls> {
     let mut http = http2::Builder::new(calls);
     http.timer(TokioTimer::new())
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_interval(limits.keepalive_interval)
+        .keep_alive_timeout(limits.keepalive_timeout)
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_LIST)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)

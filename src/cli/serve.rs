@@ -396,6 +396,7 @@ impl Args {
                 max_connections: self.max_connections,
                 stall_timeout: self.stall_timeout,
                 max_connection_age: self.max_connection_age,
+                ..Limits::default()
             },
             ceilings: Ceilings {
                 max_body_bytes: self.max_body_bytes,

@@ -6,6 +6,8 @@
 
 mod dns;
 mod faults;
+pub(crate) mod http2;
+pub(crate) mod metrics;
 pub(crate) mod namespace;
 mod origin;
 mod process;

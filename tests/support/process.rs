@@ -13,6 +13,8 @@ use super::PATIENCE;
 /// A running `fetchd serve`, killed when it is dropped.
 pub(crate) struct Process {
     pub url: String,
+    /// Of the admin listener.
+    pub admin: String,
     child: Child,
     log: Option<JoinHandle<Vec<String>>>,
 }
@@ -47,16 +49,19 @@ impl Process {
             let mut lines = Vec::new();
             for line in log.map_while(Result::ok) {
                 let fields: serde_json::Value = serde_json::from_str(&line).unwrap();
-                if let Some(address) = fields.get("address").and_then(|address| address.as_str()) {
-                    let _ = found.send(address.to_owned());
+                let field = |name| Some(fields.get(name)?.as_str()?.to_owned());
+                if let (Some(address), Some(admin)) = (field("address"), field("admin")) {
+                    let _ = found.send((address, admin));
                 }
                 lines.push(line);
             }
             lines
         });
-        let address = address.recv_timeout(PATIENCE);
+        let addresses = address.recv_timeout(PATIENCE);
+        let (address, admin) = addresses.expect("the log says the addresses");
         Self {
-            url: format!("http://{}", address.expect("the log says the address")),
+            url: format!("http://{address}"),
+            admin,
             child,
             log: Some(log),
         }
@@ -79,15 +84,21 @@ impl Process {
         self.child.id()
     }
 
+    /// The memory that the process has resident, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
     /// The most memory that the process has had resident, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .unwrap();
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-        kib << 10
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let kib = line.unwrap().trim().trim_end_matches(" kB");
+        kib.parse::<u64>().unwrap() << 10
     }
 
     /// Sends a signal, by its name.
