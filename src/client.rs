@@ -5,33 +5,46 @@
 //! [`Fetch::in_order`] on it gives each as soon as all before it are there.
 //! [`Client::execute`] gives one response whose body is read as a stream, for
 //! what is too large to hold. Requests may be URLs, [`Request`]s or
-//! `reqwest::Request`s, and results are `reqwest::Response`s.
+//! `reqwest::Request`s, a list or an endless stream of them, and results are
+//! `reqwest::Response`s.
+//!
+//! A client knows one service or several replicas of it. Each host is fetched by
+//! the replica that it prefers, as far as no replica has much more to do than the
+//! others. Where a connection breaks, a replica drains or dies, what has no
+//! result yet is sent again, and nothing that must not be sent twice is.
 
 mod assembly;
+mod call;
+mod dispatch;
+mod endpoints;
 mod error;
+mod failure;
 mod fetch;
+mod item;
 mod outcome;
 mod request;
 mod single;
+mod source;
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
-use crate::proto::fetch_service_client::FetchServiceClient;
+use endpoints::Endpoints;
 pub use error::Error;
 pub use fetch::{Fetch, InOrder};
 pub use outcome::{Outcome, Response, Stats};
 pub use request::Request;
+pub use source::Requests;
 
-/// A connection to a service. Cheap to clone; the clones share the connection,
-/// which is made anew where it broke.
+/// A client of a service, or of its replicas. Cheap to clone; the clones share
+/// the connections, which are made anew where they broke.
 #[derive(Debug, Clone)]
 pub struct Client {
-    service: FetchServiceClient<Channel>,
+    endpoints: Arc<Endpoints>,
 }
 
 /// How long connecting to the service may take.
@@ -47,19 +60,18 @@ const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 impl Client {
-    /// Connects to the service at `url`, such as `http://localhost:50051`.
+    /// Connects to the service at `url`, such as `http://localhost:50051`: several
+    /// replicas where it is a list, separated by commas, or a name with several
+    /// addresses, which is looked up again every 5 s while anything is fetched.
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] where the URL is not valid or nobody answers there
-    /// within 5 s.
-    pub async fn connect(url: impl Into<String>) -> Result<Self, Error> {
-        let endpoint =
-            Endpoint::from_shared(url.into()).map_err(|error| Error::transport(&error))?;
-        let channel = settings(endpoint).connect().await;
-        Ok(Self::over(
-            channel.map_err(|error| Error::transport(&error))?,
-        ))
+    /// [`Error::Call`] where a URL is not valid or nobody answers within 5 s.
+    pub async fn connect(url: impl AsRef<str>) -> Result<Self, Error> {
+        let endpoints = Endpoints::of(url.as_ref()).await?;
+        Ok(Self {
+            endpoints: Arc::new(endpoints),
+        })
     }
 
     /// A client over one connection that is there already, to a service within
@@ -74,12 +86,10 @@ impl Client {
             std::future::ready(stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
         });
         let endpoint = settings(Endpoint::from_static("http://in.memory"));
-        Self::over(endpoint.connect_with_connector_lazy(connector))
-    }
-
-    fn over(channel: Channel) -> Self {
         Self {
-            service: FetchServiceClient::new(channel),
+            endpoints: Arc::new(Endpoints::only(
+                endpoint.connect_with_connector_lazy(connector),
+            )),
         }
     }
 
@@ -87,23 +97,23 @@ impl Client {
     /// call that fails as a whole is an error in each place that has no result.
     ///
     /// Dropping the future cancels what is not done.
-    pub async fn fetch_all<I>(&self, requests: I) -> Vec<Result<reqwest::Response, Error>>
+    pub async fn fetch_all<L, Kind>(&self, requests: L) -> Vec<Result<reqwest::Response, Error>>
     where
-        I: IntoIterator,
-        I::Item: Into<Request>,
+        L: Requests<Kind>,
     {
         self.fetch(requests).all().await
     }
 
-    /// Fetches every request and gives the outcomes as they arrive. The call is
-    /// made when the stream is first polled; dropping it cancels what is not
-    /// done.
-    pub fn fetch<I>(&self, requests: I) -> Fetch
+    /// Fetches every request, of a list or of a `Stream`, and gives the outcomes
+    /// as they arrive. Calls are made when the stream is first polled; dropping it
+    /// cancels what is not done.
+    ///
+    /// What comes as a stream is taken as fast as the concurrency allows.
+    pub fn fetch<L, Kind>(&self, requests: L) -> Fetch
     where
-        I: IntoIterator,
-        I::Item: Into<Request>,
+        L: Requests<Kind>,
     {
-        Fetch::new(self.service.clone(), requests.into_iter().map(Into::into))
+        Fetch::new(Arc::clone(&self.endpoints), requests.into_source().0)
     }
 
     /// Fetches one request, and gives the response as soon as its head and the
@@ -118,7 +128,7 @@ impl Client {
     ///
     /// As the request ended, or the call failed.
     pub async fn execute(&self, request: impl Into<Request>) -> Result<reqwest::Response, Error> {
-        single::execute(self.service.clone(), request.into()).await
+        single::execute(&self.endpoints, request.into()).await
     }
 }
 

@@ -11,15 +11,13 @@
 mod support;
 
 use std::{
+    collections::BTreeMap,
     process::Command,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use fetchd::{
-    client::{Client, Outcome},
-    proto::{FetchBatchRequest, Reason},
-};
+use fetchd::proto::{FetchBatchRequest, Reason};
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -57,10 +55,25 @@ async fn ends_in_time(obstacle: Obstacle) {
     })
     .await;
     let service = Process::serve(&["--drain-timeout", "2s"]);
-    let client = Client::connect(&service.url).await.unwrap();
     let urls = (0..1000).map(|index| origin.url(if index % 10 == 0 { "quick" } else { "" }));
-    let open = client.fetch(urls).concurrency(512).in_order();
-    let open = tokio::spawn(open.collect::<Vec<Outcome>>());
+    let batch = FetchBatchRequest {
+        requests: requests(urls),
+        concurrency: 512,
+        ..Default::default()
+    };
+    let mut client = raw_client(&service.url).await;
+    let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
+    let open = tokio::spawn(async move {
+        let mut ends = BTreeMap::new();
+        while let Some(message) = messages.message().await.unwrap() {
+            for part in message.parts {
+                if let Some(end) = part.end {
+                    assert!(ends.insert(part.index, end).is_none(), "a second end");
+                }
+            }
+        }
+        ends
+    });
     // Held open until the service has ended.
     let mut held: Vec<Box<dyn Send>> = Vec::new();
     match obstacle {
@@ -92,18 +105,15 @@ async fn ends_in_time(obstacle: Obstacle) {
     let alive = metrics::get(&admin, "/healthz").await.0;
     assert_eq!((ready, alive), (503, 200));
     let ended = tokio::task::spawn_blocking(|| service.wait());
-    let outcomes = patiently(open).await.unwrap();
+    let ends = patiently(open).await.unwrap();
     let status = patiently(ended).await.unwrap();
     let took = begun.elapsed();
     println!("{obstacle:?}: {took:?}");
-    assert_eq!(outcomes.len(), 1000);
-    for outcome in &outcomes {
-        let reason = outcome.error.as_ref().and_then(|error| error.reason());
-        let is_quick = outcome.index % 10 == 0 && outcome.error.is_none();
-        assert!(
-            is_quick || reason == Some(Reason::ShuttingDown),
-            "{outcome:?}"
-        );
+    assert_eq!(ends.len(), 1000);
+    for (index, end) in &ends {
+        let reason = end.error.as_ref().map(|error| error.reason());
+        let is_quick = index % 10 == 0 && reason.is_none();
+        assert!(is_quick || reason == Some(Reason::ShuttingDown), "{end:?}");
     }
     assert_eq!(status.code(), Some(0));
     assert!(took < Duration::from_secs(3), "{took:?}");

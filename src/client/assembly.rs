@@ -65,19 +65,6 @@ impl Assembly {
     pub(super) fn unfinished(&self) -> usize {
         self.unfinished
     }
-
-    /// Ends those without an outcome with `error`, in their order.
-    pub(super) fn give_up(&mut self, error: &Error) -> Vec<Outcome> {
-        self.unfinished = 0;
-        let requests = self.requests.iter_mut().enumerate();
-        let lost = requests.filter_map(|(index, progress)| {
-            match std::mem::replace(progress, Progress::Ended) {
-                Progress::Ended => None,
-                Progress::Waiting | Progress::Body(..) => Some(Outcome::lost(index, error.clone())),
-            }
-        });
-        lost.collect()
-    }
 }
 
 /// What breaks the contract where a body is cut unsaid.

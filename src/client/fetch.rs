@@ -1,107 +1,99 @@
-//! A batch as a stream of outcomes, as they arrive or in order.
+//! A list as a stream of outcomes, as they arrive or in order.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use futures_util::{
-    Stream, StreamExt, TryStreamExt,
-    stream::{self, BoxStream},
-};
-use tonic::{Status, transport::Channel};
+use futures_util::{Stream, StreamExt, stream::BoxStream};
 
-use super::{Error, Outcome, Request, assembly::Assembly, request::duration};
-use crate::proto::{
-    FetchBatchRequest, FetchBatchResponse, fetch_service_client::FetchServiceClient,
+use super::{
+    Error, Outcome,
+    dispatch::{Dispatch, Hold, Plan, Source},
+    endpoints::Endpoints,
 };
 
-/// The outcomes of a batch, as they arrive. Every request has exactly one; a
-/// call that fails ends those that are left with [`Error::Call`]. The call is
-/// made at the first poll, and dropping the stream cancels it.
-pub struct Fetch(State);
-
-enum State {
-    Waiting(Box<Call>),
-    Called(Pin<Box<dyn Stream<Item = Outcome> + Send>>),
+/// The outcomes of a list, as they arrive. Every request has exactly one. A
+/// request that was lost with its call is sent again where it may be, to another
+/// replica or the same one later; where it may not, it ends with
+/// [`Error::Call`]. Calls are made at the first poll, and dropping the stream
+/// cancels them.
+pub struct Fetch {
+    state: State,
+    hold: Arc<Hold>,
 }
 
-/// The outcomes of a batch in the order of its requests, each as soon as all
-/// before it are there. Holds those that came early, at most the whole batch.
+enum State {
+    Waiting(Option<Box<Waiting>>),
+    Running(BoxStream<'static, Outcome>),
+}
+
+/// What is to be done once it is polled.
+struct Waiting {
+    endpoints: Arc<Endpoints>,
+    source: Source,
+    plan: Plan,
+}
+
+/// The outcomes of a list in the order of its requests, each as soon as all
+/// before it are there. Of those that came early it holds some 10,000, or 64 MiB
+/// of bodies: past that, no further request is sent until they can be given.
 #[derive(Debug)]
 pub struct InOrder {
     fetch: Fetch,
     early: BTreeMap<usize, Outcome>,
+    held: usize,
     next: usize,
 }
 
-/// A call that is to be made.
-struct Call {
-    service: FetchServiceClient<Channel>,
-    message: FetchBatchRequest,
-    /// The position of each request of the message in the caller's list.
-    positions: Vec<usize>,
-    /// Requests that cannot be handed to a service.
-    refused: Vec<Outcome>,
-}
-
-/// A call under way.
-struct Run {
-    responses: Responses,
-    assembly: Assembly,
-    ready: VecDeque<Outcome>,
-}
-
-enum Responses {
-    /// Not asked for yet.
-    Of(Box<(FetchServiceClient<Channel>, FetchBatchRequest)>),
-    Open(BoxStream<'static, Result<FetchBatchResponse, Status>>),
-    Over,
-}
+/// The most outcomes that wait for their turn, and the bytes of their bodies,
+/// before no further request is sent.
+const MAX_EARLY: usize = 10_000;
+const MAX_HELD: usize = 64 << 20;
 
 impl Fetch {
-    pub(super) fn new(
-        service: FetchServiceClient<Channel>,
-        requests: impl Iterator<Item = Request>,
-    ) -> Self {
-        let mut call = Call {
-            service,
-            message: FetchBatchRequest::default(),
-            positions: Vec::new(),
-            refused: Vec::new(),
-        };
-        for (position, request) in requests.enumerate() {
-            match request.into_message() {
-                Ok(message) => {
-                    call.message.requests.push(message);
-                    call.positions.push(position);
-                }
-                Err(error) => call.refused.push(Outcome::lost(position, error)),
-            }
+    pub(super) fn new(endpoints: Arc<Endpoints>, source: Source) -> Self {
+        let plan = Plan::default();
+        Self {
+            state: State::Waiting(Some(Box::new(Waiting {
+                endpoints,
+                source,
+                plan,
+            }))),
+            hold: Arc::default(),
         }
-        Self(State::Waiting(Box::new(call)))
     }
 
-    /// How many requests may be in flight at once. Unset: the service's
-    /// default, 50 unless configured. Has no effect once the stream was polled.
+    #[cfg(test)]
+    pub(super) fn running(outcomes: BoxStream<'static, Outcome>) -> Self {
+        Self {
+            state: State::Running(outcomes),
+            hold: Arc::default(),
+        }
+    }
+
+    /// How many requests may be in flight at once, over all replicas. Unset: 50,
+    /// or what one service has by default. Has no effect once the stream was
+    /// polled.
     #[must_use]
     pub fn concurrency(mut self, count: u32) -> Self {
-        if let State::Waiting(call) = &mut self.0 {
-            call.message.concurrency = count;
+        if let State::Waiting(Some(waiting)) = &mut self.state {
+            waiting.plan.concurrency = count;
         }
         self
     }
 
-    /// How long the whole batch may take: what is unfinished then ends with
+    /// How long the whole list may take: what is unfinished then ends with
     /// `Reason::BatchDeadline`. Unset: no limit. Has no effect once the stream
     /// was polled.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        if let State::Waiting(call) = &mut self.0 {
-            call.message.timeout = Some(duration(timeout));
+        if let State::Waiting(Some(waiting)) = &mut self.state {
+            waiting.plan.timeout = Some(timeout);
         }
         self
     }
@@ -112,6 +104,7 @@ impl Fetch {
         InOrder {
             fetch: self,
             early: BTreeMap::new(),
+            held: 0,
             next: 0,
         }
     }
@@ -128,18 +121,34 @@ impl InOrder {
     pub fn take_early(&mut self) -> impl Iterator<Item = Outcome> + use<> {
         std::mem::take(&mut self.early).into_values()
     }
+
+    /// Lets new requests wait while too much is held.
+    fn hold(&self) {
+        let is_full = self.early.len() >= MAX_EARLY || self.held >= MAX_HELD;
+        self.fetch.hold.set(is_full);
+    }
 }
 
 impl Stream for Fetch {
     type Item = Outcome;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+        let this = &mut *self;
         loop {
-            match &mut self.0 {
-                State::Called(outcomes) => return outcomes.as_mut().poll_next(cx),
-                State::Waiting(call) => {
-                    let outcomes = call.take().outcomes();
-                    self.0 = State::Called(Box::pin(outcomes));
+            match &mut this.state {
+                State::Running(outcomes) => return outcomes.as_mut().poll_next(cx),
+                State::Waiting(waiting) => {
+                    let Some(waiting) = waiting.take() else {
+                        return Poll::Ready(None);
+                    };
+                    let Waiting {
+                        endpoints,
+                        source,
+                        plan,
+                    } = *waiting;
+                    let hold = Arc::clone(&this.hold);
+                    let dispatch = Dispatch::new(endpoints, source, plan, hold);
+                    this.state = State::Running(dispatch.outcomes().boxed());
                 }
             }
         }
@@ -154,105 +163,25 @@ impl Stream for InOrder {
         loop {
             if let Some(outcome) = this.early.remove(&this.next) {
                 this.next += 1;
+                this.held -= size(&outcome);
+                this.hold();
                 return Poll::Ready(Some(outcome));
             }
             match ready!(this.fetch.poll_next_unpin(cx)) {
-                Some(outcome) => this.early.insert(outcome.index, outcome),
+                Some(outcome) => {
+                    this.held += size(&outcome);
+                    this.early.insert(outcome.index, outcome);
+                    this.hold();
+                }
                 None => return Poll::Ready(None),
-            };
+            }
         }
     }
 }
 
-impl Call {
-    /// The call itself, with an empty one left in its place.
-    fn take(&mut self) -> Self {
-        Self {
-            service: self.service.clone(),
-            message: std::mem::take(&mut self.message),
-            positions: std::mem::take(&mut self.positions),
-            refused: std::mem::take(&mut self.refused),
-        }
-    }
-
-    fn outcomes(self) -> impl Stream<Item = Outcome> + Send {
-        let positions = self.positions;
-        let responses = Responses::Of(Box::new((self.service, self.message)));
-        let run = Run::new(positions.len(), responses);
-        let in_place = run.outcomes().map(move |outcome| Outcome {
-            index: positions[outcome.index],
-            ..outcome
-        });
-        stream::iter(self.refused).chain(in_place)
-    }
-}
-
-impl Run {
-    fn new(count: usize, responses: Responses) -> Self {
-        Self {
-            responses,
-            assembly: Assembly::new(count),
-            ready: VecDeque::new(),
-        }
-    }
-
-    fn outcomes(self) -> impl Stream<Item = Outcome> + Send {
-        stream::unfold(self, |mut run| async move {
-            let outcome = run.next().await?;
-            Some((outcome, run))
-        })
-    }
-
-    async fn next(&mut self) -> Option<Outcome> {
-        loop {
-            if let Some(outcome) = self.ready.pop_front() {
-                return Some(outcome);
-            }
-            match self.receive().await {
-                Ok(Some(message)) => self.place(message),
-                // The call is over; it had nothing else to say where every
-                // request has its outcome.
-                Ok(None) | Err(_) if self.assembly.unfinished() == 0 => return None,
-                Ok(None) => self.give_up(&Error::Contract(
-                    "the stream ended without an end for each request",
-                )),
-                Err(error) => self.give_up(&error),
-            }
-        }
-    }
-
-    /// The next message, or `None` after the last.
-    async fn receive(&mut self) -> Result<Option<FetchBatchResponse>, Error> {
-        let responses = match &mut self.responses {
-            Responses::Over => return Ok(None),
-            // Nothing to ask for: no request, or none that can be sent.
-            Responses::Of(call) if call.1.requests.is_empty() => return Ok(None),
-            Responses::Of(call) => {
-                let (service, message) = &mut **call;
-                let message = std::mem::take(message);
-                let response = service.fetch_batch(message).await?;
-                self.responses = Responses::Open(response.into_inner().boxed());
-                return Ok(Some(FetchBatchResponse::default()));
-            }
-            Responses::Open(responses) => responses,
-        };
-        Ok(responses.try_next().await?)
-    }
-
-    fn place(&mut self, message: FetchBatchResponse) {
-        for part in message.parts {
-            match self.assembly.place(part) {
-                Ok(outcome) => self.ready.extend(outcome),
-                Err(error) => return self.give_up(&error),
-            }
-        }
-    }
-
-    /// Ends the call, and those without an outcome with `error`.
-    fn give_up(&mut self, error: &Error) {
-        self.responses = Responses::Over;
-        self.ready.extend(self.assembly.give_up(error));
-    }
+fn size(outcome: &Outcome) -> usize {
+    let response = outcome.response.as_ref();
+    response.map_or(0, |response| response.body.len())
 }
 
 impl fmt::Debug for Fetch {

@@ -3,11 +3,21 @@
 
 #![allow(clippy::cast_possible_truncation)]
 
-use futures_util::FutureExt;
+use std::collections::VecDeque;
+
+use futures_util::{FutureExt, stream};
 use proptest::prelude::*;
 
-use super::*;
-use crate::proto::{self, FetchEnd, Header, Reason, ResponseHead, ResultPart};
+use super::{
+    super::{
+        call::{Call, Event, Responses},
+        item::Item,
+    },
+    *,
+};
+use crate::proto::{
+    self, FetchBatchResponse, FetchEnd, FetchRequest, Header, Reason, ResponseHead, ResultPart,
+};
 
 /// What becomes of one request: the pieces of a body, where there is a head,
 /// and whether it ends with an error.
@@ -93,9 +103,22 @@ fn received(
             })
             .collect();
         let responses = Responses::Open(stream::iter(messages).boxed());
-        Fetch(State::Called(Box::pin(
-            Run::new(count, responses).outcomes(),
-        )))
+        let items = (0..count).map(|position| Item::new(position, FetchRequest::default()));
+        let events = Call::new(items.collect(), responses).events();
+        let outcomes = events.map(|event| match event {
+            Event::Outcome(item, outcome) => {
+                assert_eq!(item.position, outcome.index);
+                vec![*outcome]
+            }
+            Event::Ended { left, failure } => {
+                let left = left.into_iter().map(|item| {
+                    let failure = failure.clone().expect("nothing is left without a reason");
+                    Outcome::lost(item.position, failure.error)
+                });
+                left.collect()
+            }
+        });
+        Fetch::running(outcomes.flat_map(stream::iter).boxed())
     };
     let at_once = "everything is there";
     let arrived: Vec<_> = outcomes().collect().now_or_never().expect(at_once);

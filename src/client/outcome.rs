@@ -71,6 +71,12 @@ impl Outcome {
         }
     }
 
+    /// Whether the service that was asked went before the request was done.
+    pub(super) fn is_of_a_shutdown(&self) -> bool {
+        let reason = self.error.as_ref().and_then(Error::reason);
+        reason == Some(proto::Reason::ShuttingDown)
+    }
+
     /// The outcome of a request that was lost with its call.
     pub(super) fn lost(index: usize, error: Error) -> Self {
         Self {

@@ -118,6 +118,13 @@ impl Request {
         self
     }
 
+    /// How many bytes its message has, about.
+    pub(super) fn size(&self) -> usize {
+        let headers = self.message.headers.iter();
+        let headers = headers.map(|line| line.name.len() + line.value.len() + 8);
+        self.message.url.len() + self.message.body.len() + headers.sum::<usize>() + 64
+    }
+
     /// The message to send, or why there is none.
     pub(super) fn into_message(self) -> Result<proto::FetchRequest, Error> {
         match self.problem {

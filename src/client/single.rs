@@ -4,13 +4,17 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use tonic::{Streaming, transport::Channel};
+use tokio::time;
+use tonic::Streaming;
 
-use super::{Error, Request, Response, Stats, assembly::OTHER_SIZE};
-use crate::proto::{
-    FetchBatchRequest, FetchBatchResponse, FetchEnd, ResultPart,
-    fetch_service_client::FetchServiceClient,
+use super::{
+    Error, Request, Response, Stats,
+    assembly::OTHER_SIZE,
+    endpoints::{Endpoint, Endpoints},
+    failure::{Failure, Meaning},
+    item::Item,
 };
+use crate::proto::{FetchBatchRequest, FetchBatchResponse, FetchEnd, Reason, ResultPart};
 
 /// The parts of one result.
 struct Parts {
@@ -28,23 +32,64 @@ struct Rest {
     end: Option<FetchEnd>,
 }
 
-/// Sends `request` and gives the response as soon as its first part is there.
+/// Sends `request`, to another replica where one fails before anything is there
+/// and it may be sent again, and gives the response as soon as its first part is
+/// there.
 pub(super) async fn execute(
-    mut service: FetchServiceClient<Channel>,
+    endpoints: &Endpoints,
     request: Request,
 ) -> Result<reqwest::Response, Error> {
+    let mut item = Item::new(0, request.into_message()?);
+    loop {
+        let available = match endpoints.available() {
+            Ok(available) => available,
+            Err(back) => {
+                time::sleep_until(back).await;
+                continue;
+            }
+        };
+        let preferred = available
+            .iter()
+            .max_by_key(|endpoint| endpoint.weight(item.host()));
+        let Some(endpoint) = preferred else {
+            return Err(Error::Contract("a client without a service"));
+        };
+        item.sends += 1;
+        let failure = match begin(endpoint, &item).await {
+            Ok(response) => {
+                endpoint.works();
+                return Ok(response);
+            }
+            Err(failure) => failure,
+        };
+        let (dispatched, wait) = match failure.meaning {
+            Meaning::Final => return Err(failure.error),
+            Meaning::NotDispatched(wait) => (false, wait),
+            Meaning::Lost => (true, None),
+        };
+        endpoint.failed(wait);
+        if !item.may_be_sent_again(dispatched) {
+            return Err(failure.error);
+        }
+    }
+}
+
+/// Makes the call, as far as the first part of its result.
+async fn begin(endpoint: &Endpoint, item: &Item) -> Result<reqwest::Response, Failure> {
     let call = FetchBatchRequest {
-        requests: vec![request.into_message()?],
+        requests: vec![item.message.clone()],
         ..Default::default()
     };
     let mut parts = Parts {
-        responses: service.fetch_batch(call).await?.into_inner(),
+        responses: endpoint.service().fetch_batch(call).await?.into_inner(),
         received: VecDeque::new(),
     };
     let first = parts.next().await?;
     let Some(head) = first.head else {
-        let error = first.end.and_then(|end| end.error);
-        return Err(error.map_or(Error::Contract("a part before the head"), Into::into));
+        let Some(end) = first.end else {
+            return Err(Error::Contract("a part before the head").into());
+        };
+        return Err(ended(&end));
     };
     let response = Response::new(head)?;
     let stats = first.end.as_ref().map(Stats::from);
@@ -62,17 +107,33 @@ pub(super) async fn execute(
     Ok(response)
 }
 
+/// Why there is no response.
+fn ended(end: &FetchEnd) -> Failure {
+    let Some(error) = &end.error else {
+        return Error::Contract("an end with neither response nor error").into();
+    };
+    let meaning = match (error.reason(), end.attempts) {
+        (Reason::ShuttingDown, 0) => Meaning::NotDispatched(None),
+        (Reason::ShuttingDown, _) => Meaning::Lost,
+        _ => Meaning::Final,
+    };
+    Failure {
+        error: error.clone().into(),
+        meaning,
+    }
+}
+
 impl Parts {
-    async fn next(&mut self) -> Result<ResultPart, Error> {
+    async fn next(&mut self) -> Result<ResultPart, Failure> {
         loop {
             match self.received.pop_front() {
                 Some(part) if part.index == 0 => return Ok(part),
-                Some(_) => return Err(Error::Contract("a part with an index out of range")),
+                Some(_) => return Err(Error::Contract("a part with an index out of range").into()),
                 None => {}
             }
             match self.responses.message().await? {
                 Some(message) => self.received.extend(message.parts),
-                None => return Err(Error::Contract("the stream ended without an end")),
+                None => return Err(Error::Contract("the stream ended without an end").into()),
             }
         }
     }
@@ -110,7 +171,7 @@ impl Rest {
                 }) => return Err(error.into()),
                 None => {}
             }
-            let part = self.parts.next().await?;
+            let part = self.parts.next().await.map_err(|failure| failure.error)?;
             if part.head.is_some() {
                 return Err(Error::Contract("a second head"));
             }

@@ -1,0 +1,463 @@
+//! The requests of a list on their way: over all replicas, in as many calls as
+//! it takes, each as often as it may be sent, until each has its outcome.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{
+    FutureExt, Stream, StreamExt,
+    stream::{self, BoxStream, SelectAll},
+};
+use prost::Message;
+use tokio::{
+    sync::Notify,
+    time::{self, Instant},
+};
+
+use super::{
+    Error, Outcome, Request,
+    call::{Call, Event, Responses},
+    endpoints::{Endpoint, Endpoints, REFRESH},
+    failure::{Failure, Meaning},
+    item::Item,
+    request::duration,
+};
+use crate::proto::{FetchBatchRequest, Reason};
+
+/// How a list is to be fetched.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Plan {
+    /// Most requests outstanding. 0: as many as a service has by default.
+    pub(super) concurrency: u32,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// What is to be fetched.
+pub(super) enum Source {
+    /// All of it is known.
+    List(Vec<Request>),
+    /// It comes bit by bit.
+    Stream(BoxStream<'static, Request>),
+}
+
+/// Stops new requests while results are held that nobody can take yet.
+#[derive(Debug, Default)]
+pub(super) struct Hold {
+    is_on: AtomicBool,
+    changed: Notify,
+}
+
+/// A list being fetched.
+pub(super) struct Dispatch {
+    endpoints: Arc<Endpoints>,
+    concurrency: usize,
+    /// The whole list is one call, whose concurrency is this.
+    whole: Option<u32>,
+    deadline: Option<Instant>,
+    source: Option<BoxStream<'static, Request>>,
+    position: usize,
+    /// To be sent again, each from when on.
+    again: Vec<(Instant, Item)>,
+    loads: HashMap<String, Load>,
+    calls: SelectAll<BoxStream<'static, (Arc<Endpoint>, Event)>>,
+    ready: VecDeque<Outcome>,
+    hold: Arc<Hold>,
+    refreshing: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// What one replica has to do.
+#[derive(Debug, Default)]
+struct Load {
+    /// To be sent with its next call.
+    assigned: Vec<Item>,
+    /// Sent, and without an outcome.
+    outstanding: usize,
+    calls: usize,
+}
+
+/// In flight where the caller does not say: what a service has by default.
+const DEFAULT_CONCURRENCY: usize = 50;
+
+/// The most requests, and bytes of them, that are one call: well within a
+/// service's usual limits.
+const MAX_CALL: usize = 1000;
+const MAX_WHOLE: usize = 10_000;
+const MAX_CALL_BYTES: usize = 8 << 20;
+
+/// The most calls open at one replica.
+const MAX_CALLS: usize = 32;
+
+/// A replica takes no more than its fair share of what is in flight, and this
+/// part of it.
+const MORE_OF_SHARE: usize = 4;
+
+impl Dispatch {
+    /// `source`, fetched from `endpoints` by `plan`.
+    pub(super) fn new(
+        endpoints: Arc<Endpoints>,
+        source: Source,
+        plan: Plan,
+        hold: Arc<Hold>,
+    ) -> Self {
+        let is_one = endpoints.known().len() == 1;
+        let (source, whole) = match source {
+            Source::List(list) => {
+                let is_whole = is_one && fits_one_call(&list);
+                (
+                    stream::iter(list).boxed(),
+                    is_whole.then_some(plan.concurrency),
+                )
+            }
+            Source::Stream(stream) => (stream, None),
+        };
+        let refreshing = refresh_later(Arc::clone(&endpoints));
+        Self {
+            endpoints,
+            concurrency: match plan.concurrency {
+                0 => DEFAULT_CONCURRENCY,
+                count => count as usize,
+            },
+            whole,
+            deadline: plan
+                .timeout
+                .and_then(|timeout| Instant::now().checked_add(timeout)),
+            source: Some(source),
+            position: 0,
+            again: Vec::new(),
+            loads: HashMap::new(),
+            calls: SelectAll::new(),
+            ready: VecDeque::new(),
+            hold,
+            refreshing,
+        }
+    }
+
+    /// The outcomes, as they arrive. Dropping the stream cancels what is not
+    /// done.
+    pub(super) fn outcomes(self) -> impl Stream<Item = Outcome> + Send {
+        stream::unfold(self, |mut dispatch| async move {
+            let outcome = dispatch.next().await?;
+            Some((outcome, dispatch))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Outcome> {
+        loop {
+            if let Some(outcome) = self.ready.pop_front() {
+                return Some(outcome);
+            }
+            self.send_again_what_is_due();
+            let is_pausing = self.take_what_is_there();
+            self.send(is_pausing);
+            if !self.ready.is_empty() {
+                continue;
+            }
+            if self.is_done() {
+                return None;
+            }
+            let due = self.again.iter().map(|(due, _)| *due).min();
+            let wants_more = self.wants_more();
+            let hold = Arc::clone(&self.hold);
+            tokio::select! {
+                biased;
+                event = self.calls.next(), if !self.calls.is_empty() => {
+                    if let Some((endpoint, event)) = event {
+                        self.note(&endpoint, event);
+                    }
+                }
+                request = next_of(&mut self.source), if wants_more => match request {
+                    Some(request) => self.take(request),
+                    None => self.source = None,
+                },
+                () = until(due) => {}
+                () = hold.changed.notified() => {}
+                () = &mut self.refreshing => {
+                    self.refreshing = refresh_later(Arc::clone(&self.endpoints));
+                }
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.source.is_none() && self.calls.is_empty() && self.again.is_empty()
+    }
+
+    /// Whether there is room for another request.
+    fn wants_more(&self) -> bool {
+        let has_room = self.whole.is_some() || self.load() < self.concurrency;
+        self.source.is_some() && has_room && !self.hold.is_on()
+    }
+
+    fn load(&self) -> usize {
+        let loads = self.loads.values().map(Load::size);
+        loads.sum::<usize>() + self.again.len()
+    }
+
+    /// Takes requests from the source, as long as there are some and there is
+    /// room. True: the source has none at the moment.
+    fn take_what_is_there(&mut self) -> bool {
+        while self.wants_more() {
+            match next_of(&mut self.source).now_or_never() {
+                Some(Some(request)) => self.take(request),
+                Some(None) => self.source = None,
+                None => return true,
+            }
+        }
+        self.source.is_none() || self.hold.is_on()
+    }
+
+    fn take(&mut self, request: Request) {
+        let position = self.position;
+        self.position += 1;
+        match request.into_message() {
+            Ok(message) => self.assign(Item::new(position, message)),
+            Err(error) => self.ready.push_back(Outcome::lost(position, error)),
+        }
+    }
+
+    fn send_again_what_is_due(&mut self) {
+        let now = Instant::now();
+        let is_due = |(due, _): &mut (Instant, Item)| *due <= now;
+        let due: Vec<_> = self.again.extract_if(.., is_due).collect();
+        for (_, item) in due {
+            self.assign(item);
+        }
+    }
+
+    /// Gives `item` to the replica that its host prefers among those that have
+    /// room.
+    fn assign(&mut self, item: Item) {
+        if self
+            .deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+        {
+            return self.ready.push_back(Outcome::lost(item.position, late()));
+        }
+        let available = match self.endpoints.available() {
+            Ok(available) => available,
+            Err(back) => {
+                // No later than the caller's deadline, of which it is told then.
+                let due = self.deadline.map_or(back, |deadline| deadline.min(back));
+                return self.again.push((due, item));
+            }
+        };
+        let chosen = self.chosen(&available, item.host());
+        let load = self.loads.entry(chosen).or_default();
+        load.assigned.push(item);
+    }
+
+    /// The name of the replica for `host`: by rendezvous hashing, with bounded
+    /// loads.
+    fn chosen(&self, available: &[Arc<Endpoint>], host: &str) -> String {
+        let share = self.share(available.len());
+        let most = share + share.div_ceil(MORE_OF_SHARE);
+        let load = |endpoint: &Endpoint| self.loads.get(endpoint.name()).map_or(0, Load::size);
+        let has_room = |endpoint: &&Arc<Endpoint>| self.whole.is_some() || load(endpoint) < most;
+        let preferred = |endpoint: &&Arc<Endpoint>| endpoint.weight(host);
+        let with_room = available.iter().filter(has_room).max_by_key(preferred);
+        let least_loaded = || available.iter().min_by_key(|endpoint| load(endpoint));
+        let chosen = with_room.or_else(least_loaded);
+        chosen
+            .map(|endpoint| endpoint.name().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// The fair share of one replica of `count`.
+    fn share(&self, count: usize) -> usize {
+        self.concurrency.div_ceil(count.max(1))
+    }
+
+    /// Sends what is assigned: to a replica of whose share a quarter was free, or
+    /// all of it where `nothing_comes` besides.
+    fn send(&mut self, nothing_comes: bool) {
+        let endpoints = self.endpoints.known();
+        let least = self.share(endpoints.len()).div_ceil(4);
+        for endpoint in &endpoints {
+            let Some(load) = self.loads.get_mut(endpoint.name()) else {
+                continue;
+            };
+            while !load.assigned.is_empty()
+                && load.calls < MAX_CALLS
+                && (nothing_comes || load.assigned.len() >= least)
+            {
+                let items = load.next_call(self.whole.is_some());
+                load.calls += 1;
+                load.outstanding += items.len();
+                let call = called(endpoint, items, self.whole, self.deadline);
+                self.calls.push(call);
+            }
+        }
+        self.reassign_from_the_gone(&endpoints);
+    }
+
+    /// What was given to a replica that is no more goes to another.
+    fn reassign_from_the_gone(&mut self, endpoints: &[Arc<Endpoint>]) {
+        let is_known = |name: &str| endpoints.iter().any(|endpoint| endpoint.name() == name);
+        let gone = self.loads.iter_mut().filter(|(name, _)| !is_known(name));
+        let left: Vec<_> = gone.flat_map(|(_, load)| load.assigned.drain(..)).collect();
+        self.loads
+            .retain(|name, load| load.size() > 0 || is_known(name));
+        let now = Instant::now();
+        self.again.extend(left.into_iter().map(|item| (now, item)));
+    }
+
+    fn note(&mut self, endpoint: &Endpoint, event: Event) {
+        let load = self.loads.entry(endpoint.name().to_owned()).or_default();
+        match event {
+            Event::Outcome(item, outcome) => {
+                load.outstanding -= 1;
+                if !outcome.is_of_a_shutdown() {
+                    endpoint.works();
+                    self.ready.push_back(*outcome);
+                    return;
+                }
+                endpoint.failed(None);
+                if item.may_be_sent_again(outcome.stats.attempts > 0) {
+                    self.again.push((Instant::now(), item));
+                } else {
+                    self.ready.push_back(*outcome);
+                }
+            }
+            Event::Ended { left, failure } => {
+                load.calls -= 1;
+                load.outstanding -= left.len();
+                if let Some(failure) = failure {
+                    self.resume(endpoint, left, &failure);
+                }
+            }
+        }
+    }
+
+    /// Sends again what was left by a call that failed, where it may be.
+    fn resume(&mut self, endpoint: &Endpoint, left: Vec<Item>, failure: &Failure) {
+        let dispatched = match failure.meaning {
+            Meaning::Final => {
+                let lost = left.into_iter();
+                let lost = lost.map(|item| Outcome::lost(item.position, failure.error.clone()));
+                return self.ready.extend(lost);
+            }
+            Meaning::NotDispatched(wait) => {
+                endpoint.failed(wait);
+                false
+            }
+            Meaning::Lost => {
+                endpoint.failed(None);
+                true
+            }
+        };
+        let now = Instant::now();
+        for item in left {
+            if item.may_be_sent_again(dispatched) {
+                self.again.push((now, item));
+            } else {
+                let lost = Outcome::lost(item.position, failure.error.clone());
+                self.ready.push_back(lost);
+            }
+        }
+    }
+}
+
+impl Load {
+    fn size(&self) -> usize {
+        self.assigned.len() + self.outstanding
+    }
+
+    /// Takes what is the next call.
+    fn next_call(&mut self, is_whole: bool) -> Vec<Item> {
+        let most = if is_whole { MAX_WHOLE } else { MAX_CALL };
+        let mut bytes = 0;
+        let fits = self.assigned.iter().take(most).take_while(|item| {
+            bytes += item.message.encoded_len();
+            bytes <= MAX_CALL_BYTES
+        });
+        // One that is larger than all that goes alone.
+        let count = fits.count().max(1);
+        let mut items: Vec<_> = self.assigned.drain(..count).collect();
+        for item in &mut items {
+            item.sends += 1;
+        }
+        items
+    }
+}
+
+impl Hold {
+    /// Whether new requests wait.
+    fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
+    }
+
+    /// Lets new requests wait, or go on.
+    pub(super) fn set(&self, is_on: bool) {
+        if self.is_on.swap(is_on, Ordering::Relaxed) != is_on {
+            self.changed.notify_one();
+        }
+    }
+}
+
+/// The call of `items` at `endpoint`, with what is left of the time.
+fn called(
+    endpoint: &Arc<Endpoint>,
+    items: Vec<Item>,
+    whole: Option<u32>,
+    deadline: Option<Instant>,
+) -> BoxStream<'static, (Arc<Endpoint>, Event)> {
+    let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+    // Of nothing left, next to nothing is said.
+    let left = deadline.map(|deadline| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        duration(left.max(Duration::from_millis(1)))
+    });
+    let message = FetchBatchRequest {
+        requests: items.iter().map(|item| item.message.clone()).collect(),
+        concurrency: whole.unwrap_or(count),
+        timeout: left,
+        ..FetchBatchRequest::default()
+    };
+    let responses = Responses::Of(Box::new((endpoint.service(), message)));
+    let endpoint = Arc::clone(endpoint);
+    let events = Call::new(items, responses).events();
+    events
+        .map(move |event| (Arc::clone(&endpoint), event))
+        .boxed()
+}
+
+fn fits_one_call(list: &[Request]) -> bool {
+    let bytes: usize = list.iter().map(Request::size).sum();
+    list.len() <= MAX_WHOLE && bytes <= MAX_CALL_BYTES
+}
+
+fn late() -> Error {
+    Error::Fetch {
+        reason: Reason::BatchDeadline,
+        message: "the deadline of the batch passed before it was sent".to_owned(),
+        retryable: true,
+    }
+}
+
+async fn next_of(source: &mut Option<BoxStream<'static, Request>>) -> Option<Request> {
+    source.as_mut()?.next().await
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn refresh_later(endpoints: Arc<Endpoints>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        if !endpoints.is_refreshable() {
+            std::future::pending::<()>().await;
+        }
+        time::sleep(REFRESH).await;
+        endpoints.refresh().await;
+    })
+}
