@@ -6,7 +6,14 @@ mod input;
 mod output;
 mod summary;
 
-use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context;
 use fetchd::{
@@ -14,21 +21,18 @@ use fetchd::{
     config::{Ceilings, Config, Egress, Limits},
     server::Server,
 };
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use ipnet::IpNet;
-use tokio::{runtime, signal, time::Instant};
+use tokio::{runtime, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use super::{
-    USAGE, Usage, logging,
-    value::{self, List},
-};
+use super::{USAGE, Usage, logging, value};
 use input::Input;
 use output::Output;
 use summary::Summary;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
     /// What to fetch
     #[arg(value_name = "URL")]
@@ -39,8 +43,8 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE|-")]
     input: Option<PathBuf>,
 
-    /// The service to call [default: one inside this command]
-    #[arg(long, value_name = "URL", value_parser = value::service)]
+    /// The service to call, or several replicas of it [default: one inside this command]
+    #[arg(long, value_name = "URL,...", value_parser = value::services)]
     server: Option<String>,
 
     /// How many requests may be in flight at once
@@ -92,7 +96,7 @@ pub(crate) struct Args {
     /// Networks that may be reached though the policy denies them, such as 127.0.0.0/8. A matter
     /// of the service: refused together with --server
     #[arg(long, value_name = "CIDR,...", conflicts_with = "server")]
-    allow_net: Vec<List<IpNet>>,
+    allow_net: Vec<value::List<IpNet>>,
 
     /// No progress and no summary
     #[arg(short, long)]
@@ -116,6 +120,9 @@ const CALL_FAILED: u8 = 3;
 const INTERRUPTED: u8 = 130;
 /// As shells say it of a process that SIGPIPE ended.
 const UNREAD: u8 = 141;
+
+/// The most calls that a client has open at once.
+const CALLS: u32 = 32;
 
 /// What a connection in memory holds in each direction.
 const IN_MEMORY: usize = 256 << 10;
@@ -148,7 +155,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 async fn get(args: &Args) -> anyhow::Result<u8> {
-    let (mut input, output) = match (Input::open(args).await, Output::create(args)) {
+    let (input, output) = match (Input::open(args).await, Output::create(args)) {
         (Ok(input), Ok(output)) => (input, output),
         (Err(error), _) | (_, Err(error)) => {
             super::say(format_args!("error: {error:#}"));
@@ -158,7 +165,7 @@ async fn get(args: &Args) -> anyhow::Result<u8> {
     let mut results = Results {
         output,
         summary: Summary::new(args),
-        before: 0,
+        list: Arc::default(),
         lost: Vec::new(),
         any_result: false,
     };
@@ -170,7 +177,7 @@ async fn get(args: &Args) -> anyhow::Result<u8> {
         Ok(client) => client,
         Err(error) => return Ok(refused(&error)),
     };
-    let ended = fetch_all(args, &client, &mut input, &mut results).await;
+    let ended = fetch_all(args, &client, input, &mut results).await;
     match ended {
         Ok(Ended::Refused(_)) => results.summary.clear(),
         _ => results.summary.finish(),
@@ -191,8 +198,9 @@ fn embedded(args: &Args) -> anyhow::Result<Client> {
         limits: Limits {
             default_concurrency: args.concurrency,
             max_concurrency: args.concurrency,
-            max_in_flight: args.concurrency.max(2),
-            max_batches: Some(1),
+            // The list goes in a few calls at a time, each of which has a slot.
+            max_in_flight: args.concurrency + 2 * CALLS,
+            max_batches: Some(CALLS),
             max_request_bytes: Limits::MOST_BYTES,
             max_queued_bytes: Limits::MOST_BYTES,
             ..Limits::default()
@@ -202,7 +210,7 @@ fn embedded(args: &Args) -> anyhow::Result<Client> {
             ..Ceilings::default()
         },
         egress: Egress {
-            allow_net: List::joined(&args.allow_net),
+            allow_net: value::List::joined(&args.allow_net),
             ..Egress::default()
         },
         ..Config::default()
@@ -214,54 +222,89 @@ fn embedded(args: &Args) -> anyhow::Result<Client> {
     Ok(Client::over_stream(near))
 }
 
-/// Works the input off, one call after another.
+/// Works the input off.
 async fn fetch_all(
     args: &Args,
     client: &Client,
-    input: &mut Input<'_>,
+    input: Input,
     results: &mut Results,
 ) -> anyhow::Result<Ended> {
-    let started = Instant::now();
     let interrupted = CancellationToken::new();
     tokio::spawn(heed_interrupts(interrupted.clone()));
+    let requests = requests(input, Arc::clone(&results.list));
+    let mut fetch = client.fetch(requests).concurrency(args.concurrency);
+    if let Some(timeout) = args.batch_timeout {
+        fetch = fetch.timeout(timeout);
+    }
+    let mut outcomes = Outcomes::of(fetch, args.unordered);
     loop {
-        let chunk = tokio::select! {
+        let outcome = tokio::select! {
             biased;
-            () = interrupted.cancelled() => return Ok(Ended::Interrupted),
-            chunk = input.next_chunk() => chunk?,
-        };
-        if chunk.is_empty() {
-            return Ok(Ended::Done);
-        }
-        results.summary.expect(chunk.len());
-        let (urls, requests): (Vec<String>, Vec<Request>) = chunk.into_iter().unzip();
-        let mut fetch = client.fetch(requests).concurrency(args.concurrency);
-        if let Some(timeout) = args.batch_timeout {
-            // Of all calls together. That nothing is left is said by next to
-            // nothing.
-            let left = timeout.saturating_sub(started.elapsed());
-            fetch = fetch.timeout(left.max(Duration::from_millis(1)));
-        }
-        let mut outcomes = Outcomes::of(fetch, args.unordered);
-        loop {
-            let outcome = tokio::select! {
-                biased;
-                () = interrupted.cancelled() => {
-                    for outcome in outcomes.arrived() {
-                        results.give(&urls, outcome)?;
-                    }
-                    return Ok(Ended::Interrupted);
+            () = interrupted.cancelled() => {
+                for outcome in outcomes.arrived() {
+                    results.give(outcome)?;
                 }
-                outcome = outcomes.next() => outcome,
-            };
-            match outcome {
-                Some(outcome) => results.give(&urls, outcome)?,
-                None => break,
+                return Ok(Ended::Interrupted);
             }
+            outcome = outcomes.next() => outcome,
+        };
+        match outcome {
+            Some(outcome) => results.give(outcome)?,
+            None => break,
         }
-        if let Some(error) = results.end_of_call(&urls) {
-            return Ok(Ended::Refused(error));
-        }
+    }
+    if let Some(problem) = results.list.known().problem.take() {
+        return Err(problem);
+    }
+    Ok(match results.lost.drain(..).next() {
+        Some(lost) => Ended::Refused(
+            lost.error
+                .unwrap_or(Error::Contract("a call that was lost without a reason")),
+        ),
+        None => Ended::Done,
+    })
+}
+
+/// The requests of `input`, which `list` notes as they are taken.
+fn requests(input: Input, list: Arc<List>) -> impl Stream<Item = Request> + Send + 'static {
+    stream::unfold((input, list), |(mut input, list)| async move {
+        let next = input.next().await;
+        let mut known = list.known();
+        let request = match next {
+            Ok(Some((url, request))) => {
+                let position = known.taken;
+                known.urls.insert(position, url);
+                known.taken += 1;
+                Some(request)
+            }
+            Ok(None) => None,
+            Err(problem) => {
+                known.problem = Some(problem);
+                None
+            }
+        };
+        drop(known);
+        request.map(|request| (request, (input, list)))
+    })
+}
+
+/// What is known of the list so far.
+#[derive(Default)]
+struct List(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// How many requests were taken from it.
+    taken: usize,
+    /// The URLs of those without an outcome.
+    urls: HashMap<usize, String>,
+    /// Why it ended before its end.
+    problem: Option<anyhow::Error>,
+}
+
+impl List {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -318,8 +361,7 @@ impl Outcomes {
 struct Results {
     output: Output,
     summary: Summary,
-    /// How many requests earlier calls had.
-    before: usize,
+    list: Arc<List>,
     /// Requests that were lost with their call. Held back until there is any
     /// result at all: a call that failed as a whole prints none.
     lost: Vec<Outcome>,
@@ -327,30 +369,30 @@ struct Results {
 }
 
 impl Results {
-    fn give(&mut self, urls: &[String], outcome: Outcome) -> anyhow::Result<()> {
-        if matches!(outcome.error, Some(Error::Call { .. })) && !self.any_result {
+    fn give(&mut self, outcome: Outcome) -> anyhow::Result<()> {
+        /// The most that are held back: nobody waits for that many to be lost.
+        const MOST: usize = 10_000;
+
+        let is_lost = matches!(outcome.error, Some(Error::Call { .. }));
+        if is_lost && !self.any_result && self.lost.len() < MOST {
             self.lost.push(outcome);
             return Ok(());
         }
         self.any_result = true;
         for lost in std::mem::take(&mut self.lost) {
-            self.print(urls, lost)?;
+            self.print(&lost)?;
         }
-        self.print(urls, outcome)
+        self.print(&outcome)
     }
 
-    fn print(&mut self, urls: &[String], mut outcome: Outcome) -> anyhow::Result<()> {
-        self.summary.note(&outcome);
-        let url = &urls[outcome.index];
-        outcome.index += self.before;
+    fn print(&mut self, outcome: &Outcome) -> anyhow::Result<()> {
+        let mut known = self.list.known();
+        let url = known.urls.remove(&outcome.index).unwrap_or_default();
+        self.summary.expect(known.taken);
+        drop(known);
+        self.summary.note(outcome);
         let output = &self.output;
-        self.summary.aside(|| output.print(url, &outcome))
-    }
-
-    /// Goes on to the next call, or says why the first one gave no result.
-    fn end_of_call(&mut self, urls: &[String]) -> Option<Error> {
-        self.before += urls.len();
-        self.lost.pop().and_then(|outcome| outcome.error)
+        self.summary.aside(|| output.print(&url, outcome))
     }
 }
 

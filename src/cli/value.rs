@@ -74,6 +74,13 @@ pub(super) fn service(text: &str) -> Result<String, String> {
     }
 }
 
+/// The URLs of a service, separated by commas.
+pub(super) fn services(text: &str) -> Result<String, String> {
+    let urls = text.split(',').map(|url| service(url.trim()));
+    let urls: Vec<_> = urls.collect::<Result<_, _>>()?;
+    Ok(urls.join(","))
+}
+
 /// A proxy, or none where nothing is said.
 pub(super) fn proxy(text: &str) -> Result<Option<Proxy>, InvalidProxy> {
     let is_said = !text.is_empty();

@@ -27,8 +27,11 @@ pub(crate) async fn service_with(config: Config) -> Service {
 
 pub(crate) async fn service_at(address: &str, config: Config) -> Service {
     let listener = TcpListener::bind(address).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let url = format!("http://127.0.0.1:{port}");
+    let mut own = listener.local_addr().unwrap();
+    if own.ip().is_unspecified() {
+        own.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let url = format!("http://{own}");
     let shutdown = Shutdown::new();
     let server = Server::new(config).unwrap();
     let serving = tokio::spawn(server.serve(listener, shutdown.clone()));

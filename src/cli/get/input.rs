@@ -1,7 +1,7 @@
 //! The list: arguments, then lines of a file or of standard input, read as a
 //! stream.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context;
 use fetchd::client::Request;
@@ -9,15 +9,14 @@ use serde::Deserialize;
 use tokio::{
     fs::File,
     io::{self, AsyncBufRead, AsyncBufReadExt, BufReader},
-    time,
 };
 
 use super::Args;
 
 /// The list, as far as it is not read.
-pub(super) struct Input<'a> {
-    args: &'a Args,
-    urls: std::slice::Iter<'a, String>,
+pub(super) struct Input {
+    args: Args,
+    urls: std::vec::IntoIter<String>,
     lines: Option<Lines>,
 }
 
@@ -49,71 +48,47 @@ enum Values {
     Several(Vec<String>),
 }
 
-/// The most requests of one call: the service's usual limit.
-const CHUNK: usize = 10_000;
-
-/// How long a list may pause before what has come is sent.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// The most text of one call: well below the service's usual limit of 16 MiB.
-const CHUNK_BYTES: usize = 4 << 20;
-
-impl<'a> Input<'a> {
+impl Input {
     /// Opens what `args` name.
-    pub(super) async fn open(args: &'a Args) -> anyhow::Result<Self> {
+    pub(super) async fn open(args: &Args) -> anyhow::Result<Self> {
         let lines = match args.input.as_deref() {
             Some(path) => Some(Lines::open(path).await?),
             None => None,
         };
         Ok(Self {
-            args,
-            urls: args.urls.iter(),
+            urls: args.urls.clone().into_iter(),
             lines,
+            args: args.clone(),
         })
     }
 
-    /// The next URLs and their requests, at most one call of them, and no more
-    /// than have come where the list pauses; none at the end. A line that makes no request is there as one that cannot be sent.
-    pub(super) async fn next_chunk(&mut self) -> anyhow::Result<Vec<(String, Request)>> {
-        let mut chunk = Vec::new();
-        let mut bytes = 0;
-        while chunk.len() < CHUNK && bytes < CHUNK_BYTES {
-            if let Some(url) = self.urls.next() {
-                bytes += url.len();
-                chunk.push((url.clone(), self.request(Line::of(url))));
-                continue;
-            }
-            let Some(lines) = &mut self.lines else { break };
-            let next = lines.next();
-            let line = if chunk.is_empty() {
-                next.await?
-            } else {
-                match time::timeout(PAUSE, next).await {
-                    Ok(line) => line?,
-                    Err(_) => break,
-                }
-            };
-            let Some(line) = line else {
+    /// The next URL and its request, or `None` at the end. A line that makes no
+    /// request is there as one that cannot be sent.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<(String, Request)>> {
+        if let Some(url) = self.urls.next() {
+            let request = self.request(Line::of(&url));
+            return Ok(Some((url, request)));
+        }
+        while let Some(lines) = &mut self.lines {
+            let Some(line) = lines.next().await? else {
                 self.lines = None;
                 break;
             };
-            bytes += line.len();
-            let entry = match parsed(&line) {
-                Ok(None) => continue,
-                Ok(Some(line)) => (line.url.clone(), self.request(line)),
+            match parsed(&line) {
+                Ok(None) => {}
+                Ok(Some(line)) => return Ok(Some((line.url.clone(), self.request(line)))),
                 Err(problem) => {
                     let problem = format!("{}, line {}: {problem}", lines.name, lines.number);
-                    (String::new(), Request::unsendable(problem))
+                    return Ok(Some((String::new(), Request::unsendable(problem))));
                 }
-            };
-            chunk.push(entry);
+            }
         }
-        Ok(chunk)
+        Ok(None)
     }
 
     /// The request of `line`, with what the arguments say besides.
     fn request(&self, line: Line) -> Request {
-        let args = self.args;
+        let args = &self.args;
         let usual = if args.data.is_some() { "POST" } else { "GET" };
         let method = line.method.as_deref().or(args.method.as_deref());
         let mut request = Request::new(method.unwrap_or(usual), line.url);

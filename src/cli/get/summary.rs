@@ -22,7 +22,6 @@ pub(super) struct Summary {
     is_quiet: bool,
     is_remote: bool,
     started: Instant,
-    expected: u64,
     outcomes: BTreeMap<String, u64>,
     failed: u64,
     slowest: Duration,
@@ -48,7 +47,6 @@ impl Summary {
             is_quiet: args.quiet,
             is_remote: args.server.is_some(),
             started: Instant::now(),
-            expected: 0,
             outcomes: BTreeMap::new(),
             failed: 0,
             slowest: Duration::ZERO,
@@ -57,10 +55,9 @@ impl Summary {
         }
     }
 
-    /// `count` more requests are to be done.
-    pub(super) fn expect(&mut self, count: usize) {
-        self.expected += count as u64;
-        self.bar.set_length(self.expected);
+    /// `count` requests are known by now.
+    pub(super) fn expect(&self, count: usize) {
+        self.bar.set_length(count as u64);
     }
 
     /// Counts `outcome`.
