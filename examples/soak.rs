@@ -140,7 +140,9 @@ async fn call(kind: u64, client: Client, base: String, counts: Arc<Counts>, unti
                 // Reads slowly.
                 2 => time::sleep(Duration::from_millis(5)).await,
                 // Does not read for longer than the service waits.
-                3 if seen == 50 && round % 10 == 0 => time::sleep(Duration::from_secs(7)).await,
+                3 if seen == 50 && round.is_multiple_of(10) => {
+                    time::sleep(Duration::from_secs(7)).await
+                }
                 _ => {}
             }
         }
