@@ -7,7 +7,7 @@
 #![allow(clippy::pedantic, clippy::disallowed_types, clippy::print_stdout)]
 
 #[path = "../tests/support/process.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, clippy::unwrap_used)]
 mod process;
 
 use std::{

@@ -313,7 +313,65 @@ fn http2_settings(calls: Calls, limits: &Limits) -> http2::Builder<Calls> {
 
 #[cfg(test)]
 mod tests {
+    use hyper_util::rt::TokioExecutor;
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
+
+    /// How long a connection is served whose caller says `opening`, and nothing
+    /// else.
+    async fn served(opening: &[u8]) -> Duration {
+        let server = Server::new(Config::default()).unwrap();
+        let (mut near, far) = tokio::io::duplex(1 << 16);
+        near.write_all(opening).await.unwrap();
+        let begun = Instant::now();
+        server.serve_connection(far, None).await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_not_opened_is_dropped() {
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        for opening in [&b""[..], b"PRI", preface] {
+            let served = served(opening).await;
+            assert!(served >= HANDSHAKE && served < 2 * HANDSHAKE, "{served:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_answers_no_ping_is_dropped() {
+        // It opens the connection, with empty settings.
+        let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        let served = served(opening).await;
+        let limits = Limits::default();
+        let keepalive = limits.keepalive_interval + limits.keepalive_timeout;
+        assert!(served >= HANDSHAKE && served < 2 * keepalive, "{served:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_asked_to_go() {
+        let mut config = Config::default();
+        config.limits.max_connection_age = Duration::from_hours(24);
+        let server = Server::new(config).unwrap();
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        let opening = builder.handshake::<_, tonic::body::Body>(TokioIo::new(near));
+        let serving = tokio::spawn(server.serve_connection(far, None));
+        let (_calls, connection) = opening.await.unwrap();
+        let begun = Instant::now();
+        let _ = connection.await;
+        serving.await.unwrap();
+        let idle = begun.elapsed();
+        assert!(idle < Duration::from_mins(10), "{idle:?}");
+    }
+
+    #[test]
+    fn a_connection_s_age_is_jittered() {
+        let age = Duration::from_mins(5);
+        let ages: Vec<_> = (0..100).map(|_| jittered(age)).collect();
+        assert!(ages.iter().all(|age| (270..330).contains(&age.as_secs())));
+        assert!(ages.iter().max() > ages.iter().min());
+    }
 
     #[test]
     fn a_server_is_made_before_there_is_a_runtime() {

@@ -20,7 +20,7 @@ use fetchd::{
 use futures_util::{StreamExt, future::join_all};
 use prost::Message;
 use support::{
-    Origin, RawOrigin, allow_loopback, check, patiently, reply, requests, row, service,
+    Origin, RawOrigin, allow_loopback, check, http2, patiently, reply, requests, row, service,
     service_with, until,
 };
 use tonic::Code;
@@ -264,4 +264,51 @@ async fn a_wait_that_the_deadline_ends_is_reported() {
     assert_eq!((waited.attempts, waited.total), (0, None));
     assert!(waited.queued >= timeout, "{waited:?}");
     assert!(outcomes[0].stats.queued < timeout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_resets_without_end_loses_its_connection_alone() {
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    let service = service().await;
+    let client = service.client().await;
+    // Calls are begun and cancelled as fast as they go (CVE-2023-44487).
+    let (mut calls, connection) = http2::connect(&service.url).await;
+    let resetting = tokio::spawn(async move {
+        loop {
+            let begun: Vec<_> = (0..500)
+                .map(|_| calls.send_request(http2::call(http2::whole(""))))
+                .collect();
+            drop(begun);
+            if calls.ready().await.is_err() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    for _ in 0..20 {
+        let results = patiently(client.fetch_all([origin.url("")])).await;
+        assert!(results[0].is_ok());
+    }
+    // Either it was thrown out, or it may go on at its own cost.
+    resetting.abort();
+    connection.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_headers_has_a_limit() {
+    let service = service().await;
+    let (mut calls, connection) = http2::connect(&service.url).await;
+    let mut call = http2::call(http2::whole(""));
+    for line in 0..20 {
+        let name: http::HeaderName = format!("x-{line}").parse().unwrap();
+        call.headers_mut()
+            .insert(name, "x".repeat(1000).parse().unwrap());
+    }
+    let answer = patiently(calls.send_request(call)).await;
+    let status = answer.map(|response| response.status());
+    assert!(
+        status.is_err() || status.unwrap() == 431,
+        "20 KB of headers were taken"
+    );
+    connection.abort();
 }
