@@ -137,6 +137,25 @@ async fn one_that_does_not_answer_is_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_single_request_goes_to_another_replica_too() {
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    let dns = Dns::new(|_| Answer::Addresses(vec![LOCAL])).await;
+    let mut config = allow_loopback();
+    config.origins.name_servers = vec![dns.address];
+    let stays = service_with(config.clone()).await;
+    let goes = service_with(config).await;
+    let client = Client::connect(format!("{},{}", stays.url, goes.url))
+        .await
+        .unwrap();
+    drop(goes);
+    for index in 0..20 {
+        let url = format!("http://h{index}.test:{}/", origin.address.port());
+        let response = patiently(client.execute(url)).await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "there");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_service_is_asked_again() {
     let origin = Origin::new(|_| async {
         tokio::time::sleep(Duration::from_millis(100)).await;
