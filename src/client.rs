@@ -20,6 +20,7 @@ mod endpoints;
 mod error;
 mod failure;
 mod fetch;
+mod hold;
 mod item;
 mod outcome;
 mod request;

@@ -12,7 +12,6 @@ mod support;
 
 use std::{
     net::IpAddr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,11 +22,10 @@ use fetchd::{
 };
 use futures_util::{StreamExt, future::join_all};
 use support::{
-    Answer, Dns, Origin, Process, Service, allow_loopback, http2,
+    Answer, Dns, Origin, Process, Service, allow_loopback, held, http2,
     metrics::{get, metrics},
     patiently, raw_client, reply, requests, service_with, until,
 };
-use tokio::sync::Semaphore;
 use tonic::{Code, Streaming};
 use tonic_types::StatusExt;
 
@@ -197,16 +195,7 @@ async fn a_caller_that_never_comes_back_is_cut() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_says_so_before_it_decodes() {
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = Arc::clone(&gate);
-    let origin = Origin::new(move |_| {
-        let gate = Arc::clone(&opened);
-        async move {
-            let _ = gate.acquire().await;
-            reply("there")
-        }
-    })
-    .await;
+    let (origin, gate) = held().await;
     let mut config = allow_loopback();
     config.limits.max_batches = Some(2);
     config.limits.max_request_bytes = 1 << 20;
@@ -289,16 +278,7 @@ async fn a_waiting_request_costs_little() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_past_its_age_is_asked_to_go_while_its_batches_finish() {
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = Arc::clone(&gate);
-    let origin = Origin::new(move |_| {
-        let gate = Arc::clone(&opened);
-        async move {
-            let _ = gate.acquire().await;
-            reply("there")
-        }
-    })
-    .await;
+    let (origin, gate) = held().await;
     let mut config = allow_loopback();
     config.limits.max_connection_age = Duration::from_millis(300);
     let service = service_with(config).await;

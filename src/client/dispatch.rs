@@ -4,10 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,16 +13,14 @@ use futures_util::{
     stream::{self, BoxStream, SelectAll},
 };
 use prost::Message;
-use tokio::{
-    sync::Notify,
-    time::{self, Instant},
-};
+use tokio::time::{self, Instant};
 
 use super::{
     Error, Outcome, Request,
     call::{Call, Event, Responses},
     endpoints::{Endpoint, Endpoints, REFRESH},
     failure::{Failure, Meaning},
+    hold::Hold,
     item::Item,
     request::duration,
 };
@@ -45,13 +40,6 @@ pub(super) enum Source {
     List(Vec<Request>),
     /// It comes bit by bit.
     Stream(BoxStream<'static, Request>),
-}
-
-/// Stops new requests while results are held that nobody can take yet.
-#[derive(Debug, Default)]
-pub(super) struct Hold {
-    is_on: AtomicBool,
-    changed: Notify,
 }
 
 /// A list being fetched.
@@ -177,7 +165,7 @@ impl Dispatch {
                     None => self.source = None,
                 },
                 () = until(due) => {}
-                () = hold.changed.notified() => {}
+                () = hold.changed() => {}
                 () = &mut self.refreshing => {
                     self.refreshing = refresh_later(Arc::clone(&self.endpoints));
                 }
@@ -384,20 +372,6 @@ impl Load {
             item.sends += 1;
         }
         items
-    }
-}
-
-impl Hold {
-    /// Whether new requests wait.
-    fn is_on(&self) -> bool {
-        self.is_on.load(Ordering::Relaxed)
-    }
-
-    /// Lets new requests wait, or go on.
-    pub(super) fn set(&self, is_on: bool) {
-        if self.is_on.swap(is_on, Ordering::Relaxed) != is_on {
-            self.changed.notify_one();
-        }
     }
 }
 

@@ -13,8 +13,9 @@ use futures_util::{Stream, StreamExt, stream::BoxStream};
 
 use super::{
     Error, Outcome,
-    dispatch::{Dispatch, Hold, Plan, Source},
+    dispatch::{Dispatch, Plan, Source},
     endpoints::Endpoints,
+    hold::Hold,
 };
 
 /// The outcomes of a list, as they arrive. Every request has exactly one. A

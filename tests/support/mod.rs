@@ -17,7 +17,7 @@ mod tls;
 
 pub(crate) use dns::{Answer, Dns};
 pub(crate) use faults::{Row, check, row};
-pub(crate) use origin::{Origin, Reply, reply};
+pub(crate) use origin::{Origin, Reply, held, reply};
 pub(crate) use process::Process;
 pub(crate) use raw::{RawOrigin, fill, finish, request, reset, short_backlog};
 pub(crate) use service::{

@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 
 /// What a closure answers with.
 pub(crate) type Reply = Response<BoxBody<Bytes, Infallible>>;
@@ -43,6 +43,20 @@ struct Open(Arc<Counts>);
 /// A 200 with `body`.
 pub(crate) fn reply(body: impl Into<Bytes>) -> Reply {
     Response::new(Full::new(body.into()).boxed())
+}
+
+/// An origin that answers a request when it is given a permit.
+pub(crate) async fn held() -> (Origin, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let origin = Origin::new(move |_| {
+        let gate = Arc::clone(&opened);
+        async move {
+            let _ = gate.acquire().await;
+            reply("there")
+        }
+    });
+    (origin.await, gate)
 }
 
 impl Origin {
