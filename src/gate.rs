@@ -98,9 +98,10 @@ impl Line {
         Some((index, slot))
     }
 
-    /// Puts a request that was taken back in line.
-    pub(crate) fn put_back(&self, index: u32, host_of: impl Fn(u32) -> String) {
-        self.gate.state().put_back(self.id, index, host_of);
+    /// Puts a request that was taken back in line. False: the line is closed.
+    #[must_use]
+    pub(crate) fn put_back(&self, index: u32, host_of: impl Fn(u32) -> String) -> bool {
+        self.gate.state().put_back(self.id, index, host_of)
     }
 
     /// Whether none waits, be it to be taken.

@@ -59,13 +59,9 @@ pub(crate) struct Parts {
     _workers: JoinSet<()>,
 }
 
-/// Whether the caller of a batch reads, and what ends the batch where it does
-/// not. Cheap to clone.
+/// What ends a batch whose caller counts as gone. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Reading {
-    progress: queue::Progress,
-    run: Arc<Run>,
-}
+pub(crate) struct GiveUp(Arc<Run>);
 
 /// One batch being worked.
 struct Run {
@@ -145,12 +141,9 @@ impl Parts {
         Poll::Ready(Some(part))
     }
 
-    /// Whether the caller reads.
-    pub(crate) fn reading(&self) -> Reading {
-        Reading {
-            progress: self.queue.progress(),
-            run: Arc::clone(&self.run),
-        }
+    /// What ends the batch early.
+    pub(crate) fn give_up(&self) -> GiveUp {
+        GiveUp(Arc::clone(&self.run))
     }
 
     /// How many requests have had no end, asked for the first time. Other than
@@ -171,26 +164,16 @@ impl Parts {
     }
 }
 
-impl Reading {
-    /// How many parts were taken so far.
-    pub(crate) fn taken(&self) -> u64 {
-        self.progress.taken()
-    }
-
-    /// Whether there is a part to take.
-    pub(crate) fn is_waited_for(&self) -> bool {
-        self.progress.is_waited_for()
-    }
-
+impl GiveUp {
     /// Stops the batch, and frees what it holds.
-    pub(crate) fn give_up(&self) {
-        self.run.given_up.cancel();
-        self.run.jobs.give_up();
+    pub(crate) fn now(&self) {
+        self.0.given_up.cancel();
+        self.0.jobs.give_up();
     }
 
     /// Whether the batch was given up.
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.run.given_up.is_cancelled()
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.given_up.is_cancelled()
     }
 }
 

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{FutureExt, future::FusedFuture};
 use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -74,8 +75,17 @@ const MAX_PENDING_RESETS: usize = 4 * MAX_STREAMS as usize;
 /// What HTTP/2 holds of a response beyond the message being sent.
 const MAX_SEND_BUFFER: usize = 64 << 10;
 
+/// How long callers have to take the last of batches that are done.
+const SLOW_READERS: Duration = Duration::from_secs(5);
+
 /// How long callers have to take the last ends of a drain.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// The largest message of a call that needs no room: to health and reflection.
+const MAX_QUESTION: usize = 4 << 10;
+
+/// How long such a call may take to ask.
+const ASKING: Duration = Duration::from_secs(10);
 
 /// The largest list of headers of a call.
 const MAX_HEADER_LIST: u32 = 16 << 10;
@@ -104,6 +114,7 @@ impl Server {
         let service =
             FetchServer::new(service).max_decoding_message_size(config.limits.max_request_bytes);
         let (health, health_service) = tonic_health::server::health_reporter();
+        let health_service = health_service.max_decoding_message_size(MAX_QUESTION);
         let routes = Routes::new(service).add_service(health_service);
         Ok(Self {
             routes: with_reflection(routes).prepare(),
@@ -199,7 +210,9 @@ impl Server {
             let refusals = refusals.clone();
             async move {
                 if request.uri().path() != FETCH_BATCH {
-                    return routes.call(request).await;
+                    let asked = time::timeout(ASKING, routes.call(request)).await;
+                    let late = || Status::deadline_exceeded("the question did not come in time");
+                    return asked.unwrap_or_else(|_| Ok(late().into_http()));
                 }
                 let response = match admission.admit(request).await {
                     Ok(request) => routes.call(request).await?,
@@ -217,12 +230,13 @@ impl Server {
         let age = jittered(self.config.limits.max_connection_age);
         let served = tokio::select! {
             served = connection.as_mut() => served,
-            () = unopened(&opened) => return,
+            // A connection within the process is its owner's to end.
+            () = unopened(&opened), if peer.is_some() => return,
             () = async {
                 tokio::select! {
                     () = self.draining.cancelled() => {}
-                    () = time::sleep(age) => {}
-                    () = calls.idle() => {}
+                    () = time::sleep(age), if peer.is_some() => {}
+                    () = calls.idle(), if peer.is_some() => {}
                 }
             } => {
                 if !opened.is_cancelled() {
@@ -241,19 +255,21 @@ impl Server {
     async fn drain(&self, mut connections: JoinSet<()>, shutdown: &Shutdown) {
         self.draining.cancel();
         self.open.close();
+        let all = async { while connections.join_next().await.is_some() {} };
+        let mut all = pin!(all.fuse());
+        let finished = async {
+            self.open.wait().await;
+            // What is still on its way to those who read.
+            let _ = time::timeout(SLOW_READERS, &mut all).await;
+        };
         tokio::select! {
-            () = self.open.wait() => {}
+            () = finished => {}
             () = time::sleep(self.config.drain_timeout) => {}
             () = shutdown.hurried() => {}
         }
-        // Also those whose last message is on its way come to their end here.
         self.scheduler.stop();
-        let all = async { while connections.join_next().await.is_some() {} };
-        if time::timeout(LAST_WORDS, all).await.is_err() {
-            tracing::warn!(
-                connections = connections.len(),
-                "cut at the end of the drain"
-            );
+        if !all.is_terminated() && time::timeout(LAST_WORDS, all).await.is_err() {
+            tracing::warn!("connections are cut at the end of the drain");
         }
     }
 }
@@ -294,9 +310,11 @@ fn with_reflection(routes: Routes) -> Routes {
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
+    let v1 = builder().build_v1().expect(READABLE);
+    let v1alpha = builder().build_v1alpha().expect(READABLE);
     routes
-        .add_service(builder().build_v1().expect(READABLE))
-        .add_service(builder().build_v1alpha().expect(READABLE))
+        .add_service(v1.max_decoding_message_size(MAX_QUESTION))
+        .add_service(v1alpha.max_decoding_message_size(MAX_QUESTION))
 }
 
 fn http2_settings(calls: Calls, limits: &Limits) -> http2::Builder<Calls> {
@@ -313,10 +331,14 @@ fn http2_settings(calls: Calls, limits: &Limits) -> http2::Builder<Calls> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use hyper_util::rt::TokioExecutor;
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+
+    const PEER: Option<SocketAddr> = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1));
 
     /// How long a connection is served whose caller says `opening`, and nothing
     /// else.
@@ -325,7 +347,7 @@ mod tests {
         let (mut near, far) = tokio::io::duplex(1 << 16);
         near.write_all(opening).await.unwrap();
         let begun = Instant::now();
-        server.serve_connection(far, None).await;
+        server.serve_connection(far, PEER).await;
         begun.elapsed()
     }
 
@@ -356,13 +378,26 @@ mod tests {
         let (near, far) = tokio::io::duplex(1 << 16);
         let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
         let opening = builder.handshake::<_, tonic::body::Body>(TokioIo::new(near));
-        let serving = tokio::spawn(server.serve_connection(far, None));
+        let serving = tokio::spawn(server.serve_connection(far, PEER));
         let (_calls, connection) = opening.await.unwrap();
         let begun = Instant::now();
         let _ = connection.await;
         serving.await.unwrap();
         let idle = begun.elapsed();
         assert!(idle < Duration::from_mins(10), "{idle:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_within_the_process_lasts() {
+        let server = Server::new(Config::default()).unwrap();
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let serving = tokio::spawn(server.serve_connection(far, None));
+        let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        let opening = builder.handshake::<_, tonic::body::Body>(TokioIo::new(near));
+        let (calls, connection) = opening.await.unwrap();
+        let connection = tokio::spawn(connection);
+        time::sleep(Duration::from_hours(1)).await;
+        assert!(!connection.is_finished() && !serving.is_finished() && !calls.is_closed());
     }
 
     #[test]

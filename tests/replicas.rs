@@ -156,6 +156,29 @@ async fn a_single_request_goes_to_another_replica_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_passes_also_where_no_service_answers() {
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    let service = Process::serve(&[]);
+    let client = Client::connect(&service.url).await.unwrap();
+    assert!(client.fetch_all([origin.url("")]).await[0].is_ok());
+    service.signal("STOP");
+    let begun = Instant::now();
+    let fetch = client.fetch((0..20).map(|_| origin.url("")));
+    let outcomes: Vec<Outcome> = fetch.timeout(Duration::from_millis(300)).collect().await;
+    assert_eq!(outcomes.len(), 20);
+    for outcome in outcomes {
+        let reason = outcome.error.as_ref().and_then(|error| error.reason());
+        assert_eq!(reason, Some(Reason::BatchDeadline), "{:?}", outcome.error);
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    service.signal("CONT");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_service_is_asked_again() {
     let origin = Origin::new(|_| async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -333,6 +356,17 @@ fn a_new_replica_of_a_name_is_used_soon() {
         until(|| seen("replica-1")).await;
         println!("used after {:?}", begun.elapsed());
         assert!(begun.elapsed() < Duration::from_secs(10));
+        // And one that is gone is not, though it had calls open.
+        std::fs::write("/etc/hosts", "127.0.0.12 headless\n").unwrap();
+        until(|| {
+            let mut counts = counts.lock().unwrap();
+            let is_gone = !counts.keys().any(|(name, _)| name == "replica-0");
+            if counts.values().sum::<usize>() > 1000 {
+                counts.clear();
+            }
+            is_gone && counts.values().sum::<usize>() > 500
+        })
+        .await;
         assert!(!fetching.is_finished());
         fetching.abort();
     });

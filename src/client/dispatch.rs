@@ -2,7 +2,7 @@
 //! it takes, each as often as it may be sent, until each has its outcome.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -18,7 +18,7 @@ use tokio::time::{self, Instant};
 use super::{
     Error, Outcome, Request,
     call::{Call, Event, Responses},
-    endpoints::{Endpoint, Endpoints, REFRESH},
+    endpoints::{Endpoint, Endpoints},
     failure::{Failure, Meaning},
     hold::Hold,
     item::Item,
@@ -56,6 +56,8 @@ pub(super) struct Dispatch {
     loads: HashMap<String, Load>,
     calls: SelectAll<BoxStream<'static, (Arc<Endpoint>, Event)>>,
     ready: VecDeque<Outcome>,
+    /// The places of those that were taken and have no outcome.
+    open: BTreeSet<usize>,
     hold: Arc<Hold>,
     refreshing: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -78,6 +80,9 @@ const DEFAULT_CONCURRENCY: usize = 50;
 const MAX_CALL: usize = 1000;
 const MAX_WHOLE: usize = 10_000;
 const MAX_CALL_BYTES: usize = 8 << 20;
+
+/// How long after the caller's deadline the ends of services may come.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The most calls open at one replica.
 const MAX_CALLS: usize = 32;
@@ -105,7 +110,7 @@ impl Dispatch {
             }
             Source::Stream(stream) => (stream, None),
         };
-        let refreshing = refresh_later(Arc::clone(&endpoints));
+        let refreshing = refresh_when_due(Arc::clone(&endpoints));
         Self {
             endpoints,
             concurrency: match plan.concurrency {
@@ -122,6 +127,7 @@ impl Dispatch {
             loads: HashMap::new(),
             calls: SelectAll::new(),
             ready: VecDeque::new(),
+            open: BTreeSet::new(),
             hold,
             refreshing,
         }
@@ -139,6 +145,7 @@ impl Dispatch {
     async fn next(&mut self) -> Option<Outcome> {
         loop {
             if let Some(outcome) = self.ready.pop_front() {
+                self.open.remove(&outcome.index);
                 return Some(outcome);
             }
             self.send_again_what_is_due();
@@ -152,9 +159,17 @@ impl Dispatch {
             }
             let due = self.again.iter().map(|(due, _)| *due).min();
             let wants_more = self.wants_more();
+            // Those that were sent are ended by their services, in time.
+            let end = self.deadline.map(|deadline| deadline + GRACE);
+            let is_waiting = !self.open.is_empty();
             let hold = Arc::clone(&self.hold);
             tokio::select! {
                 biased;
+                () = &mut self.refreshing => {
+                    self.refreshing = refresh_when_due(Arc::clone(&self.endpoints));
+                    self.look_again();
+                }
+                () = until(end), if is_waiting => self.end_all(),
                 event = self.calls.next(), if !self.calls.is_empty() => {
                     if let Some((endpoint, event)) = event {
                         self.note(&endpoint, event);
@@ -166,10 +181,25 @@ impl Dispatch {
                 },
                 () = until(due) => {}
                 () = hold.changed() => {}
-                () = &mut self.refreshing => {
-                    self.refreshing = refresh_later(Arc::clone(&self.endpoints));
-                }
             }
+        }
+    }
+
+    /// Ends all that were taken: the deadline passed, and no service said so.
+    fn end_all(&mut self) {
+        self.calls.clear();
+        self.again.clear();
+        self.loads.clear();
+        let lost = self.open.iter();
+        self.ready
+            .extend(lost.map(|position| Outcome::lost(*position, late())));
+    }
+
+    /// What waits for a replica may have one now.
+    fn look_again(&mut self) {
+        if self.endpoints.available().is_ok() {
+            let now = Instant::now();
+            self.again.iter_mut().for_each(|(due, _)| *due = now);
         }
     }
 
@@ -204,6 +234,7 @@ impl Dispatch {
     fn take(&mut self, request: Request) {
         let position = self.position;
         self.position += 1;
+        self.open.insert(position);
         match request.into_message() {
             Ok(message) => self.assign(Item::new(position, message)),
             Err(error) => self.ready.push_back(Outcome::lost(position, error)),
@@ -266,14 +297,15 @@ impl Dispatch {
     /// all of it where `nothing_comes` besides.
     fn send(&mut self, nothing_comes: bool) {
         let endpoints = self.endpoints.known();
-        let least = self.share(endpoints.len()).div_ceil(4);
-        for endpoint in &endpoints {
+        let share = self.share(endpoints.len());
+        let least = share.div_ceil(4);
+        for endpoint in endpoints.iter().filter(|endpoint| !endpoint.is_left_out()) {
             let Some(load) = self.loads.get_mut(endpoint.name()) else {
                 continue;
             };
             while !load.assigned.is_empty()
                 && load.calls < MAX_CALLS
-                && (nothing_comes || load.assigned.len() >= least)
+                && (nothing_comes || share.saturating_sub(load.outstanding) >= least)
             {
                 let items = load.next_call(self.whole.is_some());
                 load.calls += 1;
@@ -282,16 +314,20 @@ impl Dispatch {
                 self.calls.push(call);
             }
         }
-        self.reassign_from_the_gone(&endpoints);
+        self.reassign(&endpoints);
     }
 
-    /// What was given to a replica that is no more goes to another.
-    fn reassign_from_the_gone(&mut self, endpoints: &[Arc<Endpoint>]) {
-        let is_known = |name: &str| endpoints.iter().any(|endpoint| endpoint.name() == name);
-        let gone = self.loads.iter_mut().filter(|(name, _)| !is_known(name));
+    /// What was given to a replica that is no more, or is left out, goes to
+    /// another.
+    fn reassign(&mut self, endpoints: &[Arc<Endpoint>]) {
+        let known = |name: &str| endpoints.iter().find(|endpoint| endpoint.name() == name);
+        let gone = self.loads.iter_mut().filter(|(name, _)| {
+            let endpoint = known(name);
+            endpoint.is_none_or(|endpoint| endpoint.is_left_out())
+        });
         let left: Vec<_> = gone.flat_map(|(_, load)| load.assigned.drain(..)).collect();
         self.loads
-            .retain(|name, load| load.size() > 0 || is_known(name));
+            .retain(|name, load| load.size() > 0 || load.calls > 0 || known(name).is_some());
         let now = Instant::now();
         self.again.extend(left.into_iter().map(|item| (now, item)));
     }
@@ -325,23 +361,28 @@ impl Dispatch {
 
     /// Sends again what was left by a call that failed, where it may be.
     fn resume(&mut self, endpoint: &Endpoint, left: Vec<Item>, failure: &Failure) {
-        let dispatched = match failure.meaning {
+        if self.endpoints.known().len() > 1 {
+            self.whole = None;
+        }
+        let (dispatched, for_room) = match failure.meaning {
             Meaning::Final => {
                 let lost = left.into_iter();
                 let lost = lost.map(|item| Outcome::lost(item.position, failure.error.clone()));
                 return self.ready.extend(lost);
             }
+            Meaning::Unsent => (false, false),
             Meaning::NotDispatched(wait) => {
                 endpoint.failed(wait);
-                false
+                (false, wait.is_some())
             }
             Meaning::Lost => {
                 endpoint.failed(None);
-                true
+                (true, false)
             }
         };
         let now = Instant::now();
-        for item in left {
+        for mut item in left {
+            item.refused(for_room);
             if item.may_be_sent_again(dispatched) {
                 self.again.push((now, item));
             } else {
@@ -410,7 +451,7 @@ fn fits_one_call(list: &[Request]) -> bool {
 fn late() -> Error {
     Error::Fetch {
         reason: Reason::BatchDeadline,
-        message: "the deadline of the batch passed before it was sent".to_owned(),
+        message: "the deadline of the batch passed first".to_owned(),
         retryable: true,
     }
 }
@@ -426,12 +467,9 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-fn refresh_later(endpoints: Arc<Endpoints>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+fn refresh_when_due(endpoints: Arc<Endpoints>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
-        if !endpoints.is_refreshable() {
-            std::future::pending::<()>().await;
-        }
-        time::sleep(REFRESH).await;
+        until(endpoints.refresh_due()).await;
         endpoints.refresh().await;
     })
 }

@@ -24,6 +24,8 @@ use crate::proto::fetch_service_client::FetchServiceClient;
 pub(super) struct Endpoints {
     urls: Vec<Uri>,
     all: Mutex<Vec<Arc<Endpoint>>>,
+    /// When the names were looked up last.
+    looked_up: Mutex<Instant>,
 }
 
 /// One replica.
@@ -31,6 +33,8 @@ pub(super) struct Endpoints {
 pub(super) struct Endpoint {
     /// What tells it from the others.
     name: String,
+    /// Which of the URLs it was found by.
+    found_by: usize,
     service: FetchServiceClient<Channel>,
     trouble: Mutex<Trouble>,
 }
@@ -43,11 +47,14 @@ struct Trouble {
 }
 
 /// How often names are looked up again.
-pub(super) const REFRESH: Duration = Duration::from_secs(5);
+const REFRESH: Duration = Duration::from_secs(5);
 
 /// How long a replica is left out after its first failure, and at most.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
+
+/// The longest wait that a replica may ask for.
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// How long a look-up may take.
 const LOOKUP: Duration = Duration::from_secs(5);
@@ -59,14 +66,18 @@ impl Endpoints {
         let parsed = urls.split(',').map(str::trim).map(service_url);
         let urls: Vec<_> = parsed.collect::<Result<_, _>>()?;
         let found = join_all(urls.iter().map(replicas)).await;
-        let found = found.into_iter().flatten().flatten();
+        let found = found.into_iter().zip(0..);
+        let found = found.flat_map(|(found, by)| {
+            let found = found.into_iter().flatten();
+            found.map(move |(name, transport)| (name, transport, by))
+        });
         // One that does not answer is left out from the first.
-        let connected = join_all(found.map(|(name, transport)| async {
+        let connected = join_all(found.map(|(name, transport, by)| async move {
             let transport = settings(transport);
             match transport.connect().await {
-                Ok(channel) => (Endpoint::new(name, channel), None),
+                Ok(channel) => (Endpoint::new(name, by, channel), None),
                 Err(error) => {
-                    let endpoint = Endpoint::new(name, transport.connect_lazy());
+                    let endpoint = Endpoint::new(name, by, transport.connect_lazy());
                     endpoint.failed(None);
                     (endpoint, Some(Error::transport(&error)))
                 }
@@ -80,21 +91,25 @@ impl Endpoints {
         Ok(Self {
             urls,
             all: Mutex::new(all.into_iter().map(Arc::new).collect()),
+            looked_up: Mutex::new(Instant::now()),
         })
     }
 
     /// The one replica behind `channel`.
     pub(super) fn only(channel: Channel) -> Self {
-        let endpoint = Endpoint::new("only".to_owned(), channel);
+        let endpoint = Endpoint::new("only".to_owned(), 0, channel);
         Self {
             urls: Vec::new(),
             all: Mutex::new(vec![Arc::new(endpoint)]),
+            looked_up: Mutex::new(Instant::now()),
         }
     }
 
-    /// Whether other replicas may come.
-    pub(super) fn is_refreshable(&self) -> bool {
-        !self.urls.is_empty()
+    /// When the names are to be looked up again. `None`: there are none.
+    pub(super) fn refresh_due(&self) -> Option<Instant> {
+        let looked_up = self.looked_up.lock();
+        let looked_up = looked_up.unwrap_or_else(PoisonError::into_inner);
+        (!self.urls.is_empty()).then(|| *looked_up + REFRESH)
     }
 
     /// All replicas.
@@ -121,21 +136,28 @@ impl Endpoints {
         }
     }
 
-    /// Looks the names up again: what is new is used, what is gone is not. A
-    /// look-up that fails changes nothing.
+    /// Looks the names up again, where that is due: what is new is used, what is
+    /// gone is not. A look-up that fails changes nothing of what it found before.
     pub(super) async fn refresh(&self) {
-        let found = join_all(self.urls.iter().map(replicas)).await;
-        if found.iter().any(Option::is_none) && !self.all().is_empty() {
+        if self.refresh_due().is_none_or(|due| due > Instant::now()) {
             return;
         }
-        let found: Vec<_> = found.into_iter().flatten().flatten().collect();
+        *self
+            .looked_up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let found = join_all(self.urls.iter().map(replicas)).await;
         let mut all = self.all();
-        let names: HashSet<_> = found.iter().map(|(name, _)| name.clone()).collect();
-        all.retain(|endpoint| names.contains(&endpoint.name));
-        for (name, transport) in found {
-            if !all.iter().any(|endpoint| endpoint.name == name) {
-                let channel = settings(transport).connect_lazy();
-                all.push(Arc::new(Endpoint::new(name, channel)));
+        all.retain(|endpoint| match found.get(endpoint.found_by) {
+            Some(Some(found)) => found.iter().any(|(name, _)| *name == endpoint.name),
+            _ => true,
+        });
+        for (found, by) in found.into_iter().zip(0..) {
+            for (name, transport) in found.into_iter().flatten() {
+                if !all.iter().any(|endpoint| endpoint.name == name) {
+                    let channel = settings(transport).connect_lazy();
+                    all.push(Arc::new(Endpoint::new(name, by, channel)));
+                }
             }
         }
     }
@@ -146,9 +168,10 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    fn new(name: String, channel: Channel) -> Self {
+    fn new(name: String, found_by: usize, channel: Channel) -> Self {
         Self {
             name,
+            found_by,
             service: FetchServiceClient::new(channel),
             trouble: Mutex::default(),
         }
@@ -160,6 +183,12 @@ impl Endpoint {
 
     pub(super) fn service(&self) -> FetchServiceClient<Channel> {
         self.service.clone()
+    }
+
+    /// Whether it is left out at the moment.
+    pub(super) fn is_left_out(&self) -> bool {
+        let until = self.trouble().left_out_until;
+        until.is_some_and(|until| until > Instant::now())
     }
 
     /// How much `host` prefers this replica: the highest is its first choice
@@ -181,13 +210,14 @@ impl Endpoint {
         let doubled = BACKOFF_MIN * 2_u32.pow(trouble.failures.min(10));
         let backoff = doubled.min(BACKOFF_MAX);
         trouble.failures += 1;
-        let wait = wait.unwrap_or(backoff).max(backoff / 2);
+        let wait = wait.unwrap_or(backoff).clamp(backoff / 2, WAIT_MAX);
         trouble.left_out_until = Some(now + wait + jitter(wait / 2));
     }
 
     /// It answered.
     pub(super) fn works(&self) {
-        *self.trouble() = Trouble::default();
+        // What it asked for holds all the same.
+        self.trouble().failures = 0;
     }
 
     fn trouble(&self) -> MutexGuard<'_, Trouble> {
@@ -231,4 +261,26 @@ async fn replicas(url: &Uri) -> Option<Vec<(String, Transport)>> {
         Some((name.to_string(), transport))
     });
     replicas.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_is_left_out_for_a_while_and_no_longer() {
+        let channel = Transport::from_static("http://127.0.0.1:1").connect_lazy();
+        let endpoints = Endpoints::only(channel);
+        let endpoint = endpoints.known().remove(0);
+        endpoint.failed(Some(Duration::MAX));
+        // What fails meanwhile is the same failure.
+        endpoint.failed(Some(Duration::MAX));
+        endpoint.works();
+        assert!(endpoint.is_left_out() && endpoints.available().is_err());
+        time::advance(2 * WAIT_MAX).await;
+        assert!(!endpoint.is_left_out() && endpoints.available().is_ok());
+        endpoint.failed(None);
+        time::advance(2 * BACKOFF_MIN).await;
+        assert!(!endpoint.is_left_out(), "its failures are forgotten");
+    }
 }

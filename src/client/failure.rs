@@ -24,6 +24,8 @@ pub(super) enum Meaning {
     /// Everything: nothing was dispatched. The service should be left alone for
     /// this long, where it said so.
     NotDispatched(Option<Duration>),
+    /// Everything: it never left the client, and the service is not to blame.
+    Unsent,
     /// What may be sent twice: the connection broke, or the service went.
     Lost,
 }
@@ -49,11 +51,14 @@ impl From<Error> for Failure {
 
 fn meaning(status: &Status) -> Meaning {
     let is_transport = status.source().is_some();
-    let never_left = status.source().is_some_and(|source| {
-        chain(source).any(|cause| cause.downcast_ref::<tonic::ConnectError>().is_some())
-    });
-    if never_left {
+    let causes = || status.source().into_iter().flat_map(chain);
+    if causes().any(|cause| cause.downcast_ref::<tonic::ConnectError>().is_some()) {
         return Meaning::NotDispatched(None);
+    }
+    // A call that begins as the connection is being closed.
+    let unsent = |error: &hyper::Error| error.is_canceled();
+    if causes().any(|cause| cause.downcast_ref().is_some_and(unsent)) {
+        return Meaning::Unsent;
     }
     match status.code() {
         Code::Unavailable if is_draining(status) => Meaning::NotDispatched(None),
@@ -62,7 +67,6 @@ fn meaning(status: &Status) -> Meaning {
             // Nothing was taken for too long.
             None => Meaning::Final,
         },
-        // A call that begins as the connection is being closed is CANCELLED.
         Code::Unavailable | Code::Cancelled | Code::Aborted => Meaning::Lost,
         Code::Unknown | Code::Internal if is_transport => Meaning::Lost,
         _ => Meaning::Final,

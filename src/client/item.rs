@@ -8,12 +8,18 @@ pub(super) struct Item {
     /// Its place in the list.
     pub(super) position: usize,
     pub(super) message: FetchRequest,
-    /// How often it was sent to a service.
+    /// How often it was sent to a service that may have taken it.
     pub(super) sends: u32,
+    /// How often it was refused for lack of room.
+    refusals: u32,
 }
 
 /// The most services that a request is sent to, one after another.
-pub(super) const MAX_SENDS: u32 = 6;
+const MAX_SENDS: u32 = 6;
+
+/// How often it may be refused besides: with the waits that are asked for, some
+/// minutes.
+const MAX_REFUSALS: u32 = 60;
 
 impl Item {
     pub(super) fn new(position: usize, message: FetchRequest) -> Self {
@@ -21,6 +27,15 @@ impl Item {
             position,
             message,
             sends: 0,
+            refusals: 0,
+        }
+    }
+
+    /// Notes that the last sending came to nothing, where it was `for_room`.
+    pub(super) fn refused(&mut self, for_room: bool) {
+        if for_room && self.refusals < MAX_REFUSALS {
+            self.refusals += 1;
+            self.sends = self.sends.saturating_sub(1);
         }
     }
 

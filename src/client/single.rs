@@ -41,6 +41,7 @@ pub(super) async fn execute(
 ) -> Result<reqwest::Response, Error> {
     let mut item = Item::new(0, request.into_message()?);
     loop {
+        endpoints.refresh().await;
         let available = match endpoints.available() {
             Ok(available) => available,
             Err(back) => {
@@ -64,10 +65,17 @@ pub(super) async fn execute(
         };
         let (dispatched, wait) = match failure.meaning {
             Meaning::Final => return Err(failure.error),
-            Meaning::NotDispatched(wait) => (false, wait),
-            Meaning::Lost => (true, None),
+            Meaning::Unsent => (false, None),
+            Meaning::NotDispatched(wait) => {
+                endpoint.failed(wait);
+                (false, wait)
+            }
+            Meaning::Lost => {
+                endpoint.failed(None);
+                (true, None)
+            }
         };
-        endpoint.failed(wait);
+        item.refused(wait.is_some());
         if !item.may_be_sent_again(dispatched) {
             return Err(failure.error);
         }

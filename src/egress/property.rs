@@ -66,8 +66,9 @@ pub fn only_public_addresses_are_dialled(url: &str, answers: &[IpAddr]) {
         Host::Name(name) => {
             // A proxy that reads addresses leniently reads none in it (inet_aton(3)).
             let last = name.rsplit('.').next().unwrap_or_default();
-            let is_number =
-                last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
+            let is_hex = |hex: &str| hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
+                || last.strip_prefix("0x").is_some_and(is_hex);
             assert!(!is_number && !name.contains(".."), "{url:?} names {name:?}");
             let answers = answers.iter();
             answers.map(|ip| (*ip, target.port).into()).collect()

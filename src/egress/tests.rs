@@ -345,7 +345,11 @@ fn spellings() -> impl Strategy<Value = (Ipv4Addr, String)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(ProptestConfig {
+        cases: 10_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn an_address_is_denied_exactly_if_it_is_special(address in addresses()) {

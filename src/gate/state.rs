@@ -128,11 +128,16 @@ impl State {
         self.lines.get_mut(&id)?.started.pop_front()
     }
 
-    pub(super) fn put_back(&mut self, id: LineId, index: u32, host_of: impl Fn(u32) -> String) {
+    pub(super) fn put_back(
+        &mut self,
+        id: LineId,
+        index: u32,
+        host_of: impl Fn(u32) -> String,
+    ) -> bool {
         let host = self.queue_name(index, host_of);
         let line = self.lines.get_mut(&id).filter(|line| !line.is_closed);
         let Some(line) = line else {
-            return;
+            return false;
         };
         let at = line.queue(&host);
         let queue = &mut line.queues[at as usize];
@@ -144,6 +149,7 @@ impl State {
         line.make_ready(at as usize);
         self.enqueue(id);
         self.start_all();
+        true
     }
 
     /// Where hosts have no limit, all requests of a batch are in one queue.

@@ -115,7 +115,7 @@ fn a_request_that_is_put_back_comes_before_those_behind_it() {
     let line = join(&gate, 2, 5);
     let mut taken = take_all(&line);
     let (index, slot) = taken.remove(0);
-    line.put_back(index, host);
+    assert!(line.put_back(index, host));
     assert!(line.take().is_none(), "the batch has no room");
     drop(slot);
     assert_eq!(indices(&take_all(&line)), [0]);
@@ -160,7 +160,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(ProptestConfig {
+        cases: 3_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn no_limit_is_passed_and_no_room_is_wasted(
@@ -186,7 +190,7 @@ proptest! {
                 Step::PutBack { slot } if slot < slots.len() => {
                     let (index, slot) = slots.swap_remove(slot);
                     if let Some((line, hosts)) = lines.iter().find(|(line, _)| line.id == slot.line) {
-                        line.put_back(index, |index| hosts[index as usize].to_string());
+                        prop_assert!(line.put_back(index, |index| hosts[index as usize].to_string()));
                     }
                 }
                 Step::Leave { line } if line < lines.len() => {

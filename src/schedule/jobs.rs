@@ -79,11 +79,16 @@ impl Jobs {
             return Some(again.job);
         }
         if begun.left.is_empty() {
-            begun.left = self.line.close();
+            begun.left.extend(self.line.close());
         }
         let index = begun.left.pop()?;
         drop(begun);
         Some(self.job(index, batch))
+    }
+
+    /// Whether any is left that no worker will be given: the batch is being ended.
+    pub(super) fn has_left(&self) -> bool {
+        !self.begun().left.is_empty()
     }
 
     /// Lets none start any more, without an end.
@@ -109,7 +114,10 @@ impl Jobs {
             let job = begun.again.pop()?.job;
             let index = job.index;
             begun.waiting.insert(index, job);
-            self.line.put_back(index, host_of(batch));
+            if !self.line.put_back(index, host_of(batch)) {
+                begun.left.push(index);
+                return None;
+            }
         }
         None
     }

@@ -2,10 +2,7 @@
 //! that many small results are ready together and a few large ones are enough.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -33,15 +30,6 @@ struct Stalled<'a>(&'a IntGauge);
 pub(super) struct Receiver {
     parts: mpsc::UnboundedReceiver<Part>,
     room: Arc<Semaphore>,
-    /// How many parts were taken.
-    taken: Arc<AtomicU64>,
-}
-
-/// What shows whether the stream's caller reads. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct Progress {
-    room: Arc<Semaphore>,
-    taken: Arc<AtomicU64>,
 }
 
 /// A queue for one batch. Who waits for room in it is counted in `stalled`.
@@ -56,7 +44,6 @@ pub(super) fn channel(stalled: IntGauge) -> (Sender, Receiver) {
     let receiver = Receiver {
         parts: receiver,
         room,
-        taken: Arc::default(),
     };
     (sender, receiver)
 }
@@ -99,29 +86,8 @@ impl Receiver {
         let part = ready!(self.parts.poll_recv(cx));
         if let Some(part) = &part {
             self.room.add_permits(weight(part) as usize);
-            self.taken.fetch_add(1, Ordering::Relaxed);
         }
         Poll::Ready(part)
-    }
-
-    /// What shows whether parts are taken.
-    pub(super) fn progress(&self) -> Progress {
-        Progress {
-            room: Arc::clone(&self.room),
-            taken: Arc::clone(&self.taken),
-        }
-    }
-}
-
-impl Progress {
-    /// How many parts were taken so far.
-    pub(super) fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
-    }
-
-    /// Whether there is a part to take.
-    pub(super) fn is_waited_for(&self) -> bool {
-        self.room.available_permits() < CAPACITY
     }
 }
 

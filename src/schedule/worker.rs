@@ -52,7 +52,12 @@ impl Worker {
         let stopped = tokio::select! {
             biased;
             error = self.run.stopped() => error,
-            () = self.work_through(&mut current) => return,
+            () = self.work_through(&mut current) => {
+                if !self.run.jobs.has_left() {
+                    return;
+                }
+                self.run.stopped().await
+            }
         };
         // Whatever is left, under way or not begun, gets its end at once.
         let left = || self.run.jobs.take_any(&self.run.batch);

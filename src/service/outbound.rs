@@ -13,11 +13,15 @@ use http::Version;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::Status;
 
-use super::{admission::Admitted, report::Report, stall};
+use super::{
+    admission::Admitted,
+    report::Report,
+    stall::{self, Reading},
+};
 use crate::{
     proto,
     response::{End, FetchError, Head, Part, Reason, Timing},
-    schedule::{Parts, Reading},
+    schedule::{GiveUp, Parts},
 };
 
 /// The stream of a call. Dropping it stops the batch.
@@ -30,7 +34,10 @@ pub(crate) struct Responses {
     /// Whether the tasks of the batch had their turn since it was begun.
     yielded: bool,
     report: Report,
+    /// Its caller was told that it was given up.
+    has_said_why: bool,
     reading: Reading,
+    give_up: GiveUp,
     /// Gives the batch up where the caller takes nothing.
     _stall: AbortOnDropHandle<()>,
     _admitted: Option<Arc<Admitted>>,
@@ -51,15 +58,17 @@ impl Responses {
         stall_timeout: Duration,
         cut: CancellationToken,
     ) -> Self {
-        let reading = parts.reading();
-        let watching = stall::watch(reading.clone(), stall_timeout, cut);
+        let (reading, give_up) = (Reading::default(), parts.give_up());
+        let watching = stall::watch(reading.clone(), give_up.clone(), stall_timeout, cut);
         Self {
             parts,
             gathered: Vec::new(),
             size: 0,
             yielded: false,
             report,
+            has_said_why: false,
             reading,
+            give_up,
             _stall: AbortOnDropHandle::new(tokio::spawn(watching)),
             _admitted: admitted,
         }
@@ -81,11 +90,38 @@ impl Responses {
         false
     }
 
+    fn next_message(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<proto::FetchBatchResponse, Status>>> {
+        if self.give_up.is_done() {
+            return Poll::Ready(self.end_given_up());
+        }
+        let is_last = self.gather(cx);
+        if self.gathered.is_empty() {
+            return if is_last {
+                Poll::Ready(self.finish())
+            } else {
+                Poll::Pending
+            };
+        }
+        if !is_last && self.size < MESSAGE && !self.yielded {
+            // Whoever is ready besides has one turn to add its part: a message
+            // costs much more than a part.
+            self.yielded = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.yielded = false;
+        self.size = 0;
+        let parts = std::mem::take(&mut self.gathered);
+        Poll::Ready(Some(Ok(proto::FetchBatchResponse { parts })))
+    }
+
     /// Why nothing comes any more, once.
     fn end_given_up(&mut self) -> Option<Result<proto::FetchBatchResponse, Status>> {
         let message = "nothing was taken for the stall timeout while results were ready";
-        let is_first = self.parts.take_unfinished() > 0;
-        self.report.end("RESOURCE_EXHAUSTED");
+        let is_first = !std::mem::replace(&mut self.has_said_why, true);
         is_first.then(|| Err(Status::resource_exhausted(message)))
     }
 
@@ -109,29 +145,17 @@ impl Stream for Responses {
     type Item = Result<proto::FetchBatchResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        if this.reading.is_given_up() {
-            return Poll::Ready(this.end_given_up());
+        let polled = self.next_message(cx);
+        self.reading.asked(polled.is_ready());
+        polled
+    }
+}
+
+impl Drop for Responses {
+    fn drop(&mut self) {
+        if self.give_up.is_done() {
+            self.report.end("RESOURCE_EXHAUSTED");
         }
-        let is_last = this.gather(cx);
-        if this.gathered.is_empty() {
-            return if is_last {
-                Poll::Ready(this.finish())
-            } else {
-                Poll::Pending
-            };
-        }
-        if !is_last && this.size < MESSAGE && !this.yielded {
-            // Whoever is ready besides has one turn to add its part: a message
-            // costs much more than a part.
-            this.yielded = true;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        this.yielded = false;
-        this.size = 0;
-        let parts = std::mem::take(&mut this.gathered);
-        Poll::Ready(Some(Ok(proto::FetchBatchResponse { parts })))
     }
 }
 
