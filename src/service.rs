@@ -7,6 +7,7 @@ mod inbound;
 mod outbound;
 mod report;
 mod stall;
+mod tally;
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -264,6 +264,23 @@ async fn a_full_server_says_so_before_it_decodes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn too_many_requests_are_refused_before_they_are_decoded() {
+    let service = Process::serve(&[]);
+    let (mut calls, connection) = http2::connect(&service.url).await;
+    // Eight million empty requests, of two bytes each.
+    let requests = [0x0a_u8, 0].repeat(8_000_000);
+    let length = u32::try_from(requests.len()).unwrap().to_be_bytes();
+    let message = [&[0][..], &length, &requests].concat();
+    let call = http2::call(http2::whole(message));
+    let response = patiently(calls.send_request(call)).await.unwrap();
+    assert_eq!(http2::status(response).await.0, "3");
+    let peak = service.peak_memory();
+    println!("too many requests: peak {} MiB", peak >> 20);
+    assert!(peak < 64 << 20, "{peak}");
+    connection.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_request_costs_little() {
     let origin = Origin::new(|_| std::future::pending()).await;
     let service = Process::serve(&[]);

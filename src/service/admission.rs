@@ -19,7 +19,7 @@ use tokio_util::{
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::{draining, grpc_timeout};
+use super::{draining, grpc_timeout, inbound::InvalidBatch, invalid_argument, tally::Tally};
 use crate::config::Limits;
 
 /// The room for batches. Cheap to clone.
@@ -29,6 +29,7 @@ pub(crate) struct Admission {
     /// For request messages, in bytes.
     queued: Arc<Semaphore>,
     max_message: usize,
+    max_requests: u32,
     draining: CancellationToken,
     open: TaskTracker,
 }
@@ -66,6 +67,7 @@ impl Admission {
             batches: Arc::new(Semaphore::new(limits.batches() as usize)),
             queued: Arc::new(Semaphore::new(limits.max_queued_bytes)),
             max_message: limits.max_request_bytes,
+            max_requests: limits.max_batch_requests,
             draining,
             open,
         }
@@ -114,6 +116,7 @@ impl Admission {
             chunks: VecDeque::new(),
             length: 0,
         };
+        let mut tally = Tally::new(PREFIX);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Status::cancelled("the request broke off"))?;
             let Ok(data) = frame.into_data() else {
@@ -124,6 +127,15 @@ impl Admission {
                 let most = self.max_message;
                 let message = format!("the message has more than {most} bytes, which is the limit");
                 return Err(Status::out_of_range(message));
+            }
+            if tally.read(&data) > u64::from(self.max_requests) {
+                return Err(invalid_argument(&InvalidBatch {
+                    field: "requests".to_owned(),
+                    problem: format!(
+                        "has more than {} requests, the most that are accepted in one batch",
+                        self.max_requests
+                    ),
+                }));
             }
             let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
             let room = Arc::clone(&self.queued).try_acquire_many_owned(bytes);
