@@ -61,7 +61,7 @@ async fn nothing_is_lost_when_replicas_go() {
     let (mut lost, mut again) = (0, 0);
     for round in 0..rounds() {
         let before = origin.seen();
-        let services = [(); 3].map(|()| Process::serve(&["--drain-timeout", "50ms"]));
+        let services = [(); 3].map(|()| Process::serve(&["--drain-timeout", "0s"]));
         let urls = services.each_ref().map(|service| service.url.clone());
         let client = Client::connect(urls.join(",")).await.unwrap();
         let requests = (0..REQUESTS).map(|index| {
