@@ -132,7 +132,7 @@ impl Admission {
                 return Err(invalid_argument(&InvalidBatch {
                     field: "requests".to_owned(),
                     problem: format!(
-                        "has more than {} requests, the most that are accepted in one batch",
+                        "has too many requests; at most {} are accepted in one batch",
                         self.max_requests
                     ),
                 }));
