@@ -82,7 +82,7 @@ async fn a_large_batch_starves_no_small_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_host_takes_no_one_elses_room() {
-    let fast = answering_after(Duration::from_millis(20)).await;
+    let fast = answering_after(Duration::from_millis(100)).await;
     let slow = Origin::new(|_| std::future::pending()).await;
     // Hosts are told apart by name: fifty of them are fast.
     let dns = Dns::new(|_| Answer::Addresses(vec![LOCAL])).await;
@@ -100,7 +100,7 @@ async fn a_slow_host_takes_no_one_elses_room() {
 
     let mixed = fast.iter().flat_map(|fast| [slow.url(""), fast.clone()]);
     let begun = Instant::now();
-    let mut outcomes = client.fetch(mixed).concurrency(210);
+    let mut outcomes = client.fetch(mixed).concurrency(200);
     for _ in 0..500 {
         let outcome = patiently(outcomes.next()).await.unwrap();
         assert!(
@@ -111,7 +111,10 @@ async fn a_slow_host_takes_no_one_elses_room() {
     let beside = begun.elapsed();
     println!("alone {alone:?}, beside a slow host {beside:?}");
     assert_eq!(slow.peak(), 10);
-    assert!(beside < 2 * alone, "{beside:?} beside, {alone:?} alone");
+    assert!(
+        beside < alone.mul_f64(1.2),
+        "{beside:?} beside, {alone:?} alone"
+    );
 }
 
 /// A call of which not even the first message is read.
