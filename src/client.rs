@@ -22,6 +22,7 @@ mod failure;
 mod fetch;
 mod hold;
 mod item;
+mod load;
 mod outcome;
 mod request;
 mod single;

@@ -12,7 +12,6 @@ use futures_util::{
     FutureExt, Stream, StreamExt,
     stream::{self, BoxStream, SelectAll},
 };
-use prost::Message;
 use tokio::time::{self, Instant};
 
 use super::{
@@ -22,6 +21,7 @@ use super::{
     failure::{Failure, Meaning},
     hold::Hold,
     item::Item,
+    load::{Load, fits_one_call},
     request::duration,
 };
 use crate::proto::{FetchBatchRequest, Reason};
@@ -62,24 +62,8 @@ pub(super) struct Dispatch {
     refreshing: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-/// What one replica has to do.
-#[derive(Debug, Default)]
-struct Load {
-    /// To be sent with its next call.
-    assigned: Vec<Item>,
-    /// Sent, and without an outcome.
-    outstanding: usize,
-    calls: usize,
-}
-
 /// In flight where the caller does not say: what a service has by default.
 const DEFAULT_CONCURRENCY: usize = 50;
-
-/// The most requests, and bytes of them, that are one call: well within a
-/// service's usual limits.
-const MAX_CALL: usize = 1000;
-const MAX_WHOLE: usize = 10_000;
-const MAX_CALL_BYTES: usize = 8 << 20;
 
 /// How long after the caller's deadline the ends of services may come.
 const GRACE: Duration = Duration::from_secs(1);
@@ -393,29 +377,6 @@ impl Dispatch {
     }
 }
 
-impl Load {
-    fn size(&self) -> usize {
-        self.assigned.len() + self.outstanding
-    }
-
-    /// Takes what is the next call.
-    fn next_call(&mut self, is_whole: bool) -> Vec<Item> {
-        let most = if is_whole { MAX_WHOLE } else { MAX_CALL };
-        let mut bytes = 0;
-        let fits = self.assigned.iter().take(most).take_while(|item| {
-            bytes += item.message.encoded_len();
-            bytes <= MAX_CALL_BYTES
-        });
-        // One that is larger than all that goes alone.
-        let count = fits.count().max(1);
-        let mut items: Vec<_> = self.assigned.drain(..count).collect();
-        for item in &mut items {
-            item.sends += 1;
-        }
-        items
-    }
-}
-
 /// The call of `items` at `endpoint`, with what is left of the time.
 fn called(
     endpoint: &Arc<Endpoint>,
@@ -441,11 +402,6 @@ fn called(
     events
         .map(move |event| (Arc::clone(&endpoint), event))
         .boxed()
-}
-
-fn fits_one_call(list: &[Request]) -> bool {
-    let bytes: usize = list.iter().map(Request::size).sum();
-    list.len() <= MAX_WHOLE && bytes <= MAX_CALL_BYTES
 }
 
 fn late() -> Error {

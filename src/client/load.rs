@@ -1,0 +1,52 @@
+//! What one replica has to do, and how much of it is one call.
+
+use prost::Message;
+
+use super::{Request, item::Item};
+
+/// What one replica has to do.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    /// To be sent with its next call.
+    pub(super) assigned: Vec<Item>,
+    /// Sent, and without an outcome.
+    pub(super) outstanding: usize,
+    /// Open.
+    pub(super) calls: usize,
+}
+
+/// The most requests, and bytes of them, that are one call: well within a
+/// service's usual limits.
+const MAX_CALL: usize = 1000;
+const MAX_WHOLE: usize = 10_000;
+const MAX_CALL_BYTES: usize = 8 << 20;
+
+impl Load {
+    /// How many requests it has.
+    pub(super) fn size(&self) -> usize {
+        self.assigned.len() + self.outstanding
+    }
+
+    /// Takes what is the next call.
+    pub(super) fn next_call(&mut self, is_whole: bool) -> Vec<Item> {
+        let most = if is_whole { MAX_WHOLE } else { MAX_CALL };
+        let mut bytes = 0;
+        let fits = self.assigned.iter().take(most).take_while(|item| {
+            bytes += item.message.encoded_len();
+            bytes <= MAX_CALL_BYTES
+        });
+        // One that is larger than all that goes alone.
+        let count = fits.count().max(1);
+        let mut items: Vec<_> = self.assigned.drain(..count).collect();
+        for item in &mut items {
+            item.sends += 1;
+        }
+        items
+    }
+}
+
+/// Whether all of `list` may be one call.
+pub(super) fn fits_one_call(list: &[Request]) -> bool {
+    let bytes: usize = list.iter().map(Request::size).sum();
+    list.len() <= MAX_WHOLE && bytes <= MAX_CALL_BYTES
+}
