@@ -40,7 +40,7 @@ use crate::{
 };
 pub(crate) use dial::{Dial, Stage};
 use names::Names;
-pub(crate) use stream::OriginStream;
+pub(crate) use stream::{OriginStream, Unusable};
 use tunnel::Tunnel;
 
 /// Makes connections to origins.

@@ -328,3 +328,32 @@ async fn bodies_in_an_unknown_transfer_coding() {
     let unknown = row("gzip, chunked", gzip.url(), Reason::Protocol, false);
     check(&service.client().await, vec![unknown]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unasked_response_is_not_the_answer_to_the_next_request() {
+    let (planted, mut is_planted) = tokio::sync::mpsc::unbounded_channel();
+    let origin = RawOrigin::new(move |mut stream| {
+        let planted = planted.clone();
+        async move {
+            while !request(&mut stream).await.is_empty() {
+                let right = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nright";
+                stream.write_all(right).await.unwrap();
+                let wrong = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nplanted";
+                if stream.write_all(wrong).await.is_err() {
+                    return;
+                }
+                planted.send(()).unwrap();
+            }
+        }
+    })
+    .await;
+    let service = service().await;
+    let client = service.client().await;
+    for _ in 0..100 {
+        let outcome = outcome(&client, Request::new("POST", origin.url())).await;
+        assert_eq!(outcome.stats.attempts, 1, "{:?}", outcome.error);
+        assert_eq!(outcome.response.unwrap().body, "right");
+        // Over loopback the bytes are with their receiver once they are written.
+        is_planted.recv().await.unwrap();
+    }
+}

@@ -8,6 +8,7 @@ use std::{
 };
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take},
     net::TcpStream,
@@ -18,12 +19,21 @@ use tokio_rustls::client::TlsStream;
 /// so this keeps it small whatever the origin sends.
 const MAX_READ: u64 = 16 << 10;
 
-/// A connection that hands out little at a time.
+/// A connection that hands out little at a time, and carries no further request
+/// once its origin has sent bytes that nobody asked for.
 pub(crate) struct OriginStream {
     transport: Take<Transport>,
+    /// A response has been read, at least in part, since the last request began.
+    is_answered: bool,
     /// Counts it among the open ones.
     _open: Arc<()>,
 }
+
+/// A kept connection that must not be used again: nothing of the request was
+/// written.
+#[derive(Debug, thiserror::Error)]
+#[error("the origin closed the kept connection, or sent bytes that were not asked for")]
+pub(crate) struct Unusable;
 
 enum Transport {
     Plain(TcpStream),
@@ -44,13 +54,33 @@ impl OriginStream {
     fn new(transport: Transport, open: Arc<()>) -> Self {
         Self {
             transport: transport.take(MAX_READ),
+            is_answered: false,
             _open: open,
         }
+    }
+
+    /// Fails if `written` begins a request on a kept connection that is readable:
+    /// what it holds would be taken for the response.
+    fn check(&mut self, written: &[u8]) -> io::Result<()> {
+        if !self.is_answered || !begins_request(written) {
+            return Ok(());
+        }
+        self.is_answered = false;
+        if self.transport.get_ref().is_readable() {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, Unusable));
+        }
+        Ok(())
     }
 
     fn transport(self: Pin<&mut Self>) -> Pin<&mut Transport> {
         Pin::new(self.get_mut().transport.get_mut())
     }
+}
+
+/// Whether `written` begins with a request line.
+fn begins_request(written: &[u8]) -> bool {
+    let line = written.split(|byte| *byte == b'\r').next();
+    line.is_some_and(|line| line.ends_with(b" HTTP/1.1"))
 }
 
 impl AsyncRead for OriginStream {
@@ -60,24 +90,27 @@ impl AsyncRead for OriginStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.transport.set_limit(MAX_READ);
+        self.is_answered = true;
         Pin::new(&mut self.transport).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for OriginStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.check(buf)?;
         self.transport().poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.check(bufs.first().map_or(&[], |first| &**first))?;
         self.transport().poll_write_vectored(cx, bufs)
     }
 
@@ -97,6 +130,19 @@ impl AsyncWrite for OriginStream {
 impl Connection for OriginStream {
     fn connected(&self) -> Connected {
         Connected::new()
+    }
+}
+
+impl Transport {
+    /// Whether the socket has bytes, an end or an error to read. Asks the system
+    /// itself: the runtime may not have heard of it yet.
+    fn is_readable(&self) -> bool {
+        let tcp = match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        let peeked = SockRef::from(tcp).peek(&mut [std::mem::MaybeUninit::uninit()]);
+        !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 

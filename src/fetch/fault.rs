@@ -8,13 +8,20 @@ use hyper_util::client::legacy;
 use crate::{
     causes::{chain, with_causes},
     clock::Passed,
-    connect::{ConnectError, Stage},
+    connect::{ConnectError, Stage, Unusable},
     response::{FetchError, Reason},
 };
 
-/// Whether hyper gave the request back unwritten.
+/// Whether nothing of the request was written: hyper gave it back, or its
+/// connection turned out to be unusable.
 pub(super) fn was_given_back(error: &legacy::Error) -> bool {
-    !error.is_connect() && find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
+    let is_canceled = find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled);
+    !error.is_connect() && (is_canceled || is_unusable(error))
+}
+
+fn is_unusable(error: &legacy::Error) -> bool {
+    let inner = find::<io::Error>(error).and_then(io::Error::get_ref);
+    inner.is_some_and(<dyn Error + Send + Sync>::is::<Unusable>)
 }
 
 /// Why there is no head.
