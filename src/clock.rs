@@ -49,16 +49,17 @@ impl Clock {
     /// Waits for the origin's next word as long as both clocks allow. As
     /// cancel-safe as `word`.
     pub(crate) async fn silence<F: Future>(&self, word: F) -> Result<F::Output, Passed> {
-        let (until, passed) = self.first_to_pass(Instant::now());
-        time::timeout_at(until, word).await.map_err(|_| passed)
+        self.silence_since(Instant::now(), word).await
     }
 
-    /// Waits until a clock has passed, with the origin silent `since` then.
-    /// Cancel-safe.
-    pub(crate) async fn wait_since(&self, since: Instant) -> Passed {
+    /// The same, if the origin is silent `since` then. As cancel-safe as `word`.
+    pub(crate) async fn silence_since<F: Future>(
+        &self,
+        since: Instant,
+        word: F,
+    ) -> Result<F::Output, Passed> {
         let (until, passed) = self.first_to_pass(since);
-        time::sleep_until(until).await;
-        passed
+        time::timeout_at(until, word).await.map_err(|_| passed)
     }
 
     fn first_to_pass(&self, since: Instant) -> (Instant, Passed) {
@@ -82,6 +83,13 @@ impl Clock {
     /// Takes back time that was not the origin's.
     pub(crate) fn forgive(&mut self, time: Duration) {
         self.deadline += time;
+    }
+}
+
+impl Passed {
+    /// Returns true if it was the idle clock.
+    pub(crate) fn is_idle(self) -> bool {
+        matches!(self, Self::Idle(_))
     }
 }
 

@@ -1,59 +1,44 @@
 //! The one way to the network: judge, resolve, judge again, dial, TLS.
 //!
-//! [`Connector`] is what hyper's client calls for a new connection. The host
-//! and the port are judged before anything is looked up; then every address,
-//! literal or resolved, right before it is dialled, and only what was judged is
-//! dialled. A [`Dial`], which the fetch puts around its request, brings the
-//! request's `connect_timeout` here and tells the fetch how far connecting has
-//! come.
+//! [`Connector::connect`] makes a new connection. The host and the port are
+//! judged before anything is looked up; then every address, literal or resolved,
+//! right before it is dialled, and only what was judged is dialled. How far it
+//! has come, and how long each phase took, stands in a [`Progress`], also if it
+//! fails. Connections that are kept for later requests are in a [`Pool`].
 
 mod cache;
-mod dial;
 mod names;
+mod pool;
+mod progress;
 mod race;
 mod stream;
 mod tls;
 mod tunnel;
 
-use std::{
-    error::Error,
-    future::Future,
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{error::Error, io, net::SocketAddr, sync::Arc};
 
 use hickory_resolver::net::NetError;
 use http::Uri;
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::{net::TcpStream, time};
+use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::TlsConnector;
-use tower::Service;
 
 use crate::{
     config::Origins,
     egress::{Denied, Policy, Target},
 };
-pub(crate) use dial::{Dial, Stage};
 use names::Names;
-pub(crate) use stream::{OriginStream, Unusable};
+pub(crate) use pool::{Keep, Limits, Origin, Pool, Quiet};
+pub(crate) use progress::{Progress, Stage};
+pub(crate) use stream::OriginStream;
 use tunnel::Tunnel;
 
 /// Makes connections to origins.
-#[derive(Clone)]
-pub(crate) struct Connector(Arc<Inner>);
-
-struct Inner {
+pub(crate) struct Connector {
     policy: Policy,
     names: Arc<Names>,
     tunnel: Option<Tunnel>,
     tls: TlsConnector,
-    /// Each open connection holds a clone.
-    open: Arc<()>,
 }
 
 /// Why there is no connection.
@@ -77,8 +62,6 @@ pub(crate) enum ConnectError {
     },
     #[error("the TLS handshake with {host} failed")]
     Tls { host: String, source: io::Error },
-    #[error("connect_timeout of {timeout:?} passed {stage}")]
-    TimedOut { timeout: Duration, stage: Stage },
 }
 
 impl Connector {
@@ -86,41 +69,59 @@ impl Connector {
     pub(crate) fn new(policy: Policy, origins: &Origins) -> Self {
         let names = Arc::new(Names::new(&origins.name_servers));
         let proxy = origins.proxy.clone();
-        Self(Arc::new(Inner {
+        Self {
             policy,
             tunnel: proxy.map(|proxy| Tunnel::new(proxy, Arc::clone(&names))),
             names,
             tls: tls::connector(&origins.extra_roots),
-            open: Arc::default(),
-        }))
+        }
     }
 
-    /// How many connections to origins are open.
-    pub(crate) fn open_connections(&self) -> usize {
-        Arc::strong_count(&self.0.open) - 1
+    /// Connects to where `uri` leads. Dropping the future, such as at a timeout,
+    /// stops it; `progress` then says how far it has come.
+    pub(crate) async fn connect(
+        &self,
+        uri: &Uri,
+        progress: &mut Progress,
+    ) -> Result<OriginStream, ConnectError> {
+        let target = Target::of(uri);
+        let tcp = self.tcp(&target, progress).await?;
+        if uri.scheme_str() != Some("https") {
+            return Ok(OriginStream::Plain(tcp));
+        }
+        progress.stage = Stage::Tls;
+        let begun = Instant::now();
+        let stream = self.handshake(uri.host().unwrap_or_default(), tcp).await?;
+        progress.phases.tls = Some(begun.elapsed());
+        Ok(stream)
     }
 
-    async fn connect(self, uri: Uri, dial: &Dial) -> Result<OriginStream, ConnectError> {
-        let (target, policy) = (Target::of(&uri), &self.0.policy);
-        policy.judge_target(&target)?;
-        let tcp = if let Some(tunnel) = &self.0.tunnel {
+    async fn tcp(
+        &self,
+        target: &Target<'_>,
+        progress: &mut Progress,
+    ) -> Result<TcpStream, ConnectError> {
+        let policy = &self.policy;
+        policy.judge_target(target)?;
+        let begun = Instant::now();
+        if let Some(tunnel) = &self.tunnel {
             // Which of them the proxy would take is not known here.
             target
                 .known_addresses()
                 .try_for_each(|address| policy.judge(address))?;
-            dial.enter(Stage::Proxy);
-            tunnel.open(&target).await?
-        } else {
-            let is_allowed = |address| policy.judge(address).is_ok();
-            let addresses = self.0.names.addresses(&target, is_allowed).await?;
-            dial.enter(Stage::Tcp);
-            race::race(policy.allowed(addresses)?).await?
-        };
-        if uri.scheme_str() != Some("https") {
-            return Ok(OriginStream::plain(tcp, Arc::clone(&self.0.open)));
+            progress.stage = Stage::Proxy;
+            let tcp = tunnel.open(target).await?;
+            progress.phases.connect = Some(begun.elapsed());
+            return Ok(tcp);
         }
-        dial.enter(Stage::Tls);
-        self.handshake(uri.host().unwrap_or_default(), tcp).await
+        let is_allowed = |address| policy.judge(address).is_ok();
+        let addresses = self.names.addresses(target, is_allowed).await?;
+        let resolved = Instant::now();
+        progress.phases.dns = target.is_name().then(|| resolved - begun);
+        progress.stage = Stage::Tcp;
+        let tcp = race::race(policy.allowed(addresses)?).await?;
+        progress.phases.connect = Some(resolved.elapsed());
+        Ok(tcp)
     }
 
     async fn handshake(&self, host: &str, tcp: TcpStream) -> Result<OriginStream, ConnectError> {
@@ -131,34 +132,7 @@ impl Connector {
         let name = host.trim_matches(['[', ']']).trim_end_matches('.');
         let name = ServerName::try_from(name.to_owned())
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-        let stream = self.0.tls.connect(name, tcp).await.map_err(failed)?;
-        Ok(OriginStream::tls(stream, Arc::clone(&self.0.open)))
-    }
-}
-
-impl Service<Uri> for Connector {
-    type Response = TokioIo<OriginStream>;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    /// Always ready, so that `call` runs in the task of the request, where its
-    /// [`Dial`] is.
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let dial = Dial::current();
-        let this = self.clone();
-        Box::pin(async move {
-            let connecting = time::timeout(dial.timeout(), this.connect(uri, &dial));
-            let connected = connecting.await.unwrap_or_else(|_| {
-                Err(ConnectError::TimedOut {
-                    timeout: dial.timeout(),
-                    stage: dial.stage(),
-                })
-            });
-            connected.map(TokioIo::new)
-        })
+        let stream = self.tls.connect(name, tcp).await.map_err(failed)?;
+        Ok(OriginStream::Tls(Box::new(stream)))
     }
 }

@@ -2,215 +2,260 @@
 //!
 //! [`Fetcher::open`] answers with the head of the final response; its
 //! [`Body`] is then read part by part, so that a body of any size passes
-//! through with one part in memory. Dropping either closes the connection.
+//! through with one part in memory. The connection of a body that was read to
+//! its end is kept for the next request to the same origin; dropping either
+//! closes it.
 
 mod body;
 mod fault;
 mod hop;
-mod upload;
 
-use http::{HeaderValue, StatusCode, header};
-use hyper::{
-    Response,
-    body::{Body as _, Incoming},
-};
-use hyper_util::{
-    client::legacy::{
-        Client,
-        connect::{CaptureConnection, capture_connection},
-    },
-    rt::{TokioExecutor, TokioTimer},
-};
-use tokio::time::Instant;
+use http::HeaderValue;
+use tokio::time::{self, Instant};
 
 use crate::{
-    clock::{Clock, Passed},
+    clock::Clock,
     config::Config,
-    connect::{Connector, Dial},
+    connect::{self, Connector, Keep, OriginStream, Pool, Progress, Quiet},
     decode::Decoder,
     egress,
+    http1::{self, After, Connection, Incoming},
     request::Request,
-    response::{FetchError, Head},
+    response::{FetchError, Head, Phases},
 };
 pub(crate) use body::{Body, BodyEnd};
 use hop::{Hop, Next};
-use upload::Upload;
 
 /// Fetches from origins, over connections that it keeps for the next request.
 pub(crate) struct Fetcher {
-    http: Client<Connector, Upload>,
     connector: Connector,
-    /// With more open connections than this, none is kept for the next request.
-    most_open: usize,
+    idle: Idle,
     user_agent: HeaderValue,
 }
 
 /// A response whose head is there.
-pub(crate) struct Opened {
+pub(crate) struct Opened<'f> {
     pub(crate) head: Head,
-    pub(crate) body: Body,
+    pub(crate) body: Body<'f>,
 }
 
-/// What was waited for when a clock passed.
-enum Late {
-    Connection(Passed),
-    Head(Passed),
+/// How one attempt went, also if it failed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Trace {
+    /// How many redirects were followed.
+    pub(crate) redirects: u32,
+    /// How the last hop got its connection.
+    pub(crate) phases: Phases,
 }
 
-/// The largest head of a response, and hyper's largest read buffer.
-const MAX_HEAD: usize = 64 << 10;
-
-/// How often one attempt goes out again because a connection closed before
-/// anything was written to it.
-const MAX_GIVEN_BACK: u32 = 3;
+/// Connections that wait for their next request.
+struct Idle(Pool<Connection<OriginStream>>);
 
 impl Fetcher {
     /// A fetcher within the limits of `config`.
     pub(crate) fn new(config: &Config, policy: egress::Policy, user_agent: HeaderValue) -> Self {
-        let connector = Connector::new(policy, &config.origins);
-        let http = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(config.origins.pool_idle_timeout)
-            .http1_max_buf_size(MAX_HEAD)
-            // Attempts are counted here, and repeated by `schedule` alone.
-            .retry_canceled_requests(false)
-            .build(connector.clone());
+        // As many as may be in use, so that at most twice as many are open.
+        let total = config.limits.max_in_flight as usize;
+        let idle = Pool::new(connect::Limits {
+            total,
+            per_origin: total.div_ceil(2),
+            idle: config.origins.pool_idle_timeout,
+        });
         Self {
-            http,
-            connector,
-            most_open: 2 * config.limits.max_in_flight as usize,
+            connector: Connector::new(policy, &config.origins),
+            idle: Idle(idle),
             user_agent,
         }
     }
 
     /// Sends `request` and follows redirects to the head of the final
-    /// response. `redirects` counts them, also where this fails.
+    /// response.
     pub(crate) async fn open(
         &self,
         request: &Request,
         clock: &Clock,
-        redirects: &mut u32,
-    ) -> Result<Opened, FetchError> {
+        trace: &mut Trace,
+    ) -> Result<Opened<'_>, FetchError> {
         let mut hop = Hop::first(request);
-        *redirects = 0;
+        *trace = Trace::default();
         loop {
-            let response = self.send(&hop, request, clock).await?;
-            match hop.next(&response, *redirects, request.options.max_redirects)? {
+            let origin = hop.origin()?;
+            let response = self.send(&hop, &origin, request, clock, trace).await?;
+            match hop.next(
+                &response.head,
+                trace.redirects,
+                request.options.max_redirects,
+            )? {
                 Next::Redirect(next) => {
+                    self.idle.discard(response.body, origin);
                     hop = *next;
-                    *redirects += 1;
+                    trace.redirects += 1;
                 }
-                Next::Final => return Ok(opened(&hop, request, response)),
+                Next::Final => {
+                    let is_reused = trace.phases.is_reused;
+                    return Ok(self.opened(hop, request, origin, response, is_reused));
+                }
             }
         }
     }
 
+    /// Sends one hop, on a kept connection if there is one.
+    ///
+    /// A kept connection may end just as the request is written to it, which is
+    /// no fault of the request: it goes out again at once on a new connection,
+    /// unless the origin may have acted on it.
     async fn send(
+        &self,
+        hop: &Hop<'_>,
+        origin: &connect::Origin,
+        request: &Request,
+        clock: &Clock,
+        trace: &mut Trace,
+    ) -> Result<http1::Response<OriginStream>, FetchError> {
+        if let Some(mut kept) = self.idle.0.take(origin) {
+            trace.phases = Phases {
+                is_reused: true,
+                ..Phases::default()
+            };
+            match self.exchange(&mut kept, hop, clock).await {
+                Ok(parsed) => return Ok(kept.respond(parsed)),
+                Err(Unanswered::Broken(_)) if kept.can_be_repeated(hop.is_idempotent()) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // Boxed, since it is large, and not there most of the time.
+        let connecting = Box::pin(self.connect(hop, request, clock, trace));
+        let mut connection = Connection::new(connecting.await?);
+        let parsed = self.exchange(&mut connection, hop, clock).await?;
+        Ok(connection.respond(parsed))
+    }
+
+    async fn connect(
         &self,
         hop: &Hop<'_>,
         request: &Request,
         clock: &Clock,
-    ) -> Result<Response<Incoming>, FetchError> {
-        let mut given_back = 0;
+        trace: &mut Trace,
+    ) -> Result<OriginStream, FetchError> {
+        let timeout = request.options.connect_timeout;
+        let mut progress = Progress::new();
+        let connecting = self.connector.connect(&hop.uri, &mut progress);
+        let connected = clock.total(time::timeout(timeout, connecting)).await;
+        trace.phases = progress.phases;
+        match connected {
+            Ok(Ok(connected)) => connected.map_err(|error| fault::unconnected(&error)),
+            Ok(Err(_)) => Err(fault::connect_timeout(timeout, progress.stage)),
+            Err(passed) => Err(fault::unconnected_in_time(passed, progress.stage)),
+        }
+    }
+
+    /// Writes the request of `hop`, and waits for the head of its response.
+    async fn exchange(
+        &self,
+        connection: &mut Connection<OriginStream>,
+        hop: &Hop<'_>,
+        clock: &Clock,
+    ) -> Result<http1::Parsed, Unanswered> {
+        connection.begin(hop.is_head(), hop.body.clone(), |head| {
+            hop.write_head(&self.user_agent, head);
+        });
+        let mut since = Instant::now();
         loop {
-            let dial = Dial::new(request.options.connect_timeout);
-            let upload = Upload::new(hop.body.clone());
-            let mut message = hop.message(upload.clone(), &self.user_agent);
-            if self.connector.open_connections() > self.most_open {
-                let close = HeaderValue::from_static("close");
-                message.headers_mut().insert(header::CONNECTION, close);
+            match clock.silence_since(since, connection.exchange()).await {
+                Ok(answer) => return answer.map_err(Unanswered::Broken),
+                Err(passed) => match connection.last_written() {
+                    // An upload that moves is no silence.
+                    Some(written) if written > since && passed.is_idle() => since = written,
+                    _ => return Err(Unanswered::Late(passed)),
+                },
             }
-            let connection = capture_connection(&mut message);
-            let answer = tokio::select! {
-                biased;
-                answer = dial.scope(self.http.request(message)) => answer,
-                late = silence(connection, &upload, clock) => {
-                    return Err(match late {
-                        Late::Connection(passed) => fault::unconnected_in_time(passed, dial.stage()),
-                        Late::Head(passed) => fault::late_head(passed),
-                    });
-                }
-            };
-            match answer {
-                Ok(response) if head_size(&response) > MAX_HEAD => {
-                    return Err(fault::large_head(MAX_HEAD));
-                }
-                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                    return Err(fault::unasked_upgrade());
-                }
-                Ok(response) if has_unknown_transfer(&response) => {
-                    return Err(fault::unknown_transfer());
-                }
-                Ok(response) => return Ok(response),
-                // An idle connection closed before anything was written to it:
-                // the same attempt goes out again on another.
-                Err(error) if fault::was_given_back(&error) && given_back < MAX_GIVEN_BACK => {
-                    given_back += 1;
-                }
-                Err(error) => return Err(fault::unanswered(&error)),
-            }
+        }
+    }
+
+    fn opened(
+        &self,
+        hop: Hop<'_>,
+        request: &Request,
+        origin: connect::Origin,
+        response: http1::Response<OriginStream>,
+        is_reused: bool,
+    ) -> Opened<'_> {
+        let http1::Response { mut head, body } = response;
+        let decoder = if hop.is_raw() || body.is_over() {
+            Ok(None)
+        } else {
+            Decoder::of(&head.headers)
+        };
+        if let Ok(Some(_)) = decoder {
+            head.headers.remove(&["content-encoding", "content-length"]);
+        }
+        let (decoder, failed) = match decoder {
+            Ok(decoder) => (decoder, None),
+            Err(error) => (None, Some(fault::undecodable(&error))),
+        };
+        let connection = body::Link {
+            incoming: body,
+            origin,
+            idle: &self.idle,
+            is_reused,
+        };
+        let mut body = Body::new(connection, decoder, &request.options);
+        if let Some(error) = failed {
+            body.fail(error);
+        }
+        Opened {
+            head: Head {
+                status: head.status,
+                headers: head.headers,
+                url: hop.uri,
+                version: head.version,
+            },
+            body,
         }
     }
 }
 
-/// Ends when the origin was silent for too long after the request went to a
-/// connection, or the total passed. Connecting has a limit of its own, and an
-/// upload that moves is no silence.
-async fn silence(mut connection: CaptureConnection, upload: &Upload, clock: &Clock) -> Late {
-    let connected = connection.wait_for_connection_metadata();
-    if let Err(passed) = clock.total(connected).await {
-        return Late::Connection(passed);
-    }
-    let mut since = Instant::now();
-    loop {
-        let passed = clock.wait_since(since).await;
-        match upload.last_taken() {
-            Some(taken) if taken > since && matches!(passed, Passed::Idle(_)) => since = taken,
-            _ => return Late::Head(passed),
+/// Why a connection gave no head.
+enum Unanswered {
+    Broken(http1::Error),
+    Late(crate::clock::Passed),
+}
+
+impl From<Unanswered> for FetchError {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Broken(error) => fault::broken(&error, "the response head"),
+            Unanswered::Late(passed) => fault::late_head(passed),
         }
     }
 }
 
-/// Whether the body is in a transfer coding that was not asked for.
-fn has_unknown_transfer<B>(response: &Response<B>) -> bool {
-    let codings = response.headers().get_all(header::TRANSFER_ENCODING).iter();
-    let is_chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
-    codings.into_iter().any(|value| !is_chunked(value))
-}
-
-/// About how many bytes the head has: names, values, and their framing.
-fn head_size<B>(response: &Response<B>) -> usize {
-    const FRAMING: usize = ": \r\n".len();
-
-    let lines = response.headers().iter();
-    let sizes = lines.map(|(name, value)| name.as_str().len() + value.len() + FRAMING);
-    sizes.sum()
-}
-
-fn opened(hop: &Hop<'_>, request: &Request, response: Response<Incoming>) -> Opened {
-    let (mut parts, incoming) = response.into_parts();
-    let decoder = if hop.is_raw() || incoming.is_end_stream() {
-        Ok(None)
-    } else {
-        Decoder::of(&parts.headers)
-    };
-    let body = match decoder {
-        Ok(decoder) => {
-            if decoder.is_some() {
-                parts.headers.remove(header::CONTENT_ENCODING);
-                parts.headers.remove(header::CONTENT_LENGTH);
+impl Idle {
+    /// Keeps the connection of a response that came to its end, if it can carry
+    /// another. Returns true if the origin sent more than the response.
+    fn settle(&self, body: Incoming<OriginStream>, origin: connect::Origin) -> bool {
+        match body.finish() {
+            After::Reusable(connection) => self.0.put(origin, connection),
+            After::Surplus => {
+                self.0.distrust(&origin);
+                return true;
             }
-            Body::new(incoming, decoder, &request.options)
+            After::Closed => {}
         }
-        Err(error) => Body::failed(incoming, fault::undecodable(&error), &request.options),
-    };
-    Opened {
-        head: Head {
-            status: parts.status,
-            headers: parts.headers,
-            url: hop.url(),
-            version: parts.version,
-        },
-        body,
+        false
+    }
+
+    /// The same for a response whose body is not wanted: it is not waited for.
+    fn discard(&self, mut body: Incoming<OriginStream>, origin: connect::Origin) {
+        // No more than one read brought.
+        if body.take_buffered(&mut Vec::new(), usize::MAX).is_ok() {
+            self.settle(body, origin);
+        }
+    }
+}
+
+impl Keep for Connection<OriginStream> {
+    fn quiet(&self) -> Quiet {
+        self.stream().quiet()
     }
 }

@@ -22,6 +22,10 @@ pub mod egress;
 mod fetch;
 #[cfg(feature = "server")]
 mod gate;
+#[cfg(all(feature = "server", not(fuzzing)))]
+mod http1;
+#[cfg(all(feature = "server", fuzzing))]
+pub mod http1;
 pub mod proto;
 #[cfg(feature = "server")]
 mod request;

@@ -1,9 +1,13 @@
 //! What becomes of a request: a head, parts of a body, and always one end.
 
+mod headers;
+
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Version};
+use http::{StatusCode, Uri, Version};
+
+pub(crate) use headers::Headers;
 
 /// A piece of the result of one request. Most results are one part.
 #[derive(Debug)]
@@ -24,9 +28,9 @@ pub struct Head {
     /// The status, of any class.
     pub status: StatusCode,
     /// Header lines, duplicates kept.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// The URL that answered, without user info and fragment.
-    pub url: String,
+    pub url: Uri,
     /// The version the origin spoke.
     pub version: Version,
 }
@@ -57,6 +61,22 @@ pub struct Timing {
     pub first_byte: Option<Duration>,
     /// From the first dispatch to the end by the wall clock.
     pub total: Option<Duration>,
+    /// How the last attempt got its last connection.
+    pub phases: Phases,
+}
+
+/// How one hop got its connection. A phase is unset if it was not reached or not
+/// needed: all are on a reused connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Phases {
+    /// Looking up the name. Unset also for an address, and with a proxy.
+    pub dns: Option<Duration>,
+    /// Connecting, by TCP, and through the proxy if there is one.
+    pub connect: Option<Duration>,
+    /// The TLS handshake.
+    pub tls: Option<Duration>,
+    /// The connection had carried a request before.
+    pub is_reused: bool,
 }
 
 /// Why a request has no complete response.
@@ -105,9 +125,12 @@ impl Part {
         const PER_HEADER: usize = 16;
 
         let head = self.head.as_ref().map_or(0, |head| {
-            let lines = head.headers.iter();
-            let lines = lines.map(|(name, value)| name.as_str().len() + value.len() + PER_HEADER);
-            head.url.len() + lines.sum::<usize>()
+            let url = head
+                .url
+                .path_and_query()
+                .map_or(0, |path| path.as_str().len());
+            let host = head.url.authority().map_or(0, |host| host.as_str().len());
+            url + host + head.headers.bytes() + head.headers.len() * PER_HEADER
         });
         let message = self.end.as_ref().and_then(|end| end.error.as_ref());
         let message = message.map_or(0, |error| error.message.len());

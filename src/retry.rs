@@ -8,12 +8,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, StatusCode, header};
+use http::StatusCode;
 use tower::retry::budget::{Budget as _, TpsBudget};
 
 use crate::{
     request::Request,
-    response::{FetchError, Reason},
+    response::{FetchError, Headers, Reason},
 };
 
 /// Decides over all requests of the process.
@@ -79,8 +79,10 @@ pub(crate) fn is_worth_retrying(request: &Request, redirects: u32, error: &Fetch
 }
 
 /// How long the origin asks to wait (RFC 9110, 10.2.3): seconds, or a date.
-pub(crate) fn asked_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+pub(crate) fn asked_wait(headers: &Headers, now: SystemTime) -> Option<Duration> {
+    let value = std::str::from_utf8(headers.get("retry-after")?)
+        .ok()?
+        .trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // What does not fit is too long in any case.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
@@ -147,11 +149,7 @@ mod tests {
     #[test]
     fn an_origin_may_say_how_long_to_wait() {
         let now = httpdate::parse_http_date("Sun, 22 Nov 2026 12:00:00 GMT").unwrap();
-        let asked = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("retry-after", value.parse().unwrap());
-            asked_wait(&headers, now)
-        };
+        let asked = |value: &'static str| asked_wait(&[("retry-after", value)].into(), now);
         assert_eq!(asked("7"), Some(Duration::from_secs(7)));
         assert_eq!(
             asked("Sun, 22 Nov 2026 12:00:30 GMT"),
@@ -165,7 +163,7 @@ mod tests {
         for value in ["", "-1", "soon", "1.5"] {
             assert_eq!(asked(value), None, "{value}");
         }
-        assert_eq!(asked_wait(&HeaderMap::new(), now), None);
+        assert_eq!(asked_wait(&Headers::default(), now), None);
     }
 
     #[tokio::test(start_paused = true)]

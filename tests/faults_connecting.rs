@@ -161,7 +161,7 @@ async fn tls_that_is_not_trusted() {
                 Reason::Tls,
                 false,
             ),
-            row("plain HTTP", at("good.test", &plain), Reason::Tls, true),
+            row("plain HTTP", at("good.test", &plain), Reason::Tls, false),
             row("closed", at("good.test", &closing), Reason::Tls, true),
             row("silent", unanswered, Reason::Connect, true),
         ],

@@ -43,6 +43,11 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Returns true if the host is a name that has to be looked up.
+    pub fn is_name(&self) -> bool {
+        matches!(self.host, Host::Name(_))
+    }
+
     /// What is dialled without a look-up: nothing for a name.
     pub fn known_addresses(&self) -> impl Iterator<Item = SocketAddr> + use<> {
         let port = self.port;

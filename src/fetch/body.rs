@@ -2,25 +2,26 @@
 
 use std::io;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use bytes::Bytes;
 use tokio::task;
 
-use super::fault;
+use super::{Idle, fault};
 use crate::{
     clock::Clock,
+    connect::{Origin, OriginStream},
     decode::{Decoded, Decoder},
+    http1::Incoming,
     request::{Options, Overflow},
     response::{FetchError, Part, Reason},
 };
 
-/// A body that is being read. Holds little more than one part.
-pub(crate) struct Body {
-    incoming: Incoming,
+/// A body that is being read. Holds one part, and what one read brought.
+pub(crate) struct Body<'f> {
+    /// Gone once the body is over, or not wanted any more.
+    link: Option<Link<'f>>,
     decoder: Option<Decoder>,
-    /// What was read and not yet handed out.
-    ahead: BytesMut,
+    /// The next part, as far as it was read.
+    part: Vec<u8>,
     /// How the reading ended.
     end: Option<BodyEnd>,
     /// How much more may come.
@@ -29,8 +30,20 @@ pub(crate) struct Body {
     overflow: Overflow,
 }
 
+/// Where a body comes from, and where its connection goes.
+pub(super) struct Link<'f> {
+    pub(super) incoming: Incoming<OriginStream>,
+    pub(super) origin: Origin,
+    pub(super) idle: &'f Idle,
+    /// The connection had carried a request before.
+    pub(super) is_reused: bool,
+}
+
 /// How much is decoded at a time.
 const DECODED: usize = 8 << 10;
+
+/// How much is read at a time to be decoded.
+const ENCODED: usize = 16 << 10;
 
 /// How a body ends.
 #[derive(Debug)]
@@ -41,59 +54,69 @@ pub(crate) enum BodyEnd {
     Truncated,
     /// Cut short.
     Failed(FetchError),
+    /// Complete, but perhaps not of this request: its connection was reused, and
+    /// brought more than one response. A new one will not be reused.
+    Doubtful(FetchError),
 }
 
-impl Body {
+impl<'f> Body<'f> {
     /// The body of a response to a request with `options`, decoded by
     /// `decoder`.
-    pub(super) fn new(incoming: Incoming, decoder: Option<Decoder>, options: &Options) -> Self {
+    pub(super) fn new(link: Link<'f>, decoder: Option<Decoder>, options: &Options) -> Self {
         let limit = options.max_body_bytes;
+        let remaining = link.incoming.remaining();
+        let is_known_too_large =
+            decoder.is_none() && remaining.is_some_and(|remaining| remaining > limit);
         let mut body = Self {
-            incoming,
+            link: Some(link),
             decoder,
-            ahead: BytesMut::new(),
+            part: Vec::new(),
             end: None,
             allowance: limit,
             limit,
             overflow: options.body_overflow,
         };
-        let is_known_too_large =
-            body.decoder.is_none() && body.incoming.size_hint().lower() > limit;
         if body.overflow == Overflow::Fail && is_known_too_large {
             body.end = Some(body.too_large());
         }
         body
     }
 
-    /// A body that is not read, because of `error`.
-    pub(super) fn failed(incoming: Incoming, error: FetchError, options: &Options) -> Self {
-        let mut body = Self::new(incoming, None, options);
-        body.end = Some(BodyEnd::Failed(error));
-        body
+    /// Ends the body with `error`, before it is read.
+    pub(super) fn fail(&mut self, error: FetchError) {
+        self.end = Some(BodyEnd::Failed(error));
     }
 
-    /// The next part of the body, and how the body ended where this is its
-    /// last. A part without an end is full. Cancel-safe.
+    /// Lets go of a body that is not wanted. Its connection is kept if nothing
+    /// more has to be read from it.
+    pub(crate) fn discard(mut self) {
+        if let Some(link) = self.link.take() {
+            link.idle.discard(link.incoming, link.origin);
+        }
+    }
+
+    /// The next part of the body, and how the body ended if this is its last.
+    /// A part without an end is full. Cancel-safe.
     pub(crate) async fn next_part(&mut self, clock: &Clock) -> (Bytes, Option<BodyEnd>) {
-        // One byte more than a part shows that this is not the last.
-        while self.end.is_none() && self.ahead.len() <= Part::MAX_BODY {
+        while self.end.is_none() && self.part.len() < Part::MAX_BODY {
             self.read(clock).await;
         }
-        let length = self.ahead.len().min(Part::MAX_BODY);
-        let part = self.ahead.split_to(length).freeze();
-        let end = if self.ahead.is_empty() {
-            self.end.take()
-        } else {
-            None
-        };
-        (part, end)
+        if self.end.is_none() && self.decoder.is_none() {
+            self.find_end();
+        }
+        let mut part = std::mem::take(&mut self.part);
+        // The queue counts bytes, and not what they were read into.
+        if part.capacity() - part.len() > part.len() / 8 {
+            part.shrink_to_fit();
+        }
+        (part.into(), self.end.take())
     }
 
     /// Reads, or decodes, a little more.
     async fn read(&mut self, clock: &Clock) {
         self.end = match self.decode() {
             Ok(Decoded::Bytes(_)) => return,
-            Ok(Decoded::End) => Some(BodyEnd::Whole),
+            Ok(Decoded::End) => Some(self.whole()),
             Ok(Decoded::Hungry) => self.receive(clock).await,
             // Work for this body alone: others have their turn, and its clock
             // runs on.
@@ -111,52 +134,95 @@ impl Body {
             return Ok(Decoded::Hungry);
         };
         let mut buffer = [0; DECODED];
-        let step = decoder.read(&mut buffer)?;
+        let room = Part::MAX_BODY - self.part.len();
+        let step = decoder.read(&mut buffer[..room.min(DECODED)])?;
         if let Decoded::Bytes(count) = step {
-            self.end = self.take(&buffer[..count]);
+            self.part.extend_from_slice(&buffer[..count]);
+            self.end = self.count(count);
         }
         Ok(step)
     }
 
     async fn receive(&mut self, clock: &Clock) -> Option<BodyEnd> {
-        match clock.silence(self.incoming.frame()).await {
-            Ok(Some(Ok(frame))) => match (frame.into_data(), &mut self.decoder) {
-                (Ok(data), Some(decoder)) => {
-                    decoder.feed(data);
-                    None
-                }
-                (Ok(data), None) => self.take(&data),
-                // Trailers are dropped.
-                (Err(_), _) => None,
-            },
-            Ok(Some(Err(error))) => Some(BodyEnd::Failed(fault::broken_body(&error))),
-            Ok(None) => match &mut self.decoder {
+        let Some(link) = &mut self.link else {
+            return Some(BodyEnd::Whole);
+        };
+        let incoming = &mut link.incoming;
+        if incoming.is_over() {
+            return match &mut self.decoder {
                 Some(decoder) => {
                     decoder.finish();
                     None
                 }
-                None => Some(BodyEnd::Whole),
-            },
-            Err(passed) => Some(BodyEnd::Failed(fault::late_body(passed))),
+                None => Some(self.whole()),
+            };
         }
+        let mut encoded = Vec::new();
+        let before = self.part.len();
+        let read = if self.decoder.is_some() {
+            clock.silence(incoming.read(&mut encoded, ENCODED)).await
+        } else {
+            // One byte more than is allowed shows that there are too many.
+            let allowance = usize::try_from(self.allowance).unwrap_or(usize::MAX);
+            let limit = before.saturating_add(allowance).saturating_add(1);
+            let limit = limit.min(Part::MAX_BODY);
+            clock.silence(incoming.read(&mut self.part, limit)).await
+        };
+        match read {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Some(BodyEnd::Failed(fault::broken(&error, "the body"))),
+            Err(passed) => return Some(BodyEnd::Failed(fault::late_body(passed))),
+        }
+        if let Some(decoder) = &mut self.decoder {
+            if !encoded.is_empty() {
+                decoder.feed(encoded.into());
+            }
+            return None;
+        }
+        self.count(self.part.len() - before)
     }
 
-    /// Keeps what is allowed of `data`. It is copied: a frame is a view into
-    /// the connection's read buffer, and would keep all of that.
-    fn take(&mut self, data: &[u8]) -> Option<BodyEnd> {
-        if self.ahead.is_empty() && self.decoder.is_none() {
-            let expected = data.len() as u64 + self.incoming.size_hint().lower();
-            let expected = usize::try_from(expected).unwrap_or(usize::MAX);
-            self.ahead.reserve(expected.min(Part::MAX_BODY));
+    /// Looks whether a body whose last part is full has come to its end.
+    fn find_end(&mut self) {
+        let Some(link) = &mut self.link else {
+            return;
+        };
+        let full = self.part.len();
+        self.end = match link.incoming.take_buffered(&mut self.part, full) {
+            Ok(()) if link.incoming.is_over() => Some(self.whole()),
+            Ok(()) => None,
+            Err(error) => Some(BodyEnd::Failed(fault::broken(&error, "the body"))),
+        };
+    }
+
+    /// Counts the last `count` bytes of the part, and cuts it if they are more
+    /// than is allowed.
+    fn count(&mut self, count: usize) -> Option<BodyEnd> {
+        let surplus = (count as u64).saturating_sub(self.allowance);
+        self.allowance = self.allowance.saturating_sub(count as u64);
+        if surplus == 0 {
+            return None;
         }
-        let allowed = usize::try_from(self.allowance).unwrap_or(usize::MAX);
-        let kept = data.len().min(allowed);
-        self.ahead.extend_from_slice(&data[..kept]);
-        self.allowance -= kept as u64;
-        (kept < data.len()).then(|| match self.overflow {
+        let surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
+        self.part.truncate(self.part.len().saturating_sub(surplus));
+        Some(match self.overflow {
             Overflow::Fail => self.too_large(),
             Overflow::Truncate => BodyEnd::Truncated,
         })
+    }
+
+    /// The end of a body that is complete, whose connection may be kept.
+    fn whole(&mut self) -> BodyEnd {
+        let Some(link) = self.link.take() else {
+            return BodyEnd::Whole;
+        };
+        let is_reused = link.is_reused;
+        let has_surplus = link.idle.settle(link.incoming, link.origin);
+        if is_reused && has_surplus {
+            BodyEnd::Doubtful(fault::doubtful())
+        } else {
+            BodyEnd::Whole
+        }
     }
 
     fn too_large(&self) -> BodyEnd {

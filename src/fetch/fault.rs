@@ -1,59 +1,38 @@
 //! What went wrong between the service and an origin, by type and never by
 //! text.
 
-use std::{error::Error, io};
+use std::{error::Error, time::Duration};
 
-use hyper_util::client::legacy;
+use rustls::AlertDescription;
 
 use crate::{
     causes::{chain, with_causes},
     clock::Passed,
-    connect::{ConnectError, Stage, Unusable},
+    connect::{ConnectError, Stage},
+    http1,
     response::{FetchError, Reason},
 };
 
-/// Whether nothing of the request was written: hyper gave it back, or its
-/// connection turned out to be unusable.
-pub(super) fn was_given_back(error: &legacy::Error) -> bool {
-    let is_canceled = find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled);
-    !error.is_connect() && (is_canceled || is_unusable(error))
+/// The `connect_timeout` passed.
+pub(super) fn connect_timeout(timeout: Duration, stage: Stage) -> FetchError {
+    let reason = match stage {
+        Stage::Dns => Reason::Dns,
+        Stage::Proxy | Stage::Tcp | Stage::Tls => Reason::Connect,
+    };
+    FetchError::new(
+        reason,
+        format!("connect_timeout of {timeout:?} passed {stage}"),
+    )
 }
 
-fn is_unusable(error: &legacy::Error) -> bool {
-    let inner = find::<io::Error>(error).and_then(io::Error::get_ref);
-    inner.is_some_and(<dyn Error + Send + Sync>::is::<Unusable>)
-}
-
-/// Why there is no head.
-pub(super) fn unanswered(error: &legacy::Error) -> FetchError {
-    if let Some(error) = find::<ConnectError>(error) {
-        return unconnected(error);
+/// A response whose connection brought more than one.
+pub(super) fn doubtful() -> FetchError {
+    let message = "the origin sent more than one response on a reused connection: \
+                   which of them is to this request is not known";
+    FetchError {
+        retryable: true,
+        ..FetchError::new(Reason::Protocol, message)
     }
-    match find::<hyper::Error>(error) {
-        Some(error) => broken(error, "the response head"),
-        None => FetchError::new(
-            Reason::Internal,
-            format!("the request was not sent: {}", with_causes(error)),
-        ),
-    }
-}
-
-/// An origin that speaks another protocol from here on, which nobody asked for.
-pub(super) fn unasked_upgrade() -> FetchError {
-    let message = "the origin switches protocols (101), which was not asked for";
-    FetchError::new(Reason::Protocol, message)
-}
-
-/// A head that came in whole, and is too large for all that.
-pub(super) fn large_head(limit: usize) -> FetchError {
-    let message = format!("the response head has more than {limit} bytes");
-    FetchError::new(Reason::Protocol, message)
-}
-
-/// A body in a transfer coding that nobody asked for (RFC 9112, 6.1).
-pub(super) fn unknown_transfer() -> FetchError {
-    let message = "the body has a Transfer-Encoding other than chunked";
-    FetchError::new(Reason::Protocol, message)
 }
 
 /// Which clock passed before there was a connection.
@@ -74,11 +53,6 @@ pub(super) fn late_body(passed: Passed) -> FetchError {
     FetchError::new(Reason::Timeout, message)
 }
 
-/// Why the body is cut short.
-pub(super) fn broken_body(error: &hyper::Error) -> FetchError {
-    broken(error, "the body")
-}
-
 /// Why a body is not what its headers say.
 pub(super) fn undecodable(error: &(dyn Error + 'static)) -> FetchError {
     let message = format!(
@@ -88,46 +62,77 @@ pub(super) fn undecodable(error: &(dyn Error + 'static)) -> FetchError {
     FetchError::new(Reason::Decode, message)
 }
 
-fn unconnected(error: &ConnectError) -> FetchError {
+/// Why there is no connection.
+pub(super) fn unconnected(error: &ConnectError) -> FetchError {
     let new = |reason| FetchError::new(reason, with_causes(error));
     match error {
         ConnectError::Denied(denied) => FetchError::denied(denied.to_string(), denied.rule()),
         ConnectError::NoAddress { .. } => new(Reason::Dns).lasting(),
-        ConnectError::Dns { .. }
-        | ConnectError::TimedOut {
-            stage: Stage::Dns, ..
-        } => new(Reason::Dns),
-        ConnectError::Tcp { .. } | ConnectError::Tunnel { .. } | ConnectError::TimedOut { .. } => {
-            new(Reason::Connect)
-        }
-        ConnectError::Tls { source, .. } => {
-            let fault = source.get_ref().and_then(|inner| inner.downcast_ref());
-            match fault {
-                Some(rustls::Error::InvalidCertificate(_)) => new(Reason::Tls).lasting(),
-                _ => new(Reason::Tls),
+        ConnectError::Dns { .. } => new(Reason::Dns),
+        ConnectError::Tcp { .. } | ConnectError::Tunnel { .. } => new(Reason::Connect),
+        ConnectError::Tls { .. } => match find(error) {
+            Some(fault) if is_permanent(fault) => new(Reason::Tls).lasting(),
+            _ => new(Reason::Tls),
+        },
+    }
+}
+
+/// What broke on an open connection, while `what` was read.
+pub(super) fn broken(error: &http1::Error, what: &str) -> FetchError {
+    let message = with_causes(error);
+    match error {
+        http1::Error::Malformed(_) => FetchError::new(Reason::Protocol, message),
+        http1::Error::Closed(_) => FetchError::new(Reason::Disconnected, message),
+        http1::Error::Io(_) => {
+            let message = format!("reading {what}: {message}");
+            // In TLS 1.3 a server refuses a client after the handshake.
+            match find(error) {
+                Some(fault @ rustls::Error::AlertReceived(_)) if is_permanent(fault) => {
+                    FetchError::new(Reason::Tls, message).lasting()
+                }
+                _ => FetchError::new(Reason::Disconnected, message),
             }
         }
     }
 }
 
-/// What hyper met on an open connection.
-fn broken(error: &hyper::Error, what: &str) -> FetchError {
-    use io::ErrorKind::{InvalidData, InvalidInput};
-
-    let io = find::<io::Error>(error).map(io::Error::kind);
-    let reason = match io {
-        _ if error.is_incomplete_message() => Reason::Disconnected,
-        _ if error.is_parse() => Reason::Protocol,
-        Some(InvalidData | InvalidInput) => Reason::Protocol,
-        None if error.is_user() => Reason::Internal,
-        // Such as a banner that nobody asked for.
-        None if !error.is_closed() && !error.is_canceled() => Reason::Protocol,
-        _ => Reason::Disconnected,
+/// Whether the same handshake would fail again: by what both sides are set to,
+/// and not by what happened on the way.
+fn is_permanent(fault: &rustls::Error) -> bool {
+    use rustls::Error::{
+        AlertReceived, InappropriateHandshakeMessage, InappropriateMessage, InvalidCertificate,
+        InvalidMessage, NoApplicationProtocol, NoCertificatesPresented, PeerIncompatible,
+        PeerMisbehaved, PeerSentOversizedRecord, UnsupportedNameType,
     };
-    FetchError::new(reason, format!("reading {what}: {}", with_causes(error)))
+
+    match fault {
+        AlertReceived(alert) => !matches!(
+            alert,
+            AlertDescription::CloseNotify
+                | AlertDescription::UserCanceled
+                | AlertDescription::InternalError
+        ),
+        InappropriateHandshakeMessage { .. }
+        | InappropriateMessage { .. }
+        | InvalidCertificate(_)
+        | InvalidMessage(_)
+        | NoApplicationProtocol
+        | NoCertificatesPresented
+        | PeerIncompatible(_)
+        | PeerMisbehaved(_)
+        | PeerSentOversizedRecord
+        | UnsupportedNameType => true,
+        _ => false,
+    }
 }
 
-/// The first error of type `E` in a chain of causes.
+/// The first error of type `E` in a chain of causes. An I/O error is asked for
+/// what it holds, since its source is the source of that.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    chain(error).find_map(|error| error.downcast_ref())
+    chain(error).find_map(|error| {
+        let held = error.downcast_ref::<std::io::Error>();
+        let held = held.and_then(std::io::Error::get_ref);
+        let held = held.and_then(|held| held.downcast_ref());
+        error.downcast_ref().or(held)
+    })
 }

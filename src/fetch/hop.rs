@@ -3,18 +3,15 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header,
-    uri::{Authority, PathAndQuery},
-};
-use hyper::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use url::Url;
 
-use super::Upload;
 use crate::{
+    connect::Origin,
     credentials::take_authorization,
     decode,
     egress::Policy,
+    http1,
     request::{Request, to_uri},
     response::{FetchError, Reason},
 };
@@ -51,31 +48,63 @@ impl<'a> Hop<'a> {
         }
     }
 
-    /// The message to send. hyper adds Host and, for a body, Content-Length.
-    pub(super) fn message(
-        &self,
-        upload: Upload,
-        user_agent: &HeaderValue,
-    ) -> http::Request<Upload> {
-        let mut message = http::Request::new(upload);
-        *message.method_mut() = self.method.clone();
-        *message.uri_mut() = self.uri.clone();
-        let headers = message.headers_mut();
-        headers.clone_from(&self.headers);
-        let mut set_default = |name, value: &HeaderValue| {
-            headers.entry(name).or_insert_with(|| value.clone());
+    /// Whom to send it to.
+    pub(super) fn origin(&self) -> Result<Origin, FetchError> {
+        let origin = Origin::of(&self.uri);
+        origin.ok_or_else(|| FetchError::new(Reason::Internal, "a URL without a host"))
+    }
+
+    /// Returns true if a response has no body.
+    pub(super) fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+
+    /// Returns true if sending it twice is the same as once.
+    pub(super) fn is_idempotent(&self) -> bool {
+        self.method.is_idempotent()
+    }
+
+    /// Writes the head of the request onto the end of `out`.
+    pub(super) fn write_head(&self, user_agent: &HeaderValue, out: &mut Vec<u8>) {
+        let target = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        let host = self.uri.authority().map_or("", |host| host.as_str());
+        for text in [
+            self.method.as_str(),
+            " ",
+            target,
+            " HTTP/1.1\r\nhost: ",
+            host,
+        ] {
+            out.extend_from_slice(text.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+        let mut line = |name: &HeaderName, value: &[u8]| {
+            for text in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+                out.extend_from_slice(text);
+            }
         };
-        set_default(header::USER_AGENT, user_agent);
-        set_default(header::ACCEPT, &HeaderValue::from_static("*/*"));
+        for (name, value) in &*self.headers {
+            line(name, value.as_bytes());
+        }
+        let mut default = |name: HeaderName, value: &[u8]| {
+            if !self.headers.contains_key(&name) {
+                line(&name, value);
+            }
+        };
+        default(header::USER_AGENT, user_agent.as_bytes());
+        default(header::ACCEPT, b"*/*");
         if !self.is_raw() {
-            set_default(header::ACCEPT_ENCODING, &decode::ACCEPTED);
+            default(header::ACCEPT_ENCODING, decode::ACCEPTED);
         }
+        // RFC 9110, 8.6: so that the origin does not wait for a body.
         let expects_body = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
-        if self.body.is_empty() && expects_body {
-            // RFC 9110, 8.6: so that the origin does not wait for one.
-            set_default(header::CONTENT_LENGTH, &HeaderValue::from_static("0"));
+        if expects_body || !self.body.is_empty() {
+            line(
+                &header::CONTENT_LENGTH,
+                self.body.len().to_string().as_bytes(),
+            );
         }
-        message
+        out.extend_from_slice(b"\r\n");
     }
 
     /// Whether the caller asked for the body as it comes: by a coding of its
@@ -85,28 +114,16 @@ impl<'a> Hop<'a> {
         asked.iter().any(|name| self.headers.contains_key(name))
     }
 
-    /// The URL of this step.
-    pub(super) fn url(&self) -> String {
-        let [scheme, authority, path] = [
-            self.uri.scheme_str(),
-            self.uri.authority().map(Authority::as_str),
-            self.uri.path_and_query().map(PathAndQuery::as_str),
-        ];
-        [scheme, Some("://"), authority, path]
-            .map(Option::unwrap_or_default)
-            .concat()
-    }
-
     /// What `response` asks for, after `redirects` of at most `max_redirects`.
-    pub(super) fn next<B>(
+    pub(super) fn next(
         &self,
-        response: &Response<B>,
+        response: &http1::Head,
         redirects: u32,
         max_redirects: u32,
     ) -> Result<Next<'a>, FetchError> {
-        let status = response.status();
+        let status = response.status;
         let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
-        let Some(location) = response.headers().get(header::LOCATION) else {
+        let Some(location) = response.headers.get("location") else {
             return Ok(Next::Final);
         };
         if !is_redirect || max_redirects == 0 {
@@ -120,13 +137,13 @@ impl<'a> Hop<'a> {
         Ok(Next::Redirect(Box::new(self.redirected(uri, status))))
     }
 
-    fn target(&self, location: &HeaderValue) -> Result<Uri, FetchError> {
+    fn target(&self, location: &[u8]) -> Result<Uri, FetchError> {
         let malformed = |problem: String| {
             let message = format!("the Location of a redirect {problem}");
             FetchError::new(Reason::Protocol, message)
         };
-        let location = std::str::from_utf8(location.as_bytes())
-            .map_err(|_| malformed("is not UTF-8".to_owned()))?;
+        let location =
+            std::str::from_utf8(location).map_err(|_| malformed("is not UTF-8".to_owned()))?;
         if location.len() > Request::MAX_URL {
             return Err(malformed(format!(
                 "has {} bytes; at most {} are followed",
@@ -134,7 +151,7 @@ impl<'a> Hop<'a> {
                 Request::MAX_URL
             )));
         }
-        let base = Url::parse(&self.url());
+        let base = Url::parse(&self.uri.to_string());
         let url = base.and_then(|base| base.join(location));
         let mut url = url.map_err(|error| malformed(format!("is not valid ({error})")))?;
         Policy::judge_scheme(url.scheme())

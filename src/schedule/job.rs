@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::{
     clock::Clock,
-    request::Options,
+    fetch::Trace,
+    request::{Options, Request},
     response::{End, FetchError, Head, Reason, Timing},
     retry,
 };
@@ -18,8 +19,10 @@ use crate::{
 pub(super) struct Job {
     /// Its position in the batch.
     pub(super) index: u32,
-    /// How many redirects the last attempt followed.
-    pub(super) redirects: u32,
+    /// How the last attempt went.
+    pub(super) trace: Trace,
+    /// The response to the last attempt was doubted.
+    is_doubted: bool,
     attempts: u32,
     /// What the attempt before the last met.
     met: Option<String>,
@@ -49,7 +52,8 @@ impl Job {
     pub(super) fn new(index: u32, arrival: Instant) -> Self {
         Self {
             index,
-            redirects: 0,
+            trace: Trace::default(),
+            is_doubted: false,
             attempts: 0,
             met: None,
             waiting_since: Some(arrival),
@@ -67,6 +71,7 @@ impl Job {
         self.waiting_since = None;
         self.queued += waited;
         self.attempts += 1;
+        self.is_doubted = false;
         if let Some(started) = &mut self.started {
             started.clock.forgive(waited);
         }
@@ -107,6 +112,15 @@ impl Job {
         *self.sent.get_or_insert(0) += body as u64;
     }
 
+    /// Returns true, once for each attempt, if a response that may not be that of
+    /// `request` can be asked for again: nothing of it was handed over, and
+    /// asking twice does no harm.
+    pub(super) fn may_be_doubted(&mut self, request: &Request) -> bool {
+        self.sent.is_none()
+            && request.is_idempotent()
+            && !std::mem::replace(&mut self.is_doubted, true)
+    }
+
     /// How long to wait for another attempt after one that `met` something, or
     /// `None` where no other may follow: they are used up, the caller has part
     /// of a result, or `policy` says so.
@@ -143,13 +157,14 @@ impl Job {
         End {
             error: error.map(|error| self.explained(error)),
             attempts: self.attempts,
-            redirects: self.redirects,
+            redirects: self.trace.redirects,
             body_bytes: self.sent.unwrap_or(0) + body as u64,
             truncated: false,
             timing: Timing {
                 queued: self.queued + self.waited(Instant::now()),
                 first_byte: started.and_then(|started| started.first_byte),
                 total: started.map(|started| started.at.elapsed()),
+                phases: self.trace.phases,
             },
         }
     }

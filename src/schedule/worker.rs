@@ -11,7 +11,7 @@ use super::{
     queue,
 };
 use crate::{
-    fetch::{BodyEnd, Opened},
+    fetch::{BodyEnd, Opened, Trace},
     request::Request,
     response::{FetchError, Part, Reason},
     retry,
@@ -29,6 +29,9 @@ enum Outcome {
     Ended,
     /// Another attempt follows after this long.
     Again(Duration),
+    /// The response may not be that of the request, and the same attempt is made
+    /// once more.
+    Doubtful,
 }
 
 impl Worker {
@@ -83,7 +86,7 @@ impl Worker {
             };
             match (outcome, current.take()) {
                 (Outcome::Again(wait), Some(job)) => self.run.jobs.put_back(job, wait),
-                (Outcome::Ended, _) | (_, None) => {}
+                (Outcome::Ended | Outcome::Doubtful, _) | (_, None) => {}
             }
         }
     }
@@ -99,14 +102,22 @@ impl Worker {
             self.run.engine.retry.count_request();
         }
 
-        let mut redirects = 0;
+        match self.try_once(job, request).await {
+            // Its origin's connections are not reused from now on.
+            Outcome::Doubtful => self.try_once(job, request).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn try_once(&self, job: &mut Job, request: &Request) -> Outcome {
+        let mut trace = Trace::default();
         let fetcher = &self.run.engine.fetcher;
-        let opened = fetcher.open(request, job.clock(), &mut redirects).await;
-        job.redirects = redirects;
+        let opened = fetcher.open(request, job.clock(), &mut trace).await;
+        job.trace = trace;
         match opened {
             Ok(opened) => self.respond(job, request, opened).await,
             Err(error) => {
-                if retry::is_worth_retrying(request, redirects, &error)
+                if retry::is_worth_retrying(request, trace.redirects, &error)
                     && let Some(wait) = self.try_again(job, request, &Met::Error(&error))
                 {
                     return Outcome::Again(wait);
@@ -118,22 +129,30 @@ impl Worker {
     }
 
     /// Hands over the response part by part.
-    async fn respond(&self, job: &mut Job, request: &Request, opened: Opened) -> Outcome {
+    async fn respond(&self, job: &mut Job, request: &Request, opened: Opened<'_>) -> Outcome {
         let Opened { head, mut body } = opened;
         job.head_came();
         if retry::wants_retry(request, head.status)
             && let Some(wait) = self.try_again(job, request, &Met::Status(&head))
         {
+            body.discard();
             return Outcome::Again(wait);
         }
         let mut head = Some(head);
         loop {
             let (bytes, end) = body.next_part(job.clock()).await;
-            if let Some(BodyEnd::Failed(error)) = &end
-                && retry::is_worth_retrying(request, job.redirects, error)
-                && let Some(wait) = self.try_again(job, request, &Met::Error(error))
-            {
-                return Outcome::Again(wait);
+            match &end {
+                Some(BodyEnd::Doubtful(_)) if job.may_be_doubted(request) => {
+                    return Outcome::Doubtful;
+                }
+                Some(BodyEnd::Failed(error))
+                    if retry::is_worth_retrying(request, job.trace.redirects, error) =>
+                {
+                    if let Some(wait) = self.try_again(job, request, &Met::Error(error)) {
+                        return Outcome::Again(wait);
+                    }
+                }
+                _ => {}
             }
             let length = bytes.len();
             let part = Part {
@@ -143,7 +162,9 @@ impl Worker {
                 end: end.map(|end| match end {
                     BodyEnd::Whole => job.end(length, None),
                     BodyEnd::Truncated => job.end(length, None).truncated(),
-                    BodyEnd::Failed(error) => job.end(length, Some(error)),
+                    BodyEnd::Failed(error) | BodyEnd::Doubtful(error) => {
+                        job.end(length, Some(error))
+                    }
                 }),
             };
             let is_last = part.end.is_some();

@@ -181,13 +181,13 @@ impl From<Head> for proto::ResponseHead {
         };
         let lines = head.headers.iter();
         let headers = lines.map(|(name, value)| proto::Header {
-            name: name.as_str().to_owned(),
-            value: Bytes::copy_from_slice(value.as_bytes()),
+            name: name.to_owned(),
+            value: Bytes::copy_from_slice(value),
         });
         Self {
             status: u32::from(head.status.as_u16()),
             headers: headers.collect(),
-            url: head.url,
+            url: head.url.to_string(),
             version: version.into(),
         }
     }
@@ -212,6 +212,10 @@ impl From<Timing> for proto::Timing {
             queued: Some(duration(timing.queued)),
             first_byte: timing.first_byte.map(duration),
             total: timing.total.map(duration),
+            dns: timing.phases.dns.map(duration),
+            connect: timing.phases.connect.map(duration),
+            tls: timing.phases.tls.map(duration),
+            connection_reused: timing.phases.is_reused,
         }
     }
 }

@@ -1,0 +1,129 @@
+//! The header lines of a response.
+
+use std::fmt;
+
+/// Header lines in the order in which they came, duplicates kept. Names are in
+/// lower case; values are bytes, since HTTP does not promise UTF-8.
+///
+/// All lines share one allocation, so that a response costs two in all, however
+/// many lines it has, and nothing of a read buffer is kept for it.
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// Name, value, name, value, without anything between them.
+    text: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+/// Where a line ends in the text. It begins where the one before ends.
+#[derive(Clone, Copy)]
+struct Line {
+    name_end: usize,
+    value_end: usize,
+}
+
+impl Headers {
+    /// No lines, with room for `lines` of them with `bytes` in all.
+    pub fn with_capacity(lines: usize, bytes: usize) -> Self {
+        Self {
+            text: Vec::with_capacity(bytes),
+            lines: Vec::with_capacity(lines),
+        }
+    }
+
+    /// Adds a line. The name is put in lower case.
+    pub fn push(&mut self, name: &str, value: impl IntoIterator<Item = u8>) {
+        let start = self.text.len();
+        self.text.extend_from_slice(name.as_bytes());
+        self.text[start..].make_ascii_lowercase();
+        let name_end = self.text.len();
+        self.text.extend(value);
+        self.lines.push(Line {
+            name_end,
+            value_end: self.text.len(),
+        });
+    }
+
+    /// All lines, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let starts = std::iter::once(0).chain(self.lines.iter().map(|line| line.value_end));
+        starts.zip(&self.lines).map(|(start, line)| {
+            let name = std::str::from_utf8(&self.text[start..line.name_end]);
+            let name = name.expect("a name came as a str");
+            (name, &self.text[line.name_end..line.value_end])
+        })
+    }
+
+    /// The values of the lines named `name`, which is in lower case.
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let lines = self.iter().filter(move |(other, _)| *other == name);
+        lines.map(|(_, value)| value)
+    }
+
+    /// The value of the first line named `name`, which is in lower case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.get_all(name).next()
+    }
+
+    /// Removes every line with one of `names`, which are in lower case.
+    pub fn remove(&mut self, names: &[&str]) {
+        let mut kept = Self::with_capacity(self.lines.len(), self.text.len());
+        for (name, value) in self.iter().filter(|(name, _)| !names.contains(name)) {
+            kept.push(name, value.iter().copied());
+        }
+        *self = kept;
+    }
+
+    /// The number of lines.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Returns true if there are no lines.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The size of all names and values together, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+}
+
+impl fmt::Debug for Headers {
+    /// Names alone: a value may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+impl<'a, const N: usize> From<[(&'a str, &'a str); N]> for Headers {
+    fn from(lines: [(&'a str, &'a str); N]) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in lines {
+            headers.push(name, value.bytes());
+        }
+        headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_keep_their_order_and_their_duplicates() {
+        let mut headers = Headers::from([("Set-Cookie", "a"), ("VARY", ""), ("set-cookie", "b")]);
+        let lines: Vec<_> = headers.iter().collect();
+        let expected: [(&str, &[u8]); 3] =
+            [("set-cookie", b"a"), ("vary", b""), ("set-cookie", b"b")];
+        assert_eq!(lines, expected);
+        assert_eq!(headers.get("set-cookie"), Some(&b"a"[..]));
+        assert_eq!(headers.get_all("set-cookie").count(), 2);
+        headers.remove(&["set-cookie"]);
+        assert_eq!(headers.len(), 1);
+        assert_eq!(headers.get("vary"), Some(&b""[..]));
+    }
+}
