@@ -16,6 +16,10 @@ use crate::proto::{
 /// A call, and its requests that have no outcome yet.
 pub(super) struct Call {
     items: Vec<Option<Item>>,
+    /// How many of them may be in flight at once.
+    slots: usize,
+    /// How many have no outcome that was given out.
+    left: usize,
     responses: Responses,
     assembly: Assembly,
     ready: VecDeque<Outcome>,
@@ -25,10 +29,16 @@ pub(super) struct Call {
 /// What comes of a call.
 pub(super) enum Event {
     /// A request had its end: at its place in the caller's list.
-    Outcome(Item, Box<Outcome>),
-    /// The call is over; `left` had no end.
+    Outcome {
+        item: Item,
+        outcome: Box<Outcome>,
+        /// No other request of the call takes its slot.
+        frees_slot: bool,
+    },
+    /// The call is over; `left` had no end, and held `slots`.
     Ended {
         left: Vec<Item>,
+        slots: usize,
         failure: Option<Failure>,
     },
 }
@@ -40,9 +50,11 @@ pub(super) enum Responses {
 }
 
 impl Call {
-    /// A call of `items` that is to be made.
-    pub(super) fn new(items: Vec<Item>, responses: Responses) -> Self {
+    /// A call of `items` that is to be made, `slots` of them in flight at once.
+    pub(super) fn new(items: Vec<Item>, slots: usize, responses: Responses) -> Self {
         Self {
+            slots,
+            left: items.len(),
             assembly: Assembly::new(items.len()),
             items: items.into_iter().map(Some).collect(),
             responses,
@@ -65,7 +77,12 @@ impl Call {
             if let Some(mut outcome) = self.ready.pop_front() {
                 let item = self.items.get_mut(outcome.index)?.take()?;
                 outcome.index = item.position;
-                return Some(Event::Outcome(item, Box::new(outcome)));
+                self.left -= 1;
+                return Some(Event::Outcome {
+                    item,
+                    outcome: Box::new(outcome),
+                    frees_slot: self.left < self.slots,
+                });
             }
             if self.has_ended {
                 return None;
@@ -90,7 +107,16 @@ impl Call {
             let left = self.items.iter_mut().enumerate();
             let left = left.filter(|(index, _)| !ready.contains(index));
             let left = left.filter_map(|(_, item)| item.take()).collect();
-            return Some(Event::Ended { left, failure });
+            let left: Vec<_> = left;
+            // Those that are ready are given out after this.
+            let given_later = ready.len();
+            let slots = self.slots.min(self.left) - self.slots.min(given_later);
+            self.left = given_later;
+            return Some(Event::Ended {
+                left,
+                slots,
+                failure,
+            });
         }
     }
 

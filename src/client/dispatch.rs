@@ -53,6 +53,8 @@ pub(super) struct Dispatch {
     position: usize,
     /// To be sent again, each from when on.
     again: Vec<(Instant, Item)>,
+    /// The largest body so far, in bytes.
+    largest: Option<usize>,
     loads: HashMap<String, Load>,
     calls: SelectAll<BoxStream<'static, (Arc<Endpoint>, Event)>>,
     ready: VecDeque<Outcome>,
@@ -67,6 +69,14 @@ const DEFAULT_CONCURRENCY: usize = 50;
 
 /// How long after the caller's deadline the ends of services may come.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// The most requests that are sent ahead for each that may be in flight: they
+/// wait at the service, so that a call is worth its cost.
+const MAX_DEPTH: usize = 20;
+
+/// How many bytes of bodies what is sent ahead may come to, as far as the bodies
+/// before tell: it cannot be called back.
+const AHEAD: usize = 8 << 20;
 
 /// The most calls open at one replica.
 const MAX_CALLS: usize = 32;
@@ -83,7 +93,7 @@ impl Dispatch {
         plan: Plan,
         hold: Arc<Hold>,
     ) -> Self {
-        let is_one = endpoints.known().len() == 1;
+        let is_one = endpoints.count() == 1;
         let (source, whole) = match source {
             Source::List(list) => {
                 let is_whole = is_one && fits_one_call(&list);
@@ -108,6 +118,7 @@ impl Dispatch {
             source: Some(source),
             position: 0,
             again: Vec::new(),
+            largest: None,
             loads: HashMap::new(),
             calls: SelectAll::new(),
             ready: VecDeque::new(),
@@ -193,8 +204,21 @@ impl Dispatch {
 
     /// Whether there is room for another request.
     fn wants_more(&self) -> bool {
-        let has_room = self.whole.is_some() || self.load() < self.concurrency;
+        let has_room = self.whole.is_some() || self.load() < self.concurrency * self.depth();
         self.source.is_some() && has_room && !self.hold.is_on()
+    }
+
+    /// How many requests are sent for each that may be in flight. Over several
+    /// replicas it is one: what waits at one could be worked by another.
+    fn depth(&self) -> usize {
+        let Some(largest) = self.largest else {
+            return 1;
+        };
+        if self.endpoints.count() > 1 {
+            return 1;
+        }
+        let round = self.concurrency.saturating_mul(largest).max(1);
+        (AHEAD / round).clamp(1, MAX_DEPTH)
     }
 
     fn load(&self) -> usize {
@@ -259,7 +283,7 @@ impl Dispatch {
     /// The name of the replica for `host`: by rendezvous hashing, with bounded
     /// loads.
     fn chosen(&self, available: &[Arc<Endpoint>], host: &str) -> String {
-        let share = self.share(available.len());
+        let share = self.share(available.len()) * self.depth();
         let most = share + share.div_ceil(MORE_OF_SHARE);
         let load = |endpoint: &Endpoint| self.loads.get(endpoint.name()).map_or(0, Load::size);
         let has_room = |endpoint: &&Arc<Endpoint>| self.whole.is_some() || load(endpoint) < most;
@@ -277,8 +301,8 @@ impl Dispatch {
         self.concurrency.div_ceil(count.max(1))
     }
 
-    /// Sends what is assigned: to a replica of whose share a quarter was free, or
-    /// all of it where `nothing_comes` besides.
+    /// Sends the assigned requests: to a replica of whose share a quarter is free,
+    /// or with any room if they are few and `nothing_comes` besides.
     fn send(&mut self, nothing_comes: bool) {
         let endpoints = self.endpoints.known();
         let share = self.share(endpoints.len());
@@ -287,15 +311,23 @@ impl Dispatch {
             let Some(load) = self.loads.get_mut(endpoint.name()) else {
                 continue;
             };
-            while !load.assigned.is_empty()
-                && load.calls < MAX_CALLS
-                && (nothing_comes || share.saturating_sub(load.outstanding) >= least)
-            {
-                let items = load.next_call(self.whole.is_some());
+            while !load.assigned.is_empty() && load.calls < MAX_CALLS {
+                let free = share.saturating_sub(load.in_flight);
+                let is_worthwhile = free >= least;
+                let is_all = nothing_comes && free >= load.assigned.len();
+                if self.whole.is_none() && !is_worthwhile && !is_all {
+                    break;
+                }
+                let items = load.next_call(self.whole.is_some(), free);
+                let concurrency = match self.whole {
+                    Some(concurrency) => concurrency,
+                    None => u32::try_from(free.min(items.len())).unwrap_or(u32::MAX),
+                };
                 load.calls += 1;
                 load.outstanding += items.len();
-                let call = called(endpoint, items, self.whole, self.deadline);
-                self.calls.push(call);
+                load.in_flight += free.min(items.len());
+                self.calls
+                    .push(called(endpoint, items, concurrency, free, self.deadline));
             }
         }
         self.reassign(&endpoints);
@@ -319,8 +351,16 @@ impl Dispatch {
     fn note(&mut self, endpoint: &Endpoint, event: Event) {
         let load = self.loads.entry(endpoint.name().to_owned()).or_default();
         match event {
-            Event::Outcome(item, outcome) => {
+            Event::Outcome {
+                item,
+                outcome,
+                frees_slot,
+            } => {
                 load.outstanding -= 1;
+                load.in_flight -= usize::from(frees_slot);
+                let body = outcome.response.as_ref();
+                let body = body.map_or(0, |response| response.body.len());
+                self.largest = self.largest.max(Some(body));
                 if !outcome.is_of_a_shutdown() {
                     endpoint.works();
                     self.ready.push_back(*outcome);
@@ -333,9 +373,14 @@ impl Dispatch {
                     self.ready.push_back(*outcome);
                 }
             }
-            Event::Ended { left, failure } => {
+            Event::Ended {
+                left,
+                slots,
+                failure,
+            } => {
                 load.calls -= 1;
                 load.outstanding -= left.len();
+                load.in_flight -= slots;
                 if let Some(failure) = failure {
                     self.resume(endpoint, left, &failure);
                 }
@@ -345,7 +390,7 @@ impl Dispatch {
 
     /// Sends again what was left by a call that failed, where it may be.
     fn resume(&mut self, endpoint: &Endpoint, left: Vec<Item>, failure: &Failure) {
-        if self.endpoints.known().len() > 1 {
+        if self.endpoints.count() > 1 {
             self.whole = None;
         }
         let (dispatched, for_room) = match failure.meaning {
@@ -377,14 +422,16 @@ impl Dispatch {
     }
 }
 
-/// The call of `items` at `endpoint`, with what is left of the time.
+/// The call of `items` at `endpoint`, of which `concurrency` may be in flight
+/// there, and which fills `slots` of the replica's share, with the rest of the
+/// time.
 fn called(
     endpoint: &Arc<Endpoint>,
     items: Vec<Item>,
-    whole: Option<u32>,
+    concurrency: u32,
+    slots: usize,
     deadline: Option<Instant>,
 ) -> BoxStream<'static, (Arc<Endpoint>, Event)> {
-    let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
     // Of nothing left, next to nothing is said.
     let left = deadline.map(|deadline| {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -392,13 +439,13 @@ fn called(
     });
     let message = FetchBatchRequest {
         requests: items.iter().map(|item| item.message.clone()).collect(),
-        concurrency: whole.unwrap_or(count),
+        concurrency,
         timeout: left,
         ..FetchBatchRequest::default()
     };
     let responses = Responses::Of(Box::new((endpoint.service(), message)));
     let endpoint = Arc::clone(endpoint);
-    let events = Call::new(items, responses).events();
+    let events = Call::new(items, slots, responses).events();
     events
         .map(move |event| (Arc::clone(&endpoint), event))
         .boxed()

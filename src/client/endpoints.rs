@@ -117,6 +117,11 @@ impl Endpoints {
         self.all().clone()
     }
 
+    /// How many are known.
+    pub(super) fn count(&self) -> usize {
+        self.all().len()
+    }
+
     /// Those that are not left out; where all are, when the first is back.
     pub(super) fn available(&self) -> Result<Vec<Arc<Endpoint>>, Instant> {
         let all = self.all();

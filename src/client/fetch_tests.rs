@@ -104,13 +104,13 @@ fn received(
             .collect();
         let responses = Responses::Open(stream::iter(messages).boxed());
         let items = (0..count).map(|position| Item::new(position, FetchRequest::default()));
-        let events = Call::new(items.collect(), responses).events();
+        let events = Call::new(items.collect(), 1, responses).events();
         let outcomes = events.map(|event| match event {
-            Event::Outcome(item, outcome) => {
+            Event::Outcome { item, outcome, .. } => {
                 assert_eq!(item.position, outcome.index);
                 vec![*outcome]
             }
-            Event::Ended { left, failure } => {
+            Event::Ended { left, failure, .. } => {
                 let left = left.into_iter().map(|item| {
                     let failure = failure.clone().expect("nothing is left without a reason");
                     Outcome::lost(item.position, failure.error)

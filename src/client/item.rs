@@ -40,13 +40,17 @@ impl Item {
     }
 
     /// Whether it may be sent again, after a service that may have `dispatched`
-    /// it: what is not idempotent (RFC 9110, 9.2.2) may not.
+    /// it: what is not idempotent may not.
     pub(super) fn may_be_sent_again(&self, dispatched: bool) -> bool {
-        let is_idempotent = matches!(
+        self.sends < MAX_SENDS && (self.is_idempotent() || !dispatched)
+    }
+
+    /// Returns true if sending it twice is the same as once (RFC 9110, 9.2.2).
+    pub(super) fn is_idempotent(&self) -> bool {
+        matches!(
             self.message.method.as_str(),
             "" | "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"
-        );
-        self.sends < MAX_SENDS && (is_idempotent || !dispatched)
+        )
     }
 
     /// The host that its URL names, with its port.

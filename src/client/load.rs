@@ -11,6 +11,8 @@ pub(super) struct Load {
     pub(super) assigned: Vec<Item>,
     /// Sent, and without an outcome.
     pub(super) outstanding: usize,
+    /// How many of these its calls may have in flight.
+    pub(super) in_flight: usize,
     /// Open.
     pub(super) calls: usize,
 }
@@ -27,13 +29,18 @@ impl Load {
         self.assigned.len() + self.outstanding
     }
 
-    /// Takes what is the next call.
-    pub(super) fn next_call(&mut self, is_whole: bool) -> Vec<Item> {
+    /// Takes the requests of the next call: all that fit if it `is_whole`, else
+    /// some more than the `free` slots for them. No more than these if one of
+    /// them must not be sent twice: of a call that is lost, it is not known which
+    /// were dispatched.
+    pub(super) fn next_call(&mut self, is_whole: bool, free: usize) -> Vec<Item> {
         let most = if is_whole { MAX_WHOLE } else { MAX_CALL };
         let mut bytes = 0;
-        let fits = self.assigned.iter().take(most).take_while(|item| {
+        let fits = self.assigned.iter().take(most).zip(0..);
+        let fits = fits.take_while(|(item, position)| {
             bytes += item.message.encoded_len();
-            bytes <= MAX_CALL_BYTES
+            let may_wait = is_whole || *position < free || item.is_idempotent();
+            may_wait && bytes <= MAX_CALL_BYTES
         });
         // One that is larger than all that goes alone.
         let count = fits.count().max(1);
