@@ -11,92 +11,92 @@ pub(crate) use headers::Headers;
 
 /// A piece of the result of one request. Most results are one part.
 #[derive(Debug)]
-pub struct Part {
+pub(crate) struct Part {
     /// Position of the request in its batch.
-    pub index: u32,
+    pub(crate) index: u32,
     /// In the first part, where the origin answered.
-    pub head: Option<Head>,
+    pub(crate) head: Option<Head>,
     /// The next bytes of the body: at most [`Part::MAX_BODY`].
-    pub body: Bytes,
+    pub(crate) body: Bytes,
     /// In the last part.
-    pub end: Option<End>,
+    pub(crate) end: Option<End>,
 }
 
 /// The head of an origin's response.
 #[derive(Debug)]
-pub struct Head {
+pub(crate) struct Head {
     /// The status, of any class.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// Header lines, duplicates kept.
-    pub headers: Headers,
+    pub(crate) headers: Headers,
     /// The URL that answered, without user info and fragment.
-    pub url: Uri,
+    pub(crate) url: Uri,
     /// The version the origin spoke.
-    pub version: Version,
+    pub(crate) version: Version,
 }
 
 /// How a request came to its end.
 #[derive(Debug)]
-pub struct End {
+pub(crate) struct End {
     /// Unset: the response is complete.
-    pub error: Option<FetchError>,
+    pub(crate) error: Option<FetchError>,
     /// How many attempts were made; 0: never dispatched.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// How many redirects the last attempt followed.
-    pub redirects: u32,
+    pub(crate) redirects: u32,
     /// The size of the body as sent to the caller.
-    pub body_bytes: u64,
+    pub(crate) body_bytes: u64,
     /// The body was cut at its limit, as asked for.
-    pub truncated: bool,
+    pub(crate) truncated: bool,
     /// Where the time went.
-    pub timing: Timing,
+    pub(crate) timing: Timing,
 }
 
 /// Where the time of one request went.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Timing {
+pub(crate) struct Timing {
     /// All waits for a slot together.
-    pub queued: Duration,
+    pub(crate) queued: Duration,
     /// From the dispatch to the head of the final response.
-    pub first_byte: Option<Duration>,
+    pub(crate) first_byte: Option<Duration>,
     /// From the first dispatch to the end by the wall clock.
-    pub total: Option<Duration>,
+    pub(crate) total: Option<Duration>,
     /// How the last attempt got its last connection.
-    pub phases: Phases,
+    pub(crate) phases: Phases,
 }
 
 /// How one hop got its connection. A phase is unset if it was not reached or not
 /// needed: all are on a reused connection.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Phases {
+pub(crate) struct Phases {
     /// Looking up the name. Unset also for an address, and with a proxy.
-    pub dns: Option<Duration>,
+    pub(crate) dns: Option<Duration>,
     /// Connecting, by TCP, and through the proxy if there is one.
-    pub connect: Option<Duration>,
+    pub(crate) connect: Option<Duration>,
     /// The TLS handshake.
-    pub tls: Option<Duration>,
+    pub(crate) tls: Option<Duration>,
     /// The connection had carried a request before.
-    pub is_reused: bool,
+    pub(crate) is_reused: bool,
 }
 
 /// Why a request has no complete response.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
-pub struct FetchError {
+pub(crate) struct FetchError {
     /// What happened.
-    pub reason: Reason,
+    pub(crate) reason: Reason,
     /// For people. Holds no credentials and no query string.
-    pub message: String,
+    pub(crate) message: String,
     /// Whether the same request may succeed later.
-    pub retryable: bool,
+    pub(crate) retryable: bool,
     /// The rule of the egress policy, where it denied the request.
-    pub rule: Option<&'static str>,
+    pub(crate) rule: Option<&'static str>,
 }
 
 /// What happened, as the contract's `Reason`, where each is described.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum Reason {
+pub(crate) enum Reason {
     InvalidRequest,
     Blocked,
     Dns,
@@ -115,10 +115,10 @@ pub enum Reason {
 
 impl Part {
     /// The most bytes of body in one part.
-    pub const MAX_BODY: usize = 64 << 10;
+    pub(crate) const MAX_BODY: usize = 64 << 10;
 
     /// About what the part takes in memory and in a message, in bytes.
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         /// Index, end and timing, and the framing of them all.
         const FIXED: usize = 128;
         /// A header line beyond its text.
@@ -141,7 +141,7 @@ impl Part {
 impl End {
     /// The same end, of a body that was cut at its limit.
     #[must_use]
-    pub fn truncated(self) -> Self {
+    pub(crate) fn truncated(self) -> Self {
         Self {
             truncated: true,
             ..self
@@ -151,7 +151,7 @@ impl End {
 
 impl FetchError {
     /// An error that may pass, or may not, as its reason usually does.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             reason,
             message: message.into(),
@@ -161,7 +161,7 @@ impl FetchError {
     }
 
     /// A request that the egress policy denied by `rule`.
-    pub fn denied(message: impl Into<String>, rule: &'static str) -> Self {
+    pub(crate) fn denied(message: impl Into<String>, rule: &'static str) -> Self {
         Self {
             rule: Some(rule),
             ..Self::new(Reason::Blocked, message)
@@ -169,7 +169,7 @@ impl FetchError {
     }
 
     /// The same error, said to last.
-    pub fn lasting(self) -> Self {
+    pub(crate) fn lasting(self) -> Self {
         Self {
             retryable: false,
             ..self
@@ -199,7 +199,7 @@ impl Reason {
     }
 
     /// The name in logs: the contract's, in lower case.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::Blocked => "blocked",

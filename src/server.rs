@@ -32,16 +32,13 @@ use tower::Service as _;
 use crate::{
     admin::Admin,
     config::{Config, ConfigError, Limits},
-    egress,
-    proto::{self, fetch_service_server::FetchServiceServer},
+    egress, proto,
     schedule::Scheduler,
-    service::{self, Admission, Arrival, Service},
+    service::{self, Admission, Arrival, FETCH_BATCH, Service},
     telemetry::Metrics,
 };
 use connection::{Calls, HANDSHAKE, Wire};
 pub use shutdown::Shutdown;
-
-type FetchServer = FetchServiceServer<Service>;
 
 /// A service that can be served on any number of connections.
 #[derive(Clone)]
@@ -61,9 +58,6 @@ pub struct Server {
     /// The batches under way.
     open: TaskTracker,
 }
-
-/// The call that needs room.
-const FETCH_BATCH: &str = "/fetchd.v1.FetchService/FetchBatch";
 
 /// Most calls at once on one connection.
 const MAX_STREAMS: u32 = 256;
@@ -111,8 +105,6 @@ impl Server {
         let open = TaskTracker::new();
         let admission = Admission::new(&config.limits, draining.clone(), open.clone());
         let service = Service::new(scheduler.clone(), Arc::clone(&metrics), Arc::clone(&config));
-        let service =
-            FetchServer::new(service).max_decoding_message_size(config.limits.max_request_bytes);
         let (health, health_service) = tonic_health::server::health_reporter();
         let health_service = health_service.max_decoding_message_size(MAX_QUESTION);
         let routes = Routes::new(service).add_service(health_service);
@@ -150,7 +142,7 @@ impl Server {
             Ok(own) => self.policy.deny_own(own, is_of_this_machine),
             Err(error) => return tracing::error!(%error, "where to listen is not known"),
         }
-        self.health.set_serving::<FetchServer>().await;
+        self.health.set_serving::<Service>().await;
         self.is_ready.store(true, Ordering::Relaxed);
         let mut connections = JoinSet::new();
         tokio::select! {
@@ -160,7 +152,7 @@ impl Server {
         tracing::info!(batches = self.open.len(), "draining");
         self.is_ready.store(false, Ordering::Relaxed);
         self.metrics.draining.set(1);
-        self.health.set_not_serving::<FetchServer>().await;
+        self.health.set_not_serving::<Service>().await;
         tokio::select! {
             () = self.accept(&listener, &mut connections) => {}
             () = time::sleep(self.config.drain_delay) => {}

@@ -8,26 +8,37 @@ mod outbound;
 mod report;
 mod stall;
 mod tally;
+mod wire;
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use hyper::body::Body;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
+use tonic::{
+    Code, Request, Response, Status,
+    codegen::BoxFuture,
+    metadata::MetadataMap,
+    server::{Grpc, NamedService, ServerStreamingService},
+};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::{
-    config::Config,
-    proto::{FetchBatchRequest, fetch_service_server::FetchService},
-    schedule::Scheduler,
-    telemetry::Metrics,
-};
+use crate::{config::Config, proto::FetchBatchRequest, schedule::Scheduler, telemetry::Metrics};
 pub(crate) use admission::Admission;
 use admission::Admitted;
 use inbound::InvalidBatch;
 use outbound::Responses;
 use report::Report;
+use wire::{BatchCodec, Message};
 
 /// The `FetchService` of the contract.
 #[derive(Clone)]
@@ -48,6 +59,9 @@ pub(crate) struct Arrival {
     pub(crate) cut: CancellationToken,
 }
 
+/// The path of the one method.
+pub(crate) const FETCH_BATCH: &str = "/fetchd.v1.FetchService/FetchBatch";
+
 impl Service {
     /// A service whose batches `scheduler` works.
     pub(crate) fn new(scheduler: Scheduler, metrics: Arc<Metrics>, config: Arc<Config>) -> Self {
@@ -59,11 +73,8 @@ impl Service {
     }
 }
 
-#[tonic::async_trait]
-impl FetchService for Service {
-    type FetchBatchStream = Responses;
-
-    async fn fetch_batch(
+impl Service {
+    fn fetch_batch(
         &self,
         mut request: Request<FetchBatchRequest>,
     ) -> Result<Response<Responses>, Status> {
@@ -86,6 +97,47 @@ impl FetchService for Service {
         let responses = Responses::new(parts, report, admitted, stall_timeout, arrival.cut);
         Ok(Response::new(responses))
     }
+}
+
+/// The one method, by tonic, with a codec of our own.
+impl ServerStreamingService<FetchBatchRequest> for Service {
+    type Response = Message;
+    type ResponseStream = Responses;
+    type Future = std::future::Ready<Result<Response<Responses>, Status>>;
+
+    fn call(&mut self, request: Request<FetchBatchRequest>) -> Self::Future {
+        std::future::ready(self.fetch_batch(request))
+    }
+}
+
+impl<B> tower::Service<http::Request<B>> for Service
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+{
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move {
+            if request.uri().path() != FETCH_BATCH {
+                return Ok(Status::unimplemented("there is FetchBatch").into_http());
+            }
+            let most = service.config.limits.max_request_bytes;
+            let mut grpc = Grpc::new(BatchCodec).max_decoding_message_size(most);
+            Ok(grpc.server_streaming(service, request).await)
+        })
+    }
+}
+
+impl NamedService for Service {
+    const NAME: &'static str = "fetchd.v1.FetchService";
 }
 
 impl Arrival {

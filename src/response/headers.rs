@@ -8,7 +8,7 @@ use std::fmt;
 /// All lines share one allocation, so that a response costs two in all, however
 /// many lines it has, and nothing of a read buffer is kept for it.
 #[derive(Clone, Default)]
-pub struct Headers {
+pub(crate) struct Headers {
     /// Name, value, name, value, without anything between them.
     text: Vec<u8>,
     lines: Vec<Line>,
@@ -23,7 +23,7 @@ struct Line {
 
 impl Headers {
     /// No lines, with room for `lines` of them with `bytes` in all.
-    pub fn with_capacity(lines: usize, bytes: usize) -> Self {
+    pub(crate) fn with_capacity(lines: usize, bytes: usize) -> Self {
         Self {
             text: Vec::with_capacity(bytes),
             lines: Vec::with_capacity(lines),
@@ -31,9 +31,9 @@ impl Headers {
     }
 
     /// Adds a line. The name is put in lower case.
-    pub fn push(&mut self, name: &str, value: impl IntoIterator<Item = u8>) {
+    pub(crate) fn push(&mut self, name: impl AsRef<[u8]>, value: impl IntoIterator<Item = u8>) {
         let start = self.text.len();
-        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(name.as_ref());
         self.text[start..].make_ascii_lowercase();
         let name_end = self.text.len();
         self.text.extend(value);
@@ -44,47 +44,45 @@ impl Headers {
     }
 
     /// All lines, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let starts = std::iter::once(0).chain(self.lines.iter().map(|line| line.value_end));
-        starts.zip(&self.lines).map(|(start, line)| {
-            let name = std::str::from_utf8(&self.text[start..line.name_end]);
-            let name = name.expect("a name came as a str");
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut start = 0;
+        self.lines.iter().map(move |line| {
+            let name = &self.text[start..line.name_end];
+            start = line.value_end;
             (name, &self.text[line.name_end..line.value_end])
         })
     }
 
     /// The values of the lines named `name`, which is in lower case.
-    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        let lines = self.iter().filter(move |(other, _)| *other == name);
+    pub(crate) fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let lines = self
+            .iter()
+            .filter(move |(other, _)| *other == name.as_bytes());
         lines.map(|(_, value)| value)
     }
 
     /// The value of the first line named `name`, which is in lower case.
-    pub fn get(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
         self.get_all(name).next()
     }
 
     /// Removes every line with one of `names`, which are in lower case.
-    pub fn remove(&mut self, names: &[&str]) {
+    pub(crate) fn remove(&mut self, names: &[&str]) {
         let mut kept = Self::with_capacity(self.lines.len(), self.text.len());
-        for (name, value) in self.iter().filter(|(name, _)| !names.contains(name)) {
+        let is_kept = |name: &[u8]| names.iter().all(|other| other.as_bytes() != name);
+        for (name, value) in self.iter().filter(|(name, _)| is_kept(name)) {
             kept.push(name, value.iter().copied());
         }
         *self = kept;
     }
 
     /// The number of lines.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// Returns true if there are no lines.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
     /// The size of all names and values together, in bytes.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.text.len()
     }
 }
@@ -93,7 +91,7 @@ impl fmt::Debug for Headers {
     /// Names alone: a value may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.iter().map(|(name, _)| name))
+            .entries(self.iter().map(|(name, _)| name.escape_ascii().to_string()))
             .finish()
     }
 }
@@ -117,8 +115,8 @@ mod tests {
     fn lines_keep_their_order_and_their_duplicates() {
         let mut headers = Headers::from([("Set-Cookie", "a"), ("VARY", ""), ("set-cookie", "b")]);
         let lines: Vec<_> = headers.iter().collect();
-        let expected: [(&str, &[u8]); 3] =
-            [("set-cookie", b"a"), ("vary", b""), ("set-cookie", b"b")];
+        let expected: [(&[u8], &[u8]); 3] =
+            [(b"set-cookie", b"a"), (b"vary", b""), (b"set-cookie", b"b")];
         assert_eq!(lines, expected);
         assert_eq!(headers.get("set-cookie"), Some(&b"a"[..]));
         assert_eq!(headers.get_all("set-cookie").count(), 2);

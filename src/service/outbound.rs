@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::Stream;
-use http::Version;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::Status;
 
@@ -17,10 +15,10 @@ use super::{
     admission::Admitted,
     report::Report,
     stall::{self, Reading},
+    wire::Message,
 };
 use crate::{
-    proto,
-    response::{End, FetchError, Head, Part, Reason, Timing},
+    response::Part,
     schedule::{GiveUp, Parts},
 };
 
@@ -28,7 +26,7 @@ use crate::{
 pub(crate) struct Responses {
     parts: Parts,
     /// The next message, as far as it is gathered.
-    gathered: Vec<proto::ResultPart>,
+    gathered: Vec<Part>,
     /// Its size, about.
     size: usize,
     /// Whether the tasks of the batch had their turn since it was begun.
@@ -81,7 +79,7 @@ impl Responses {
                 Poll::Ready(Some(part)) => {
                     self.size += part.weight();
                     self.report.note(&part);
-                    self.gathered.push(part.into());
+                    self.gathered.push(part);
                 }
                 Poll::Ready(None) => return true,
                 Poll::Pending => return false,
@@ -90,10 +88,7 @@ impl Responses {
         false
     }
 
-    fn next_message(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<proto::FetchBatchResponse, Status>>> {
+    fn next_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Status>>> {
         if self.give_up.is_done() {
             return Poll::Ready(self.end_given_up());
         }
@@ -115,17 +110,17 @@ impl Responses {
         self.yielded = false;
         self.size = 0;
         let parts = std::mem::take(&mut self.gathered);
-        Poll::Ready(Some(Ok(proto::FetchBatchResponse { parts })))
+        Poll::Ready(Some(Ok(Message(parts))))
     }
 
     /// Why nothing comes any more, once.
-    fn end_given_up(&mut self) -> Option<Result<proto::FetchBatchResponse, Status>> {
+    fn end_given_up(&mut self) -> Option<Result<Message, Status>> {
         let message = "nothing was taken for the stall timeout while results were ready";
         let is_first = !std::mem::replace(&mut self.has_said_why, true);
         is_first.then(|| Err(Status::resource_exhausted(message)))
     }
 
-    fn finish(&mut self) -> Option<Result<proto::FetchBatchResponse, Status>> {
+    fn finish(&mut self) -> Option<Result<Message, Status>> {
         match self.parts.take_unfinished() {
             0 => {
                 self.report.end("OK");
@@ -142,7 +137,7 @@ impl Responses {
 }
 
 impl Stream for Responses {
-    type Item = Result<proto::FetchBatchResponse, Status>;
+    type Item = Result<Message, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.next_message(cx);
@@ -157,101 +152,4 @@ impl Drop for Responses {
             self.report.end("RESOURCE_EXHAUSTED");
         }
     }
-}
-
-impl From<Part> for proto::ResultPart {
-    fn from(part: Part) -> Self {
-        Self {
-            index: part.index,
-            head: part.head.map(Into::into),
-            body: part.body,
-            end: part.end.map(Into::into),
-        }
-    }
-}
-
-impl From<Head> for proto::ResponseHead {
-    fn from(head: Head) -> Self {
-        let version = match head.version {
-            Version::HTTP_10 => proto::HttpVersion::Http10,
-            Version::HTTP_11 => proto::HttpVersion::Http11,
-            Version::HTTP_2 => proto::HttpVersion::Http2,
-            Version::HTTP_3 => proto::HttpVersion::Http3,
-            _ => proto::HttpVersion::Unspecified,
-        };
-        let lines = head.headers.iter();
-        let headers = lines.map(|(name, value)| proto::Header {
-            name: name.to_owned(),
-            value: Bytes::copy_from_slice(value),
-        });
-        Self {
-            status: u32::from(head.status.as_u16()),
-            headers: headers.collect(),
-            url: head.url.to_string(),
-            version: version.into(),
-        }
-    }
-}
-
-impl From<End> for proto::FetchEnd {
-    fn from(end: End) -> Self {
-        Self {
-            error: end.error.map(Into::into),
-            attempts: end.attempts,
-            redirects: end.redirects,
-            body_bytes: end.body_bytes,
-            truncated: end.truncated,
-            timing: Some(end.timing.into()),
-        }
-    }
-}
-
-impl From<Timing> for proto::Timing {
-    fn from(timing: Timing) -> Self {
-        Self {
-            queued: Some(duration(timing.queued)),
-            first_byte: timing.first_byte.map(duration),
-            total: timing.total.map(duration),
-            dns: timing.phases.dns.map(duration),
-            connect: timing.phases.connect.map(duration),
-            tls: timing.phases.tls.map(duration),
-            connection_reused: timing.phases.is_reused,
-        }
-    }
-}
-
-impl From<FetchError> for proto::FetchError {
-    fn from(error: FetchError) -> Self {
-        Self {
-            reason: proto::Reason::from(error.reason).into(),
-            message: error.message,
-            retryable: error.retryable,
-        }
-    }
-}
-
-impl From<Reason> for proto::Reason {
-    fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::InvalidRequest => Self::InvalidRequest,
-            Reason::Blocked => Self::Blocked,
-            Reason::Dns => Self::Dns,
-            Reason::Connect => Self::Connect,
-            Reason::Tls => Self::Tls,
-            Reason::Timeout => Self::Timeout,
-            Reason::TooManyRedirects => Self::TooManyRedirects,
-            Reason::Protocol => Self::Protocol,
-            Reason::Disconnected => Self::Disconnected,
-            Reason::Decode => Self::Decode,
-            Reason::BodyTooLarge => Self::BodyTooLarge,
-            Reason::BatchDeadline => Self::BatchDeadline,
-            Reason::ShuttingDown => Self::ShuttingDown,
-            Reason::Internal => Self::Internal,
-        }
-    }
-}
-
-fn duration(duration: Duration) -> prost_types::Duration {
-    // Times within one call: they fit.
-    prost_types::Duration::try_from(duration).unwrap_or_default()
 }

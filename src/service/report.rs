@@ -67,7 +67,7 @@ impl Report {
         };
         *self.outcomes.0.entry(outcome).or_default() += 1;
         let metrics = &self.metrics;
-        metrics.fetches.with_label_values(&[outcome]).inc();
+        metrics.count_fetch(outcome);
         metrics.body_bytes.inc_by(end.body_bytes);
         metrics.note_times(end.timing.queued, end.timing.total);
         if let Some(rule) = end.error.as_ref().and_then(|error| error.rule) {
