@@ -112,22 +112,27 @@ impl Fetcher {
         clock: &Clock,
         trace: &mut Trace,
     ) -> Result<http1::Response<OriginStream>, FetchError> {
-        if let Some(mut kept) = self.idle.0.take(origin) {
-            trace.phases = Phases {
-                is_reused: true,
-                ..Phases::default()
+        let mut kept = self.idle.0.take(origin);
+        loop {
+            let is_reused = kept.is_some();
+            let mut connection = match kept.take() {
+                Some(kept) => {
+                    trace.phases = Phases {
+                        is_reused,
+                        ..Phases::default()
+                    };
+                    kept
+                }
+                // Boxed, since it is large, and not there most of the time.
+                None => Box::pin(self.connect(hop, request, clock, trace)).await?,
             };
-            match self.exchange(&mut kept, hop, clock).await {
-                Ok(parsed) => return Ok(kept.respond(parsed)),
-                Err(Unanswered::Broken(_)) if kept.can_be_repeated(hop.is_idempotent()) => {}
+            match self.exchange(&mut connection, hop, clock).await {
+                Ok(parsed) => return Ok(connection.respond(parsed)),
+                Err(Unanswered::Broken(_))
+                    if is_reused && connection.can_be_repeated(hop.is_idempotent()) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        // Boxed, since it is large, and not there most of the time.
-        let connecting = Box::pin(self.connect(hop, request, clock, trace));
-        let mut connection = Connection::new(connecting.await?);
-        let parsed = self.exchange(&mut connection, hop, clock).await?;
-        Ok(connection.respond(parsed))
     }
 
     async fn connect(
@@ -136,14 +141,15 @@ impl Fetcher {
         request: &Request,
         clock: &Clock,
         trace: &mut Trace,
-    ) -> Result<OriginStream, FetchError> {
+    ) -> Result<Connection<OriginStream>, FetchError> {
         let timeout = request.options.connect_timeout;
         let mut progress = Progress::new();
         let connecting = self.connector.connect(&hop.uri, &mut progress);
         let connected = clock.total(time::timeout(timeout, connecting)).await;
         trace.phases = progress.phases;
         match connected {
-            Ok(Ok(connected)) => connected.map_err(|error| fault::unconnected(&error)),
+            Ok(Ok(Ok(stream))) => Ok(Connection::new(stream)),
+            Ok(Ok(Err(error))) => Err(fault::unconnected(&error)),
             Ok(Err(_)) => Err(fault::connect_timeout(timeout, progress.stage)),
             Err(passed) => Err(fault::unconnected_in_time(passed, progress.stage)),
         }

@@ -15,8 +15,8 @@ pub(crate) struct Metrics {
     pub(crate) batches_active: IntGauge,
     /// Calls by the gRPC code that they ended with.
     pub(crate) batches: IntCounterVec,
-    /// Requests that ended, by their outcome.
-    pub(crate) fetches: IntCounterVec,
+    /// Requests that ended, by their outcome, each of which is looked up once.
+    fetches: Vec<(&'static str, IntCounter)>,
     /// Attempts after the first, by what the one before met.
     pub(crate) retries: IntCounterVec,
     /// Of bodies, as sent to callers.
@@ -33,6 +33,30 @@ pub(crate) struct Metrics {
     queued: IntGauge,
     limit_waits: IntCounterVec,
 }
+
+/// What becomes of requests: the class of a status, or a reason.
+const OUTCOMES: [&str; 20] = [
+    "1xx",
+    "2xx",
+    "3xx",
+    "4xx",
+    "5xx",
+    "none",
+    "invalid_request",
+    "blocked",
+    "dns",
+    "connect",
+    "tls",
+    "timeout",
+    "too_many_redirects",
+    "protocol",
+    "disconnected",
+    "decode",
+    "body_too_large",
+    "batch_deadline",
+    "shutting_down",
+    "internal",
+];
 
 /// The limits that requests wait for, in the order of `Gate::waits`.
 const LIMITS: [&str; 3] = ["batch", "host", "process"];
@@ -64,14 +88,18 @@ impl Metrics {
         );
         let process = registry.register(Box::new(ProcessCollector::for_self()));
         process.expect("no metric of ours is named after the process");
+        let fetches = counters(
+            "fetchd_fetches_total",
+            "Requests that ended, by outcome",
+            "outcome",
+        );
         let metrics = Self {
             batches_active: gauge("fetchd_batches_active", "Batches under way"),
             batches: counters("fetchd_batches_total", "Calls by gRPC code", "code"),
-            fetches: counters(
-                "fetchd_fetches_total",
-                "Requests that ended, by outcome",
-                "outcome",
-            ),
+            fetches: OUTCOMES
+                .iter()
+                .map(|outcome| (*outcome, fetches.with_label_values(&[*outcome])))
+                .collect(),
             retries: counters(
                 "fetchd_retries_total",
                 "Further attempts, by what the one before met",
@@ -112,6 +140,14 @@ impl Metrics {
             metrics.limit_waits.with_label_values(&[limit]);
         }
         metrics
+    }
+
+    /// Counts a request that ended, by its outcome.
+    pub(crate) fn count_fetch(&self, outcome: &str) {
+        let counter = self.fetches.iter().find(|(name, _)| *name == outcome);
+        if let Some((_, counter)) = counter {
+            counter.inc();
+        }
     }
 
     /// Notes how long a request waited, and how long it took where it was

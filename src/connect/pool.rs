@@ -124,27 +124,21 @@ impl<C: Keep> Pool<C> {
     /// Keeps `connection` for a later request, if its origin is trusted.
     pub(crate) fn put(&self, origin: Origin, connection: C) {
         let limits = self.0.limits;
-        let mut evicted = Vec::new();
-        let mut state = self.0.state();
         let now = Instant::now();
+        let mut state = self.0.state();
         if limits.total == 0 || state.is_distrusted(&origin, now) {
             drop(state);
             return;
         }
-        if state.ages.len() >= limits.total {
-            evicted.extend(state.take_oldest());
-        }
-        if state.count(&origin) >= limits.per_origin {
-            evicted.extend(state.take_oldest_of(&origin));
-        }
-        state.insert(origin, connection, now);
+        let oldest = (state.ages.len() >= limits.total).then(|| state.take_oldest());
+        let oldest_of_origin = state.insert(origin, connection, now, limits);
         if state.sweeping.is_none() {
             let sweeping = tokio::spawn(sweep(Arc::downgrade(&self.0)));
             state.sweeping = Some(AbortOnDropHandle::new(sweeping));
         }
         drop(state);
         // Closing asks the system too.
-        drop(evicted);
+        drop((oldest, oldest_of_origin));
     }
 
     /// Notes that `origin` sent bytes that nobody asked for, and closes what is
@@ -173,44 +167,49 @@ impl<C> Shared<C> {
 }
 
 impl<C> State<C> {
-    fn insert(&mut self, origin: Origin, connection: C, since: Instant) {
+    /// Adds a connection, and returns the oldest of its origin if there were as
+    /// many as there may be.
+    fn insert(
+        &mut self,
+        origin: Origin,
+        connection: C,
+        since: Instant,
+        limits: Limits,
+    ) -> Option<Idle<C>> {
+        // Empty queues stay for a while: to find one is cheaper than to make it.
+        if self.idle.len() > 2 * limits.total {
+            self.idle.retain(|_, queue| !queue.is_empty());
+        }
         let age = self.next_age;
         self.next_age += 1;
         self.ages.insert(age, origin.clone());
-        let idle = Idle {
+        let queue = self.idle.entry(origin).or_default();
+        let evicted = if queue.len() >= limits.per_origin {
+            queue.pop_front()
+        } else {
+            None
+        };
+        queue.push_back(Idle {
             connection,
             age,
             since,
-        };
-        self.idle.entry(origin).or_default().push_back(idle);
+        });
+        if let Some(evicted) = &evicted {
+            self.ages.remove(&evicted.age);
+        }
+        evicted
     }
 
     fn take_newest(&mut self, origin: &Origin) -> Option<C> {
-        let taken = self.idle.get_mut(origin)?.pop_back();
-        self.taken(origin, taken)
-    }
-
-    fn take_oldest_of(&mut self, origin: &Origin) -> Option<C> {
-        let taken = self.idle.get_mut(origin)?.pop_front();
-        self.taken(origin, taken)
-    }
-
-    fn take_oldest(&mut self) -> Option<C> {
-        let origin = self.ages.first_key_value()?.1.clone();
-        self.take_oldest_of(&origin)
-    }
-
-    fn taken(&mut self, origin: &Origin, taken: Option<Idle<C>>) -> Option<C> {
-        if self.count(origin) == 0 {
-            self.idle.remove(origin);
-        }
-        let taken = taken?;
+        let taken = self.idle.get_mut(origin)?.pop_back()?;
         self.ages.remove(&taken.age);
         Some(taken.connection)
     }
 
-    fn count(&self, origin: &Origin) -> usize {
-        self.idle.get(origin).map_or(0, VecDeque::len)
+    fn take_oldest(&mut self) -> Option<C> {
+        let (_, origin) = self.ages.pop_first()?;
+        let taken = self.idle.get_mut(&origin)?.pop_front()?;
+        Some(taken.connection)
     }
 
     fn is_distrusted(&self, origin: &Origin, now: Instant) -> bool {
@@ -253,6 +252,7 @@ fn close_old<C>(shared: &Shared<C>, now: Instant) -> Option<Instant> {
         }
     };
     let ended = if next.is_none() {
+        state.idle.clear();
         state.sweeping.take()
     } else {
         None

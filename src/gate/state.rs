@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap, HashMap, VecDeque, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque, btree_map, hash_map::Entry},
     sync::Arc,
 };
 
@@ -19,7 +19,8 @@ pub(super) struct State {
     /// Free slots that any batch may have beyond the one kept for it.
     shared: usize,
     per_host: Option<usize>,
-    lines: HashMap<LineId, Line>,
+    /// Few, and looked up several times for each request: a tree beats hashing.
+    lines: BTreeMap<LineId, Line>,
     next_line: LineId,
     /// Lines with nothing in flight, whose kept slot may be free. Looked at, and
     /// emptied, whenever room changes.
@@ -84,7 +85,7 @@ impl State {
         Self {
             shared: room.slots.saturating_sub(room.batches),
             per_host: room.per_host,
-            lines: HashMap::new(),
+            lines: BTreeMap::new(),
             next_line: 0,
             idle: VecDeque::new(),
             turns: VecDeque::new(),
@@ -181,7 +182,7 @@ impl State {
     /// The batch is over. Its slots come back one by one.
     pub(super) fn leave(&mut self, id: LineId) {
         self.close(id);
-        if let Entry::Occupied(mut line) = self.lines.entry(id) {
+        if let btree_map::Entry::Occupied(mut line) = self.lines.entry(id) {
             line.get_mut().left = true;
             if line.get().in_flight == 0 {
                 line.remove();
@@ -197,11 +198,12 @@ impl State {
         line.in_flight -= 1;
         // The last to go gives back the one that is kept.
         self.shared += usize::from(line.in_flight > 0);
-        let host = Arc::clone(&line.queues[queue as usize].host);
+        let host = self.per_host.is_some();
+        let host = host.then(|| Arc::clone(&line.queues[queue as usize].host));
         if line.left && line.in_flight == 0 {
             self.lines.remove(&id);
         }
-        for (blocked, queue) in self.leave_host(&host) {
+        for (blocked, queue) in host.map_or_else(Vec::new, |host| self.leave_host(&host)) {
             if let Some(line) = self.lines.get_mut(&blocked) {
                 line.queues[queue as usize].is_blocked = false;
                 line.make_ready(queue as usize);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use prometheus::IntGauge;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::response::Part;
 
@@ -21,6 +21,12 @@ pub(super) struct Sender {
     room: Arc<Semaphore>,
     /// How many wait for room, in all queues.
     stalled: IntGauge,
+}
+
+/// The room for one part.
+pub(super) struct Room<'a> {
+    parts: &'a mpsc::UnboundedSender<Part>,
+    room: SemaphorePermit<'a>,
 }
 
 /// One that waits for room.
@@ -49,10 +55,10 @@ pub(super) fn channel(stalled: IntGauge) -> (Sender, Receiver) {
 }
 
 impl Sender {
-    /// Waits for room, first come, first served, and hands over `part`.
-    /// Cancelled before it completes, it has handed over nothing.
-    pub(super) async fn push(&self, part: Part) {
-        let weight = weight(&part);
+    /// Waits for room for `part`, first come, first served. Cancelled before it
+    /// completes, it has taken none.
+    pub(super) async fn room_for(&self, part: &Part) -> Room<'_> {
+        let weight = weight(part);
         let room = if let Ok(room) = self.room.try_acquire_many(weight) {
             room
         } else {
@@ -60,7 +66,17 @@ impl Sender {
             let room = self.room.acquire_many(weight).await;
             room.expect("the semaphore is never closed")
         };
-        room.forget();
+        Room {
+            parts: &self.parts,
+            room,
+        }
+    }
+}
+
+impl Room<'_> {
+    /// Hands over `part`, for which the room is.
+    pub(super) fn fill(self, part: Part) {
+        self.room.forget();
         // Without a stream there is nobody to tell: its tasks are being
         // stopped.
         let _ = self.parts.send(part);

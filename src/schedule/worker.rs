@@ -1,9 +1,10 @@
 //! A task of a batch: one request at a time, from its slot to its last part.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use tokio::time::Instant;
 
 use super::{
     Run,
@@ -23,10 +24,12 @@ pub(super) struct Worker {
     parts: queue::Sender,
 }
 
-/// What an attempt leads to.
+/// What an attempt leads to. The last part of a request is handed over by one
+/// place, so that the future of a task holds one, and stays small.
+#[allow(clippy::large_enum_variant)] // A box would be an allocation for each request.
 enum Outcome {
-    /// The request has had its end.
-    Ended,
+    /// The end of the request, with what is left of its response.
+    Last(Part),
     /// Another attempt follows after this long.
     Again(Duration),
     /// The response may not be that of the request, and the same attempt is made
@@ -42,76 +45,93 @@ impl Worker {
 
     /// Works until every request has had its end, or nobody waits for one.
     pub(super) async fn work(self) {
-        let run = Arc::clone(&self.run);
-        run.given_up
-            .run_until_cancelled(self.work_to_the_end())
-            .await;
+        let work = pin!(self.work_to_the_end());
+        tokio::select! {
+            biased;
+            () = self.run.given_up.cancelled() => {}
+            () = work => {}
+        }
     }
 
     /// Works until every request has had its end, be it because the batch must
     /// end.
-    async fn work_to_the_end(self) {
+    async fn work_to_the_end(&self) {
         let mut current = None;
-        let stopped = tokio::select! {
-            biased;
-            error = self.run.stopped() => error,
-            () = self.work_through(&mut current) => {
-                if !self.run.jobs.has_left() {
-                    return;
-                }
-                self.run.stopped().await
+        let stopped = {
+            let work = pin!(self.work_through(&mut current));
+            tokio::select! {
+                biased;
+                error = self.run.stopped() => Some(error),
+                () = work => None,
             }
+        };
+        let stopped = match stopped {
+            Some(error) => error,
+            None if !self.run.jobs.has_left() => return,
+            None => self.run.stopped().await,
         };
         // Whatever is left, under way or not begun, gets its end at once.
         let left = || self.run.jobs.take_any(&self.run.batch);
         while let Some(job) = current.take().or_else(left) {
-            self.end(&job, stopped.clone()).await;
+            let end = end(&job, stopped.clone());
+            self.parts.room_for(&end).await.fill(end);
         }
     }
 
     /// Works until no request is left. The one under way stays in `current`
-    /// until its last part was handed over, also where this is cancelled.
+    /// until its last part was handed over, also if this is cancelled. So does
+    /// its slot, which stands for the buffers of the attempt.
     async fn work_through(&self, current: &mut Option<Job>) {
         while let Some((job, slot)) = self.run.jobs.next(&self.run.batch).await {
             let job = current.insert(job);
-            let attempt = AssertUnwindSafe(self.attempt(job)).catch_unwind().await;
-            drop(slot);
-            let outcome = if let Ok(outcome) = attempt {
-                outcome
-            } else {
+            let attempt = {
+                let attempt = pin!(self.attempt(job));
+                AssertUnwindSafe(attempt).catch_unwind().await
+            };
+            let outcome = attempt.unwrap_or_else(|_| {
                 tracing::error!(index = job.index, "a fetch panicked");
                 let error = FetchError::new(Reason::Internal, "the fetch panicked");
-                self.end(job, error).await;
-                Outcome::Ended
-            };
-            match (outcome, current.take()) {
-                (Outcome::Again(wait), Some(job)) => self.run.jobs.put_back(job, wait),
-                (Outcome::Ended | Outcome::Doubtful, _) | (_, None) => {}
+                Outcome::Last(end(job, error))
+            });
+            match outcome {
+                Outcome::Last(part) => {
+                    self.parts.room_for(&part).await.fill(part);
+                    *current = None;
+                }
+                Outcome::Again(wait) => {
+                    drop(slot);
+                    if let Some(job) = current.take() {
+                        self.run.jobs.put_back(job, wait);
+                    }
+                }
+                // An attempt makes itself once more.
+                Outcome::Doubtful => {}
             }
         }
     }
 
-    /// Makes one attempt, in a slot that is held until the last part was handed
-    /// over: it stands for the buffers of the attempt.
+    /// Makes one attempt.
     async fn attempt(&self, job: &mut Job) -> Outcome {
         let Some(request) = self.run.request(job.index) else {
-            return Outcome::Ended;
+            let error = FetchError::new(Reason::Internal, "there is no such request");
+            return Outcome::Last(end(job, error));
         };
         job.dispatch(&request.options);
         if job.is_first_attempt() {
             self.run.engine.retry.count_request();
         }
-
-        match self.try_once(job, request).await {
-            // Its origin's connections are not reused from now on.
-            Outcome::Doubtful => self.try_once(job, request).await,
-            outcome => outcome,
+        loop {
+            match self.try_once(job, request).await {
+                // Once: its origin's connections are not reused from now on.
+                Outcome::Doubtful => {}
+                outcome => return outcome,
+            }
         }
     }
 
     async fn try_once(&self, job: &mut Job, request: &Request) -> Outcome {
-        let mut trace = Trace::default();
         let fetcher = &self.run.engine.fetcher;
+        let mut trace = Trace::default();
         let opened = fetcher.open(request, job.clock(), &mut trace).await;
         job.trace = trace;
         match opened {
@@ -122,13 +142,12 @@ impl Worker {
                 {
                     return Outcome::Again(wait);
                 }
-                self.end(job, error).await;
-                Outcome::Ended
+                Outcome::Last(end(job, error))
             }
         }
     }
 
-    /// Hands over the response part by part.
+    /// Hands over the response part by part, but for the last.
     async fn respond(&self, job: &mut Job, request: &Request, opened: Opened<'_>) -> Outcome {
         let Opened { head, mut body } = opened;
         job.head_came();
@@ -167,14 +186,14 @@ impl Worker {
                     }
                 }),
             };
-            let is_last = part.end.is_some();
-            if is_last {
+            if part.end.is_some() {
                 // The connection is free for the next request, or closed.
-                drop(body);
-                self.parts.push(part).await;
-                return Outcome::Ended;
+                return Outcome::Last(part);
             }
-            job.clock().paused(self.parts.push(part)).await;
+            // The clocks stand still while the caller does not read.
+            let since = Instant::now();
+            self.parts.room_for(&part).await.fill(part);
+            job.clock().forgive(since.elapsed());
             job.handed_over(length);
         }
     }
@@ -186,14 +205,14 @@ impl Worker {
         retries.with_label_values(&[met.cause()]).inc();
         Some(wait)
     }
+}
 
-    async fn end(&self, job: &Job, error: FetchError) {
-        let part = Part {
-            index: job.index,
-            head: None,
-            body: Bytes::new(),
-            end: Some(job.end(0, Some(error))),
-        };
-        self.parts.push(part).await;
+/// The last part of a request that ends with `error`, and nothing else.
+fn end(job: &Job, error: FetchError) -> Part {
+    Part {
+        index: job.index,
+        head: None,
+        body: Bytes::new(),
+        end: Some(job.end(0, Some(error))),
     }
 }
