@@ -60,6 +60,9 @@ const STREAM_WINDOW: u32 = 2 << 20;
 /// The same of all calls together: as much as HTTP/2 knows, so that no unread
 /// call holds up another.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+/// The largest frame of a response. With the 16 KiB that HTTP/2 begins with, the
+/// frames of a large body cost more than its bytes.
+const FRAME: u32 = 256 << 10;
 
 impl Client {
     /// Connects to the service at `url`, such as `http://localhost:50051`: several
@@ -143,4 +146,5 @@ fn settings(endpoint: Endpoint) -> Endpoint {
         .keep_alive_while_idle(true)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW)
+        .max_frame_size(FRAME)
 }
