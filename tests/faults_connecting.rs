@@ -177,6 +177,52 @@ async fn tls_that_is_not_trusted() {
     }
 }
 
+/// An origin that refuses a handshake with `alert` (RFC 8446, 6.2).
+async fn alerting(alert: u8) -> RawOrigin {
+    RawOrigin::new(move |mut stream| async move {
+        let mut hello = [0; 4096];
+        let _ = stream.read(&mut hello).await;
+        let fatal = [21, 3, 3, 0, 2, 2, alert];
+        let _ = stream.write_all(&fatal).await;
+        finish(stream).await;
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_that_fail() {
+    let dns = Dns::new(|_| Answer::Addresses(vec![LOCAL])).await;
+    let authority = Authority::new();
+    let tls12 = encrypted(authority.asking("good.test", &rustls::version::TLS12)).await;
+    let tls13 = encrypted(authority.asking("good.test", &rustls::version::TLS13)).await;
+    let http2 = encrypted(authority.http2("good.test")).await;
+    let [version, cipher, internal] = [alerting(70).await, alerting(40).await, alerting(80).await];
+    let ssh = RawOrigin::new(|mut stream| async move {
+        let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.9\r\n").await;
+        finish(stream).await;
+    })
+    .await;
+
+    let mut config = with_dns(&dns);
+    config.origins.extra_roots = vec![authority.root()];
+    let service = service_with(config).await;
+    let at = |origin: &RawOrigin| format!("https://good.test:{}/", origin.address.port());
+    let lasting = |name, origin| row(name, at(origin), Reason::Tls, false);
+    check(
+        &service.client().await,
+        vec![
+            lasting("no client certificate, TLS 1.2", &tls12),
+            lasting("no client certificate, TLS 1.3", &tls13),
+            lasting("HTTP/2 alone", &http2),
+            lasting("another version", &version),
+            lasting("no common cipher", &cipher),
+            lasting("SSH", &ssh),
+            row("a fault of the origin", at(&internal), Reason::Tls, true),
+        ],
+    )
+    .await;
+}
+
 /// An origin that answers over TLS.
 async fn encrypted(acceptor: TlsAcceptor) -> RawOrigin {
     RawOrigin::new(move |stream| {

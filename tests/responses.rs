@@ -25,8 +25,8 @@ use futures_util::{StreamExt, future::join_all};
 use http::Version;
 use rand::RngExt;
 use support::{
-    Answer, Dns, Origin, RawOrigin, allow_loopback, check, patiently, reply, request, row, service,
-    service_with,
+    Answer, Authority, Dns, Origin, RawOrigin, allow_loopback, check, patiently, reply, request,
+    row, service, service_with,
 };
 use tokio::io::AsyncWriteExt;
 
@@ -356,4 +356,82 @@ async fn an_unasked_response_is_not_the_answer_to_the_next_request() {
         // Over loopback the bytes are with their receiver once they are written.
         is_planted.recv().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_location_is_read_as_the_url_standard_says() {
+    let origin = Origin::new(|request| async move {
+        let host = request.headers()["host"].to_str().unwrap().to_owned();
+        let location = match request.uri().path() {
+            "/three" => format!("///{host}/there"),
+            "/many" => format!("http://///{host}/there"),
+            "/back" => format!("\\\\{host}\\there"),
+            "/none" => "http:there".to_owned(),
+            "/blank" => "  there\t".to_owned(),
+            path => return reply(path.to_owned()),
+        };
+        let mut response = reply("");
+        *response.status_mut() = 302.try_into().unwrap();
+        let location = location.parse().unwrap();
+        response.headers_mut().insert("location", location);
+        response
+    })
+    .await;
+    let service = service().await;
+    let client = service.client().await;
+    for path in ["three", "many", "back", "none", "blank"] {
+        let outcome = outcome(&client, origin.url(path)).await;
+        assert!(outcome.error.is_none(), "{path}: {:?}", outcome.error);
+        assert_eq!(outcome.response.unwrap().body, "/there", "{path}");
+        assert_eq!(outcome.stats.redirects, 1, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_phases_of_a_connection_are_told() {
+    let dns = Dns::new(|_| Answer::Addresses(vec![Ipv4Addr::LOCALHOST.into()])).await;
+    let authority = Authority::new();
+    let acceptor = authority.acceptor("good.test");
+    let encrypted = RawOrigin::new(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            while !request(&mut stream).await.is_empty() {
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+                stream.write_all(answer).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let plain = Origin::new(|_| async { reply("hi") }).await;
+    let mut config = allow_loopback();
+    config.origins.name_servers = vec![dns.address];
+    config.origins.extra_roots = vec![authority.root()];
+    let service = service_with(config).await;
+    let client = service.client().await;
+
+    let named = format!("https://good.test:{}/", encrypted.address.port());
+    for (url, has_name, is_https) in [(named, true, true), (plain.url(""), false, false)] {
+        let first = outcome(&client, &url).await;
+        let stats = first.stats;
+        assert!(first.error.is_none(), "{:?}", first.error);
+        assert_eq!(stats.dns.is_some(), has_name, "{stats:?}");
+        assert!(stats.connect.is_some() && !stats.connection_reused);
+        assert_eq!(stats.tls.is_some(), is_https, "{stats:?}");
+        let phases = [stats.dns, stats.connect, stats.tls].into_iter().flatten();
+        assert!(phases.sum::<Duration>() <= stats.first_byte.unwrap());
+
+        let second = outcome(&client, &url).await.stats;
+        assert_eq!((second.dns, second.connect, second.tls), (None, None, None));
+        assert!(second.connection_reused, "{second:?}");
+    }
+
+    // What was reached stands in the end of a request that failed, too.
+    let refused = outcome(
+        &client,
+        Request::get("https://other.test:1/").max_attempts(1),
+    )
+    .await;
+    assert_eq!(refused.error.unwrap().reason(), Some(Reason::Connect));
+    assert!(refused.stats.dns.is_some() && refused.stats.connect.is_none());
 }

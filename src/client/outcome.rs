@@ -55,6 +55,16 @@ pub struct Stats {
     pub first_byte: Option<Duration>,
     /// From the first dispatch to the end by the wall clock.
     pub total: Option<Duration>,
+    /// Looking up the name, for the last hop of the last attempt. `None`, as the
+    /// two below: not reached, not needed, or over a reused connection.
+    pub dns: Option<Duration>,
+    /// Connecting, by TCP, and through the service's proxy if there is one.
+    pub connect: Option<Duration>,
+    /// The TLS handshake.
+    pub tls: Option<Duration>,
+    /// The last hop of the last attempt went over a connection that had carried a
+    /// request before.
+    pub connection_reused: bool,
 }
 
 impl Outcome {
@@ -146,6 +156,10 @@ impl From<&proto::FetchEnd> for Stats {
             queued: duration(timing.queued).unwrap_or_default(),
             first_byte: duration(timing.first_byte),
             total: duration(timing.total),
+            dns: duration(timing.dns),
+            connect: duration(timing.connect),
+            tls: duration(timing.tls),
+            connection_reused: timing.connection_reused,
         }
     }
 }

@@ -1,9 +1,15 @@
 //! Whom TLS trusts.
 
+mod verifier;
+
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+use rustls::{
+    ClientConfig, RootCertStore, client::WebPkiServerVerifier, pki_types::CertificateDer,
+};
 use tokio_rustls::TlsConnector;
+
+use verifier::Verifier;
 
 /// TLS that trusts the system's roots and `extra_roots` (DER). Certificates are
 /// always verified.
@@ -15,12 +21,21 @@ pub(super) fn connector(extra_roots: &[Vec<u8>]) -> TlsConnector {
     if added == 0 {
         tracing::warn!("no root certificates were found: every https origin will be refused");
     }
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let mut config = ClientConfig::builder_with_provider(provider.into())
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .expect("aws-lc-rs offers cipher suites for TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .expect("aws-lc-rs offers cipher suites for TLS 1.2 and 1.3");
+    let roots = Arc::new(roots);
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider).build();
+    let mut config = match verifier {
+        Ok(verifier) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier::new(verifier)))
+            .with_no_client_auth(),
+        // Without roots there is nothing to verify against.
+        Err(_) => builder.with_root_certificates(roots).with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config))
 }

@@ -3,7 +3,7 @@
 
 use std::{error::Error, time::Duration};
 
-use rustls::AlertDescription;
+use rustls::{AlertDescription, CertificateError, OtherError};
 
 use crate::{
     causes::{chain, with_causes},
@@ -71,6 +71,11 @@ pub(super) fn unconnected(error: &ConnectError) -> FetchError {
         ConnectError::Dns { .. } => new(Reason::Dns),
         ConnectError::Tcp { .. } | ConnectError::Tunnel { .. } => new(Reason::Connect),
         ConnectError::Tls { .. } => match find(error) {
+            // Which rustls would print as it is in its memory.
+            Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause)))) => {
+                let message = format!("{error}: invalid peer certificate: {cause}");
+                FetchError::new(Reason::Tls, message).lasting()
+            }
             Some(fault) if is_permanent(fault) => new(Reason::Tls).lasting(),
             _ => new(Reason::Tls),
         },

@@ -152,7 +152,11 @@ impl<'a> Hop<'a> {
             )));
         }
         let base = Url::parse(&self.uri.to_string());
-        let url = base.and_then(|base| base.join(location));
+        let url = base.and_then(|base| match authority_of(location) {
+            // The parser takes no more than two slashes.
+            Some(rest) => Url::parse(&format!("{}://{rest}", base.scheme())),
+            None => base.join(location),
+        });
         let mut url = url.map_err(|error| malformed(format!("is not valid ({error})")))?;
         Policy::judge_scheme(url.scheme())
             .map_err(|denied| FetchError::denied(denied.to_string(), denied.rule()))?;
@@ -185,6 +189,15 @@ impl<'a> Hop<'a> {
         }
         next
     }
+}
+
+/// What follows the slashes of a reference without a scheme that begins with two
+/// of them or more, all of which the URL standard skips (URL, "special authority
+/// ignore slashes state").
+fn authority_of(location: &str) -> Option<&str> {
+    let location = location.trim_start_matches(|char| char <= ' ');
+    let rest = location.trim_start_matches(['/', '\\']);
+    (location.len() - rest.len() >= 2).then_some(rest)
 }
 
 /// Whether scheme, host and port are the same. A default port is never in a
