@@ -241,14 +241,16 @@ impl Idle {
     /// another. Returns true if the origin sent more than the response.
     fn settle(&self, body: Incoming<OriginStream>, origin: connect::Origin) -> bool {
         match body.finish() {
-            After::Reusable(connection) => self.0.put(origin, connection),
-            After::Surplus => {
-                self.0.distrust(&origin);
-                return true;
+            After::Reusable(connection) if !has_surplus(&connection) => {
+                self.0.put(origin, connection);
+                false
             }
-            After::Closed => {}
+            After::Reusable(_) | After::Surplus => {
+                self.0.distrust(&origin);
+                true
+            }
+            After::Closed => false,
         }
-        false
     }
 
     /// The same for a response whose body is not wanted: it is not waited for.
@@ -258,6 +260,15 @@ impl Idle {
             self.settle(body, origin);
         }
     }
+}
+
+/// Whether a connection has more to read right after a response, which may then be
+/// the answer to an earlier request. Asked after its first few reuses alone, since
+/// it costs a system call: an origin that is out of step is so from the beginning.
+fn has_surplus(connection: &Connection<OriginStream>) -> bool {
+    const FIRST: std::ops::RangeInclusive<u32> = 2..=5;
+
+    FIRST.contains(&connection.exchanges()) && connection.quiet() == Quiet::Unasked
 }
 
 impl Keep for Connection<OriginStream> {

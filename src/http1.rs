@@ -46,6 +46,8 @@ pub(crate) struct Connection<S> {
     /// Bytes that were read and not used yet.
     buffered: Vec<u8>,
     outgoing: Outgoing,
+    /// How many exchanges were begun.
+    exchanges: u32,
     is_head: bool,
     /// Bytes of interim responses to this request.
     interim: usize,
@@ -93,6 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             stream,
             buffered: Vec::new(),
             outgoing: Outgoing::default(),
+            exchanges: 0,
             is_head: false,
             interim: 0,
             is_answered: false,
@@ -102,6 +105,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// The transport below.
     pub(crate) fn stream(&self) -> &S {
         &self.stream
+    }
+
+    /// How many exchanges were begun.
+    pub(crate) fn exchanges(&self) -> u32 {
+        self.exchanges
     }
 
     /// Begins an exchange: `write_head` writes the head of the request, and
@@ -121,6 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             body,
             ..Outgoing::default()
         };
+        self.exchanges = self.exchanges.saturating_add(1);
         self.is_head = is_head;
         self.interim = 0;
         self.is_answered = false;

@@ -1,9 +1,9 @@
 //! The body of a response, decoded, in parts of bounded size.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
-use tokio::task;
+use tokio::{task, time};
 
 use super::{Idle, fault};
 use crate::{
@@ -39,6 +39,10 @@ pub(super) struct Link<'f> {
     pub(super) is_reused: bool,
 }
 
+/// How long the first response on a reused connection is held back, to see whether
+/// another follows it: then it is out of step, and either may be the answer.
+const PROBATION: Duration = Duration::from_millis(1);
+
 /// How much is decoded at a time.
 const DECODED: usize = 8 << 10;
 
@@ -57,6 +61,12 @@ pub(crate) enum BodyEnd {
     /// Complete, but perhaps not of this request: its connection was reused, and
     /// brought more than one response. A new one will not be reused.
     Doubtful(FetchError),
+}
+
+impl Link<'_> {
+    fn is_on_probation(&self) -> bool {
+        self.is_reused && self.incoming.exchanges() == 2
+    }
 }
 
 impl<'f> Body<'f> {
@@ -102,7 +112,7 @@ impl<'f> Body<'f> {
             self.read(clock).await;
         }
         if self.end.is_none() && self.decoder.is_none() {
-            self.find_end();
+            self.find_end().await;
         }
         let mut part = std::mem::take(&mut self.part);
         // The queue counts bytes, and not what they were read into.
@@ -116,7 +126,7 @@ impl<'f> Body<'f> {
     async fn read(&mut self, clock: &Clock) {
         self.end = match self.decode() {
             Ok(Decoded::Bytes(_)) => return,
-            Ok(Decoded::End) => Some(self.whole()),
+            Ok(Decoded::End) => Some(self.whole().await),
             Ok(Decoded::Hungry) => self.receive(clock).await,
             // Work for this body alone: others have their turn, and its clock
             // runs on.
@@ -154,7 +164,7 @@ impl<'f> Body<'f> {
                     decoder.finish();
                     None
                 }
-                None => Some(self.whole()),
+                None => Some(self.whole().await),
             };
         }
         let mut encoded = Vec::new();
@@ -183,13 +193,13 @@ impl<'f> Body<'f> {
     }
 
     /// Looks whether a body whose last part is full has come to its end.
-    fn find_end(&mut self) {
+    async fn find_end(&mut self) {
         let Some(link) = &mut self.link else {
             return;
         };
         let full = self.part.len();
         self.end = match link.incoming.take_buffered(&mut self.part, full) {
-            Ok(()) if link.incoming.is_over() => Some(self.whole()),
+            Ok(()) if link.incoming.is_over() => Some(self.whole().await),
             Ok(()) => None,
             Err(error) => Some(BodyEnd::Failed(fault::broken(&error, "the body"))),
         };
@@ -212,7 +222,10 @@ impl<'f> Body<'f> {
     }
 
     /// The end of a body that is complete, whose connection may be kept.
-    fn whole(&mut self) -> BodyEnd {
+    async fn whole(&mut self) -> BodyEnd {
+        if self.link.as_ref().is_some_and(Link::is_on_probation) {
+            time::sleep(PROBATION).await;
+        }
         let Some(link) = self.link.take() else {
             return BodyEnd::Whole;
         };

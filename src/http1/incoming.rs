@@ -53,6 +53,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
         }
     }
 
+    /// How many exchanges its connection has carried, this one included.
+    pub(crate) fn exchanges(&self) -> u32 {
+        self.connection.exchanges()
+    }
+
     /// Reads some more of the body onto the end of `part`, at most until that has
     /// `limit` bytes, of which it has fewer before; nothing if the body is over.
     /// Cancel-safe.
