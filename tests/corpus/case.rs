@@ -1,0 +1,214 @@
+//! A raw response, and the result that it must give.
+
+use std::fmt;
+
+use fetchd::proto::{HttpVersion, Reason};
+
+/// A raw response, how its connection ends, and the result that it must give.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) method: &'static str,
+    pub(crate) answer: Vec<u8>,
+    pub(crate) ending: Ending,
+    pub(crate) expected: Expected,
+}
+
+/// What the origin does after it wrote the answer.
+#[derive(Clone, Copy)]
+pub(crate) enum Ending {
+    /// Closes the connection in order.
+    Fin,
+    /// Resets the connection.
+    Rst,
+    /// Keeps the connection open and serves further requests on it.
+    Keep,
+    /// Writes this again and again.
+    Endless(&'static [u8]),
+}
+
+/// The result of a case.
+pub(crate) struct Expected {
+    /// The status. None: there must be no head.
+    pub(crate) status: Option<u16>,
+    pub(crate) version: Option<HttpVersion>,
+    /// Header lines. They must be all lines of these names.
+    pub(crate) lines: Vec<(&'static str, Vec<u8>)>,
+    /// Names of header lines that must not be there.
+    pub(crate) absent: Vec<&'static str>,
+    pub(crate) line_count: Option<usize>,
+    /// The body. None: any.
+    pub(crate) body: Option<Vec<u8>>,
+    /// The error, and a fragment of its message.
+    pub(crate) error: Option<(Reason, &'static str)>,
+}
+
+/// The status line of most cases.
+pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
+/// The rest of a response whose body is "hi".
+pub(crate) const HI: &[u8] = b"content-length: 2\r\n\r\nhi";
+/// The head of a chunked body.
+pub(crate) const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+/// Another response, which nobody asked for.
+pub(crate) const SURPLUS: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nsurplus";
+
+/// Concatenates `pieces`.
+pub(crate) fn cat(pieces: &[&[u8]]) -> Vec<u8> {
+    pieces.concat()
+}
+
+/// A 200 with `body`, complete.
+pub(crate) fn ok(name: impl Into<String>, answer: Vec<u8>, body: impl Into<Vec<u8>>) -> Case {
+    Case::new(name, answer).expecting(Some(200), Some(body.into()), None)
+}
+
+/// A response that is refused as not valid, before there is a head.
+pub(crate) fn protocol(name: impl Into<String>, answer: Vec<u8>, fragment: &'static str) -> Case {
+    Case::new(name, answer).expecting(None, None, Some((Reason::Protocol, fragment)))
+}
+
+/// A response that ends before its head is complete.
+pub(crate) fn disconnected(name: impl Into<String>, answer: Vec<u8>) -> Case {
+    Case::new(name, answer).expecting(None, None, Some((Reason::Disconnected, "")))
+}
+
+impl Case {
+    fn new(name: impl Into<String>, answer: Vec<u8>) -> Self {
+        Self {
+            name: name.into(),
+            method: "GET",
+            answer,
+            ending: Ending::Fin,
+            expected: Expected {
+                status: None,
+                version: None,
+                lines: Vec::new(),
+                absent: Vec::new(),
+                line_count: None,
+                body: None,
+                error: None,
+            },
+        }
+    }
+
+    fn expecting(
+        mut self,
+        status: Option<u16>,
+        body: Option<Vec<u8>>,
+        error: Option<(Reason, &'static str)>,
+    ) -> Self {
+        self.expected.status = status;
+        self.expected.body = body;
+        self.expected.error = error;
+        self
+    }
+
+    /// The request has this method.
+    pub(crate) fn method(mut self, method: &'static str) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// The origin keeps the connection open.
+    pub(crate) fn kept(mut self) -> Self {
+        self.ending = Ending::Keep;
+        self
+    }
+
+    /// The origin resets the connection.
+    pub(crate) fn reset(mut self) -> Self {
+        self.ending = Ending::Rst;
+        self
+    }
+
+    /// The origin writes `again` for ever.
+    pub(crate) fn endless(mut self, again: &'static [u8]) -> Self {
+        self.ending = Ending::Endless(again);
+        self
+    }
+
+    /// There is a head with this status.
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.expected.status = Some(status);
+        self
+    }
+
+    /// The fault is in the body: a 200 and these bytes of the body come first.
+    pub(crate) fn after(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.expected.status = Some(200);
+        self.expected.body = Some(body.into());
+        self
+    }
+
+    /// The head has this header line. Lines of one name come in this order.
+    pub(crate) fn line(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Self {
+        self.expected.lines.push((name, value.into()));
+        self
+    }
+
+    /// The head has no header line of this name.
+    pub(crate) fn lacks(mut self, name: &'static str) -> Self {
+        self.expected.absent.push(name);
+        self
+    }
+
+    /// The head has this many header lines.
+    pub(crate) fn line_count(mut self, count: usize) -> Self {
+        self.expected.line_count = Some(count);
+        self
+    }
+
+    /// The head has this version of HTTP.
+    pub(crate) fn version(mut self, version: HttpVersion) -> Self {
+        self.expected.version = Some(version);
+        self
+    }
+
+    /// The body is not what its Content-Encoding says.
+    pub(crate) fn undecodable(mut self) -> Self {
+        self.expected.body = None;
+        self.expected.error = Some((Reason::Decode, "Content-Encoding"));
+        self
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((reason, fragment)) = self.error {
+            write!(f, "{reason:?}")?;
+            if !fragment.is_empty() {
+                write!(f, " with \"{fragment}\"")?;
+            }
+            if self.status.is_none() {
+                return f.write_str(" and no head");
+            }
+            f.write_str(" after ")?;
+        }
+        write!(f, "{}", self.status.unwrap_or_default())?;
+        if let Some(version) = self.version {
+            write!(f, " {version:?}")?;
+        }
+        for (name, value) in &self.lines {
+            write!(f, ", {name}: \"{}\"", value.escape_ascii())?;
+        }
+        for name in &self.absent {
+            write!(f, ", no {name}")?;
+        }
+        if let Some(count) = self.line_count {
+            write!(f, ", {count} header lines")?;
+        }
+        match &self.body {
+            Some(body) => write!(f, ", body {}", shown(body)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `bytes` as they are printed: their beginning, and their number if they are many.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    const MOST: usize = 60;
+    if bytes.len() <= MOST {
+        return format!("\"{}\"", bytes.escape_ascii());
+    }
+    let beginning = bytes[..MOST].escape_ascii();
+    format!("\"{beginning}…\" ({} bytes)", bytes.len())
+}
