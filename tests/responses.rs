@@ -188,6 +188,68 @@ async fn redirects_that_lead_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_location_is_read_as_the_url_standard_says() {
+    let other = Origin::new(|_| async { reply("there") }).await;
+    let host = other.address;
+    let here = Arc::new(Mutex::new(String::new()));
+    let given = Arc::clone(&here);
+    let origin = Origin::new(move |request| {
+        let location = given.lock().unwrap().clone();
+        async move {
+            if request.uri().path() != "/a/b" {
+                return reply("here");
+            }
+            let mut response = reply("");
+            *response.status_mut() = 302.try_into().unwrap();
+            let location = location.parse().unwrap();
+            response.headers_mut().insert("location", location);
+            response
+        }
+    })
+    .await;
+    let service = service().await;
+    let client = service.client().await;
+    let there = |target: &str| format!("http://{host}{target}");
+    let back = |target: &str| origin.url(&target[1..]);
+    let mut wrong = Vec::new();
+    for (location, expected) in [
+        (format!("//{host}/path"), there("/path")),
+        (format!("///{host}/path"), there("/path")),
+        (format!("/////{host}/path"), there("/path")),
+        (format!("/\\{host}/path"), there("/path")),
+        (format!("/\\/{host}/path"), there("/path")),
+        (format!("\\\\{host}\\path"), there("/path")),
+        (format!("http://{host}/path"), there("/path")),
+        (format!("HTTP:///{host}/path"), there("/path")),
+        (format!("http:\\\\{host}/path"), there("/path")),
+        (format!("//{host}"), there("/")),
+        (format!("///{host}?a=b#c"), there("/?a=b")),
+        (format!("//{host}/a/./b/../c"), there("/a/c")),
+        (format!("//{host}/%2e%2e/a%2Fb"), there("/a%2Fb")),
+        (format!("//{host}/a b"), there("/a%20b")),
+        (format!("//{host}/a\tb"), there("/ab")),
+        (format!("/\t//{host}/path"), there("/path")),
+        (format!(" \t //{host}/path \t "), there("/path")),
+        ("c".to_owned(), back("/a/c")),
+        ("/c".to_owned(), back("/c")),
+        ("../../../c".to_owned(), back("/c")),
+        ("../b?c".to_owned(), back("/b?c")),
+        ("http:c".to_owned(), back("/a/c")),
+        ("http:/c".to_owned(), back("/c")),
+        (".//c".to_owned(), back("/a//c")),
+    ] {
+        here.lock().unwrap().clone_from(&location);
+        let outcome = outcome(&client, origin.url("a/b")).await;
+        let answered = outcome.response.as_ref();
+        let url = answered.map(|response| response.url.to_string());
+        if url.as_ref() != Some(&expected) || outcome.error.is_some() {
+            wrong.push((location, expected, url, outcome.error));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_origin_says_when_to_come_back() {
     let origin = Origin::new(|request| async move {
         let mut response = reply("");
