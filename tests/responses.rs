@@ -421,35 +421,6 @@ async fn an_unasked_response_is_not_the_answer_to_the_next_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_location_is_read_as_the_url_standard_says() {
-    let origin = Origin::new(|request| async move {
-        let host = request.headers()["host"].to_str().unwrap().to_owned();
-        let location = match request.uri().path() {
-            "/three" => format!("///{host}/there"),
-            "/many" => format!("http://///{host}/there"),
-            "/back" => format!("\\\\{host}\\there"),
-            "/none" => "http:there".to_owned(),
-            "/blank" => "  there\t".to_owned(),
-            path => return reply(path.to_owned()),
-        };
-        let mut response = reply("");
-        *response.status_mut() = 302.try_into().unwrap();
-        let location = location.parse().unwrap();
-        response.headers_mut().insert("location", location);
-        response
-    })
-    .await;
-    let service = service().await;
-    let client = service.client().await;
-    for path in ["three", "many", "back", "none", "blank"] {
-        let outcome = outcome(&client, origin.url(path)).await;
-        assert!(outcome.error.is_none(), "{path}: {:?}", outcome.error);
-        assert_eq!(outcome.response.unwrap().body, "/there", "{path}");
-        assert_eq!(outcome.stats.redirects, 1, "{path}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_phases_of_a_connection_are_told() {
     let dns = Dns::new(|_| Answer::Addresses(vec![Ipv4Addr::LOCALHOST.into()])).await;
     let authority = Authority::new();

@@ -152,6 +152,8 @@ impl<'a> Hop<'a> {
             )));
         }
         let base = Url::parse(&self.uri.to_string());
+        // The URL standard skips tabs, wherever they are.
+        let location = &location.replace('\t', "");
         let url = base.and_then(|base| match authority_of(location) {
             // The parser takes no more than two slashes.
             Some(rest) => Url::parse(&format!("{}://{rest}", base.scheme())),
