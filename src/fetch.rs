@@ -112,7 +112,11 @@ impl Fetcher {
         clock: &Clock,
         trace: &mut Trace,
     ) -> Result<http1::Response<OriginStream>, FetchError> {
-        let mut kept = self.idle.0.take(origin);
+        let mut kept = if hop.is_idempotent() {
+            self.idle.0.take(origin)
+        } else {
+            self.idle.0.take_proven(origin)
+        };
         loop {
             let is_reused = kept.is_some();
             let mut connection = match kept.take() {
@@ -129,8 +133,22 @@ impl Fetcher {
             match self.exchange(&mut connection, hop, clock).await {
                 Ok(parsed) => return Ok(connection.respond(parsed)),
                 Err(Unanswered::Broken(_))
-                    if is_reused && connection.can_be_repeated(hop.is_idempotent()) => {}
-                Err(error) => return Err(error.into()),
+                    if is_reused && connection.can_be_repeated(hop.is_idempotent()) =>
+                {
+                    self.idle.0.broke(origin);
+                }
+                // Bytes that are no response may be the rest of another.
+                Err(Unanswered::Broken(http1::Error::Malformed(_)))
+                    if is_reused && hop.is_idempotent() =>
+                {
+                    self.idle.0.distrust(origin);
+                }
+                Err(error) => {
+                    if is_reused {
+                        self.idle.0.broke(origin);
+                    }
+                    return Err(error.into());
+                }
             }
         }
     }
@@ -274,5 +292,9 @@ fn has_surplus(connection: &Connection<OriginStream>) -> bool {
 impl Keep for Connection<OriginStream> {
     fn quiet(&self) -> Quiet {
         self.stream().quiet()
+    }
+
+    fn was_reused(&self) -> bool {
+        self.exchanges() > 1
     }
 }

@@ -5,6 +5,11 @@
 //! ended, or holds bytes that nobody asked for, is closed instead. An origin that
 //! sent such bytes once has none of its connections kept for a while, since what
 //! comes a moment later could not be told from the response to the next request.
+//!
+//! Some origins close each connection right after a response, without saying so.
+//! A request that must not be sent twice is lost if it meets such a connection
+//! before it closes: it gets a kept one only once the origin has shown that it
+//! keeps them.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -31,6 +36,9 @@ pub(crate) struct Origin {
 pub(crate) trait Keep: Send + 'static {
     /// Whether there is anything to read from it.
     fn quiet(&self) -> Quiet;
+
+    /// Returns true if it was kept before, and carried another request.
+    fn was_reused(&self) -> bool;
 }
 
 /// What an idle connection has to read.
@@ -61,7 +69,7 @@ struct Shared<C> {
 }
 
 struct State<C> {
-    idle: HashMap<Origin, VecDeque<Idle<C>>>,
+    origins: HashMap<Origin, Known<C>>,
     /// The origin of each, by age.
     ages: BTreeMap<u64, Origin>,
     next_age: u64,
@@ -71,11 +79,22 @@ struct State<C> {
     sweeping: Option<AbortOnDropHandle<()>>,
 }
 
+/// What is known of one origin.
+struct Known<C> {
+    /// Its connections, the oldest first.
+    idle: VecDeque<Idle<C>>,
+    /// It does not close connections right after a response.
+    keeps: bool,
+}
+
 struct Idle<C> {
     connection: C,
     age: u64,
     since: Instant,
 }
+
+/// A connection that is quiet after this long shows that its origin keeps them.
+const PROOF: Duration = Duration::from_millis(50);
 
 /// For how long an origin that sent unasked bytes is not trusted.
 const DISTRUST: Duration = Duration::from_mins(5);
@@ -99,7 +118,7 @@ impl<C: Keep> Pool<C> {
         Self(Arc::new(Shared {
             limits,
             state: Mutex::new(State {
-                idle: HashMap::new(),
+                origins: HashMap::new(),
                 ages: BTreeMap::new(),
                 next_age: 0,
                 distrusted: HashMap::new(),
@@ -108,17 +127,43 @@ impl<C: Keep> Pool<C> {
         }))
     }
 
-    /// Takes the newest connection to `origin` that is quiet.
+    /// Takes the newest connection to `origin` that is quiet, for a request that
+    /// can be sent again if the connection breaks.
     pub(crate) fn take(&self, origin: &Origin) -> Option<C> {
         loop {
             let connection = self.0.state().take_newest(origin)?;
-            // Outside of the lock: this asks the system.
-            match connection.quiet() {
-                Quiet::Yes => return Some(connection),
-                Quiet::Ended => {}
-                Quiet::Unasked => self.distrust(origin),
+            if self.is_quiet(origin, &connection) {
+                return Some(connection);
             }
         }
+    }
+
+    /// The same for a request that must not be sent twice: only if the origin is
+    /// known to keep its connections, which the one that is taken may be the first
+    /// to show.
+    pub(crate) fn take_proven(&self, origin: &Origin) -> Option<C> {
+        let now = Instant::now();
+        loop {
+            let connection = self.0.state().take_proven(origin, now)?;
+            if self.is_quiet(origin, &connection) {
+                self.0.state().note(origin, true);
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Notes that a kept connection broke under a request.
+    pub(crate) fn broke(&self, origin: &Origin) {
+        self.0.state().note(origin, false);
+    }
+
+    /// Asks the system, and so outside of the lock.
+    fn is_quiet(&self, origin: &Origin, connection: &C) -> bool {
+        let quiet = connection.quiet();
+        if quiet == Quiet::Unasked {
+            self.distrust(origin);
+        }
+        quiet == Quiet::Yes
     }
 
     /// Keeps `connection` for a later request, if its origin is trusted.
@@ -166,7 +211,7 @@ impl<C> Shared<C> {
     }
 }
 
-impl<C> State<C> {
+impl<C: Keep> State<C> {
     /// Adds a connection, and returns the oldest of its origin if there were as
     /// many as there may be.
     fn insert(
@@ -176,20 +221,24 @@ impl<C> State<C> {
         since: Instant,
         limits: Limits,
     ) -> Option<Idle<C>> {
-        // Empty queues stay for a while: to find one is cheaper than to make it.
-        if self.idle.len() > 2 * limits.total {
-            self.idle.retain(|_, queue| !queue.is_empty());
+        // Those without a connection stay for a while, for what is known of them.
+        if self.origins.len() > 2 * limits.total {
+            self.origins.retain(|_, known| !known.idle.is_empty());
         }
         let age = self.next_age;
         self.next_age += 1;
         self.ages.insert(age, origin.clone());
-        let queue = self.idle.entry(origin).or_default();
-        let evicted = if queue.len() >= limits.per_origin {
-            queue.pop_front()
+        let known = self.origins.entry(origin).or_insert_with(|| Known {
+            idle: VecDeque::new(),
+            keeps: false,
+        });
+        known.keeps |= connection.was_reused();
+        let evicted = if known.idle.len() >= limits.per_origin {
+            known.idle.pop_front()
         } else {
             None
         };
-        queue.push_back(Idle {
+        known.idle.push_back(Idle {
             connection,
             age,
             since,
@@ -200,15 +249,35 @@ impl<C> State<C> {
         evicted
     }
 
+    fn take_proven(&mut self, origin: &Origin, now: Instant) -> Option<C> {
+        let known = self.origins.get_mut(origin)?;
+        if known.keeps {
+            return self.take_newest(origin);
+        }
+        let taken = known
+            .idle
+            .pop_front_if(|oldest| oldest.since + PROOF <= now)?;
+        self.ages.remove(&taken.age);
+        Some(taken.connection)
+    }
+
+    fn note(&mut self, origin: &Origin, keeps: bool) {
+        if let Some(known) = self.origins.get_mut(origin) {
+            known.keeps = keeps;
+        }
+    }
+}
+
+impl<C> State<C> {
     fn take_newest(&mut self, origin: &Origin) -> Option<C> {
-        let taken = self.idle.get_mut(origin)?.pop_back()?;
+        let taken = self.origins.get_mut(origin)?.idle.pop_back()?;
         self.ages.remove(&taken.age);
         Some(taken.connection)
     }
 
     fn take_oldest(&mut self) -> Option<C> {
         let (_, origin) = self.ages.pop_first()?;
-        let taken = self.idle.get_mut(&origin)?.pop_front()?;
+        let taken = self.origins.get_mut(&origin)?.idle.pop_front()?;
         Some(taken.connection)
     }
 
@@ -224,7 +293,7 @@ impl<C> State<C> {
     /// Since when the oldest connection is idle.
     fn oldest(&self) -> Option<Instant> {
         let (_, origin) = self.ages.first_key_value()?;
-        Some(self.idle.get(origin)?.front()?.since)
+        Some(self.origins.get(origin)?.idle.front()?.since)
     }
 }
 
@@ -252,7 +321,7 @@ fn close_old<C>(shared: &Shared<C>, now: Instant) -> Option<Instant> {
         }
     };
     let ended = if next.is_none() {
-        state.idle.clear();
+        state.origins.clear();
         state.sweeping.take()
     } else {
         None
@@ -287,105 +356,5 @@ impl PartialEq for Origin {
 impl Eq for Origin {}
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU8, Ordering};
-
-    use super::*;
-
-    /// A connection by its number, and what it has to read.
-    #[derive(Debug, Clone)]
-    struct Numbered(u32, Arc<AtomicU8>);
-
-    impl Keep for Numbered {
-        fn quiet(&self) -> Quiet {
-            match self.1.load(Ordering::Relaxed) {
-                0 => Quiet::Yes,
-                1 => Quiet::Ended,
-                _ => Quiet::Unasked,
-            }
-        }
-    }
-
-    fn numbered(number: u32) -> Numbered {
-        Numbered(number, Arc::default())
-    }
-
-    fn origin(url: &'static str) -> Origin {
-        Origin::of(&Uri::from_static(url)).unwrap()
-    }
-
-    fn pool() -> Pool<Numbered> {
-        Pool::new(Limits {
-            total: 4,
-            per_origin: 3,
-            idle: Duration::from_secs(4),
-        })
-    }
-
-    fn taken(pool: &Pool<Numbered>, origin: &Origin) -> Vec<u32> {
-        std::iter::from_fn(|| pool.take(origin))
-            .map(|connection| connection.0)
-            .collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_newest_is_taken_and_the_oldest_evicted() {
-        let (pool, a, b) = (pool(), origin("http://a/"), origin("http://b:81/"));
-        (0..4).for_each(|number| pool.put(a.clone(), numbered(number)));
-        assert_eq!(taken(&pool, &a), [3, 2, 1], "three of one origin");
-        (0..3).for_each(|number| pool.put(a.clone(), numbered(number)));
-        (3..5).for_each(|number| pool.put(b.clone(), numbered(number)));
-        assert_eq!(taken(&pool, &a), [2, 1], "four in all");
-        assert_eq!(taken(&pool, &b), [4, 3]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn scheme_host_and_port_make_an_origin() {
-        let pool = pool();
-        pool.put(origin("http://a/x"), numbered(1));
-        for other in ["https://a/x", "http://b/x", "http://a:81/x"] {
-            assert!(pool.take(&origin(other)).is_none(), "{other}");
-        }
-        assert!(pool.take(&origin("http://a/y?z")).is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_old_is_closed_without_further_traffic() {
-        let (pool, a) = (pool(), origin("http://a/"));
-        let first = numbered(1);
-        pool.put(a.clone(), first.clone());
-        time::sleep(Duration::from_secs(3)).await;
-        pool.put(a.clone(), numbered(2));
-        time::sleep(Duration::from_millis(1001)).await;
-        assert_eq!(Arc::strong_count(&first.1), 1, "it is closed");
-        assert_eq!(taken(&pool, &a), [2]);
-        time::sleep(Duration::from_secs(5)).await;
-        assert!(pool.0.state().sweeping.is_none());
-        pool.put(a.clone(), first.clone());
-        time::sleep(Duration::from_secs(5)).await;
-        assert_eq!(Arc::strong_count(&first.1), 1, "a later sweep closes it");
-        let state = pool.0.state();
-        assert!(state.idle.is_empty() && state.ages.is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_not_quiet_is_not_taken() {
-        let (pool, a) = (pool(), origin("http://a/"));
-        let (ended, unasked) = (numbered(2), numbered(4));
-        for connection in [numbered(1), ended.clone()] {
-            pool.put(a.clone(), connection);
-        }
-        ended.1.store(1, Ordering::Relaxed);
-        assert_eq!(taken(&pool, &a), [1]);
-        for connection in [numbered(3), unasked.clone()] {
-            pool.put(a.clone(), connection);
-        }
-        unasked.1.store(2, Ordering::Relaxed);
-        assert_eq!(taken(&pool, &a), [0; 0], "no other of that origin either");
-        pool.put(a.clone(), numbered(5));
-        assert_eq!(taken(&pool, &a), [0; 0], "nor a later one");
-        time::sleep(DISTRUST).await;
-        pool.put(a.clone(), numbered(6));
-        assert_eq!(taken(&pool, &a), [6]);
-    }
-}
+#[path = "pool/tests.rs"]
+mod tests;
