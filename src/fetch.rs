@@ -56,9 +56,10 @@ impl Fetcher {
     pub(crate) fn new(config: &Config, policy: egress::Policy, user_agent: HeaderValue) -> Self {
         // As many as may be in use, so that at most twice as many are open.
         let total = config.limits.max_in_flight as usize;
+        let per_host = config.limits.max_per_host as usize;
         let idle = Pool::new(connect::Limits {
             total,
-            per_origin: total.div_ceil(2),
+            per_origin: if per_host == 0 { total } else { per_host },
             idle: config.origins.pool_idle_timeout,
         });
         Self {

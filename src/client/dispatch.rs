@@ -72,7 +72,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// The most requests that are sent ahead for each that may be in flight: they
 /// wait at the service, so that a call is worth its cost.
-const MAX_DEPTH: usize = 20;
+const MAX_DEPTH: usize = 40;
 
 /// How many bytes of bodies what is sent ahead may come to, as far as the bodies
 /// before tell: it cannot be called back.

@@ -1,0 +1,46 @@
+//! The figures of one contender in one round, and over all of them.
+
+/// One round.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Measure {
+    pub wall_s: f64,
+    pub fetches: f64,
+    /// CPU time of the process that fetches, in seconds.
+    pub cpu_s: f64,
+    /// The same of the process that asks for it, if that is another.
+    pub caller_s: Option<f64>,
+    /// The peak, in MiB.
+    pub memory: Option<f64>,
+    pub first_ms: Option<f64>,
+    pub p50_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
+}
+
+impl Measure {
+    pub fn rate(&self) -> f64 {
+        self.fetches / self.wall_s
+    }
+
+    /// CPU time for a fetch, in microseconds.
+    pub fn cpu(&self) -> f64 {
+        self.cpu_s * 1e6 / self.fetches
+    }
+
+    pub fn caller(&self) -> Option<f64> {
+        Some(self.caller_s? * 1e6 / self.fetches)
+    }
+}
+
+/// The median of some figures, the lowest, and the highest.
+pub fn spread(mut values: Vec<f64>, digits: usize) -> String {
+    values.retain(|value| value.is_finite());
+    values.sort_by(f64::total_cmp);
+    let (Some(low), Some(high)) = (values.first(), values.last()) else {
+        return "–".to_owned();
+    };
+    let middle = values[values.len() / 2];
+    if values.len() == 1 {
+        return format!("{middle:.digits$}");
+    }
+    format!("{middle:.digits$} ({low:.digits$}–{high:.digits$})")
+}

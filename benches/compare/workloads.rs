@@ -1,0 +1,438 @@
+//! The workloads, each with its contenders in turn.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    contender::{
+        BASELINE, Contender, DRIVEN, FETCHD, GO, POOLED, Service, TONIC, alone, baseline,
+        certificate, curl, fetchd, mode, tonic_server,
+    },
+    job::Job,
+    measure::Measure,
+    options::Options,
+    report::{Report, Section},
+    setup::Setup,
+    worker::Worker,
+};
+
+/// Everything that runs as long as the comparison.
+struct Bench {
+    options: Options,
+    setup: Setup,
+    /// Its URL, with the path.
+    origin: String,
+    report: Report,
+    _origin: Worker,
+}
+
+/// Runs what `options` name.
+pub fn run(options: Options) {
+    let target = Path::new(env!("CARGO_BIN_EXE_fetchd"))
+        .ancestors()
+        .find(|folder| folder.ends_with("target"))
+        .map_or_else(|| PathBuf::from("target"), Path::to_owned);
+    let setup = Setup::new(target.join("compare"));
+    let mut origin = Worker::this(&["origin"]);
+    let url = format!("http://{}/", origin.line());
+    let report = Report::new(&setup, options.rounds, options.short);
+    let results = if options.short || options.only.is_some() {
+        setup.folder.join("RESULTS.md")
+    } else {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/RESULTS.md")
+    };
+    let mut bench = Bench {
+        options,
+        setup,
+        origin: url,
+        report,
+        _origin: origin,
+    };
+    type Workload = fn(&mut Bench);
+    let workloads: [(&str, Workload); 9] = [
+        ("start", Bench::start),
+        ("W1", Bench::small),
+        ("W2", Bench::slow),
+        ("W3", Bench::many),
+        ("W4", Bench::large),
+        ("W5", Bench::batches),
+        ("W6", Bench::tls),
+        ("W7", Bench::python),
+        ("W8", Bench::growth),
+    ];
+    for (name, workload) in workloads {
+        if bench.options.has(name) {
+            eprintln!("{name} …");
+            workload(&mut bench);
+        }
+    }
+    bench.report.write(&results);
+}
+
+impl Bench {
+    fn job(&self, count: usize, concurrency: usize, query: &str) -> Job {
+        Job {
+            url: format!("{}{query}", self.origin),
+            count,
+            concurrency,
+            batches: 1,
+            repeat: 1,
+            server: String::new(),
+            ca: String::new(),
+            stream: false,
+        }
+    }
+
+    /// All contenders in turn, round after round. A first one, not counted, warms
+    /// them up, if they are `warmed`.
+    fn rounds(
+        &self,
+        contenders: &mut [Contender<'_>],
+        job: &Job,
+        warmed: bool,
+    ) -> BTreeMap<&'static str, Vec<Measure>> {
+        let mut measures: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        if warmed && !self.options.short {
+            let few = Job {
+                count: job.count.min(5000),
+                ..job.clone()
+            };
+            for (_, work) in &mut *contenders {
+                work(&few);
+            }
+        }
+        for _ in 0..self.options.rounds {
+            for (name, work) in &mut *contenders {
+                measures.entry(*name).or_default().push(work(job));
+            }
+        }
+        measures
+    }
+
+    fn start(&mut self) {
+        let (mut starts, mut idle) = (Vec::new(), Vec::new());
+        for _ in 0..self.options.rounds {
+            let (service, _, took) = Worker::service(fetchd(), &[]);
+            std::thread::sleep(Duration::from_millis(300));
+            starts.push(took.as_secs_f64() * 1e3);
+            idle.push(service.memory("VmRSS"));
+        }
+        let report = &mut self.report;
+        report.ratio("start: from exec to SERVING, ms", starts, 1, "50");
+        report.ratio("start: memory of the idle service, MiB", idle, 1, "12");
+    }
+
+    fn small(&mut self) {
+        let job = self.job(self.options.count(100_000, 1000), 50, "");
+        let fewer = self.options.count(10_000, 200);
+        let mut service = Service::new(fetchd(), &[]);
+        let mut baseline = baseline().map(|program| Service::new(&program, &[]));
+        let [mut pooled, mut driven, mut reqwest] = ["hyper-util", "driven", "reqwest"].map(mode);
+        let (mut go, mut aiohttp) = (self.setup.go(), self.setup.python("with_aiohttp"));
+        let mut threads = self.setup.python("with_threads");
+        let mut contenders: Vec<Contender<'_>> = vec![
+            (FETCHD, Box::new(|job| service.work(job))),
+            (POOLED, Box::new(|job| alone(&mut pooled, job))),
+            (DRIVEN, Box::new(|job| alone(&mut driven, job))),
+            ("reqwest", Box::new(|job| alone(&mut reqwest, job))),
+        ];
+        if let Some(baseline) = &mut baseline {
+            contenders.push((BASELINE, Box::new(|job| baseline.work(job))));
+        }
+        if let Some(go) = &mut go {
+            contenders.push((GO, Box::new(|job| alone(go, job))));
+        }
+        if self.setup.curl {
+            let config = self.setup.folder.join("curl.config");
+            contenders.push(("curl --parallel", Box::new(move |job| curl(&config, job))));
+        }
+        for (name, worker) in [("aiohttp", &mut aiohttp), ("Python threads", &mut threads)] {
+            if let Some(worker) = worker {
+                let work = move |job: &Job| {
+                    let count = job.count.min(fewer);
+                    alone(
+                        worker,
+                        &Job {
+                            count,
+                            ..job.clone()
+                        },
+                    )
+                };
+                contenders.push((name, Box::new(work)));
+            }
+        }
+        let measures = self.rounds(&mut contenders, &job, true);
+        drop(contenders);
+        let report = &mut self.report;
+        let cpu = |measure: &Measure| measure.cpu_s;
+        let name = "W1: CPU of the service / hyper-util";
+        report.compare(
+            name,
+            &measures,
+            (FETCHD, cpu),
+            (POOLED, cpu),
+            "1.0, aim 0.9",
+        );
+        let both = |measure: &Measure| measure.cpu_s + measure.caller_s.unwrap_or_default();
+        let name = "W1: CPU of service and caller / Go";
+        report.compare(name, &measures, (FETCHD, both), (GO, cpu), "0.5");
+        let name = "W1: CPU of the service / baseline";
+        report.compare(name, &measures, (FETCHD, cpu), (BASELINE, cpu), "");
+        report.section(Section {
+            title: format!("W1: {} × 1 KiB, 50 in flight", job.count),
+            note: format!("Python fetches {fewer} a round."),
+            measures,
+        });
+    }
+
+    fn slow(&mut self) {
+        let (count, delay) = (self.options.count(400, 20), self.options.count(1500, 20));
+        let job = self.job(count, 50, &format!("?delay={delay}"));
+        let mut service = Service::new(fetchd(), &[]);
+        let [mut pooled, mut driven] = ["hyper-util", "driven"].map(mode);
+        let mut go = self.setup.go();
+        let mut contenders: Vec<Contender<'_>> = vec![
+            (FETCHD, Box::new(|job| service.work(job))),
+            (POOLED, Box::new(|job| alone(&mut pooled, job))),
+            (DRIVEN, Box::new(|job| alone(&mut driven, job))),
+        ];
+        if let Some(go) = &mut go {
+            contenders.push((GO, Box::new(|job| alone(go, job))));
+        }
+        let measures = self.rounds(&mut contenders, &job, false);
+        drop(contenders);
+        let ideal = (count as f64 / 50.0).ceil() * delay as f64 / 1e3;
+        let walls = measures[FETCHD]
+            .iter()
+            .map(|measure| measure.wall_s / ideal);
+        let name = format!("W2: wall / {ideal:.3} s");
+        self.report.ratio(&name, walls.collect(), 4, "1.003");
+        self.report.section(Section {
+            title: format!("W2: {count} × {delay} ms, 50 in flight"),
+            note: String::new(),
+            measures,
+        });
+    }
+
+    fn many(&mut self) {
+        let (count, delay) = (
+            self.options.count(10_000, 200),
+            self.options.count(1500, 50),
+        );
+        let job = self.job(count, count, &format!("?delay={delay}"));
+        let (slots, most) = ((count + 2).to_string(), count.to_string());
+        let slots = ["--max-in-flight", &slots, "--max-concurrency", &most];
+        let slots = [&slots[..], &["--max-batches", "1"]].concat();
+        // New ones for each round: the peak of memory is of a process.
+        let mut contenders: Vec<Contender<'_>> = vec![
+            (
+                FETCHD,
+                Box::new(|job| Service::new(fetchd(), &slots).work(job)),
+            ),
+            (POOLED, Box::new(|job| alone(&mut mode("hyper-util"), job))),
+            (DRIVEN, Box::new(|job| alone(&mut mode("driven"), job))),
+        ];
+        let measures = self.rounds(&mut contenders, &job, false);
+        let report = &mut self.report;
+        let wall = |measure: &Measure| measure.wall_s;
+        let name = "W3: wall / hyper-util";
+        report.compare(name, &measures, (FETCHD, wall), (POOLED, wall), "1.0");
+        let memory = |measure: &Measure| measure.memory.unwrap_or(f64::NAN);
+        let name = "W3: peak memory / hyper-util";
+        report.compare(name, &measures, (FETCHD, memory), (POOLED, memory), "1.15");
+        report.section(Section {
+            title: format!("W3: {count} × {delay} ms, all in flight"),
+            note: String::new(),
+            measures,
+        });
+    }
+
+    fn large(&mut self) {
+        let size = self.options.count(1 << 30, 16 << 20);
+        let mut one = self.job(1, 1, &format!("?size={size}"));
+        one.stream = true;
+        let count = self.options.count(1000, 16);
+        let many = self.job(count, 50, &format!("?size={}", 1 << 20));
+        for (job, title) in [
+            (one, format!("W4: {} MiB in one body", size >> 20)),
+            (many, format!("W4: {count} × 1 MiB, 50 in flight")),
+        ] {
+            let mut service = Service::new(fetchd(), &[]);
+            let mut baseline = baseline().map(|program| Service::new(&program, &[]));
+            let mut pooled = mode("hyper-util");
+            let mut tonic = tonic_server();
+            let mut contenders: Vec<Contender<'_>> = vec![
+                (FETCHD, Box::new(|job| service.work(job))),
+                (TONIC, Box::new(|job| tonic.work(job))),
+                (POOLED, Box::new(|job| alone(&mut pooled, job))),
+            ];
+            if let Some(baseline) = &mut baseline {
+                contenders.push((BASELINE, Box::new(|job| baseline.work(job))));
+            }
+            if self.setup.curl {
+                let config = self.setup.folder.join("curl.config");
+                contenders.push(("curl --parallel", Box::new(move |job| curl(&config, job))));
+            }
+            let measures = self.rounds(&mut contenders, &job, true);
+            drop(contenders);
+            if job.stream {
+                let report = &mut self.report;
+                let wall = |measure: &Measure| measure.wall_s;
+                let name = "W4: wall for one large body / tonic from memory";
+                report.compare(
+                    name,
+                    &measures,
+                    (FETCHD, wall),
+                    (TONIC, wall),
+                    "1.3, aim 1.15",
+                );
+                let cpu = |measure: &Measure| measure.cpu_s;
+                let name = "W4: CPU of the service for it / baseline";
+                report.compare(name, &measures, (FETCHD, cpu), (BASELINE, cpu), "0.6");
+                let seconds = measures[FETCHD].iter().map(cpu).collect();
+                report.ratio("W4: CPU of the service for it, s", seconds, 2, "");
+            }
+            self.report.section(Section {
+                title,
+                note: String::new(),
+                measures,
+            });
+        }
+    }
+
+    fn batches(&mut self) {
+        let batches = self.options.count(100, 5);
+        let mut job = self.job(100, 50, "?delay=20");
+        job.batches = batches;
+        job.repeat = self.options.count(10, 1);
+        let mut service = Service::new(fetchd(), &["--max-in-flight", "6000"]);
+        let mut contenders: Vec<Contender<'_>> = vec![(FETCHD, Box::new(|job| service.work(job)))];
+        let measures = self.rounds(&mut contenders, &job, true);
+        drop(contenders);
+        let p99 = measures[FETCHD].iter().filter_map(|measure| measure.p99_ms);
+        let p99 = p99.map(|p99| p99 / 40.0).collect();
+        self.report
+            .ratio("W5: p99 of a batch / 40 ms", p99, 2, "1.5");
+        self.report.section(Section {
+            title: format!("W5: {batches} batches at once of 100 × 1 KiB × 20 ms"),
+            note: "The times are those of a batch. `--max-in-flight 6000`, so that all fit."
+                .to_owned(),
+            measures,
+        });
+    }
+
+    fn tls(&mut self) {
+        let files = certificate(&self.setup.folder);
+        let [certificate, key, pem] = files.each_ref().map(|file| file.display().to_string());
+        let mut origin = Worker::this(&["origin", &certificate, &key]);
+        let mut job = self.job(self.options.count(100_000, 1000), 50, "");
+        job.url = format!("https://{}/", origin.line());
+        job.ca = certificate;
+        let mut service = Service::new(fetchd(), &["--ca-cert", &pem]);
+        let [mut pooled, mut driven] = ["hyper-util", "driven"].map(mode);
+        let mut contenders: Vec<Contender<'_>> = vec![
+            (FETCHD, Box::new(|job| service.work(job))),
+            (POOLED, Box::new(|job| alone(&mut pooled, job))),
+            (DRIVEN, Box::new(|job| alone(&mut driven, job))),
+        ];
+        let measures = self.rounds(&mut contenders, &job, true);
+        drop(contenders);
+        let cpu = |measure: &Measure| measure.cpu_s;
+        let name = "W6: CPU of the service / hyper-util with rustls";
+        self.report
+            .compare(name, &measures, (FETCHD, cpu), (POOLED, cpu), "1.0");
+        self.report.section(Section {
+            title: format!("W6: {} × 1 KiB over TLS, 50 in flight", job.count),
+            note: String::new(),
+            measures,
+        });
+    }
+
+    fn python(&mut self) {
+        let job = self.job(self.options.count(100_000, 1000), 50, "");
+        let fewer = self.options.count(10_000, 200);
+        let mut service = Service::new(fetchd(), &[]);
+        let (caller, aiohttp) = (
+            self.setup.python("with_fetchd"),
+            self.setup.python("with_aiohttp"),
+        );
+        let (Some(caller), Some(mut aiohttp)) = (caller, aiohttp) else {
+            return;
+        };
+        service.caller = caller;
+        let few = move |job: &Job| {
+            let count = job.count.min(fewer);
+            alone(
+                &mut aiohttp,
+                &Job {
+                    count,
+                    ..job.clone()
+                },
+            )
+        };
+        let mut contenders: Vec<Contender<'_>> = vec![
+            (FETCHD, Box::new(|job| service.work(job))),
+            ("aiohttp", Box::new(few)),
+        ];
+        let measures = self.rounds(&mut contenders, &job, true);
+        drop(contenders);
+        let caller = |measure: &Measure| measure.caller().unwrap_or(f64::NAN);
+        let name = "W7: CPU of a Python caller / aiohttp";
+        let aiohttp = ("aiohttp", Measure::cpu as fn(&Measure) -> f64);
+        self.report
+            .compare(name, &measures, (FETCHD, caller), aiohttp, "0.1");
+        self.report.section(Section {
+            title: format!(
+                "W7: {} × 1 KiB, 50 in flight, a caller in Python",
+                job.count
+            ),
+            note: format!("aiohttp fetches {fewer} a round."),
+            measures,
+        });
+    }
+
+    fn growth(&mut self) {
+        let total = self.options.count(100_000, 1000);
+        let lists = [100, 1000, 10_000, 100_000, 1_000_000];
+        let lists = lists
+            .iter()
+            .filter(|list| !self.options.short || **list <= total);
+        let lists = lists.map(|list| (*list, 1, (total / list).max(1)));
+        let batches = [10, 50, 200].map(|batches| (total / batches, batches, 1));
+        let mut service = Service::new(fetchd(), &[]);
+        let mut measures: BTreeMap<&'static str, Vec<Measure>> = BTreeMap::new();
+        let mut costs: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+        let jobs: Vec<_> = lists.chain(batches).collect();
+        for _ in 0..self.options.rounds.min(3) {
+            for (count, batches, repeat) in &jobs {
+                let mut job = self.job(*count, 50, "");
+                (job.batches, job.repeat) = (*batches, *repeat);
+                let measure = service.work(&job);
+                let name = match batches {
+                    1 => format!("{count} URLs in a list, {repeat} ×"),
+                    _ => format!("{batches} batches at once of {count}"),
+                };
+                let name: &'static str = name.leak();
+                costs.entry(name).or_default().push(measure.cpu());
+                measures.entry(name).or_default().push(measure);
+            }
+        }
+        let medians = costs.values_mut().map(|costs| {
+            costs.sort_by(f64::total_cmp);
+            costs[costs.len() / 2]
+        });
+        let medians: Vec<f64> = medians.collect();
+        let largest = medians.iter().copied().fold(f64::MIN, f64::max);
+        let smallest = medians.iter().copied().fold(f64::MAX, f64::min);
+        let name = "W8: largest / smallest CPU for a fetch";
+        self.report.ratio(name, vec![largest / smallest], 2, "1.1");
+        self.report.section(Section {
+            title: "W8: growth, 1 KiB, 50 in flight a batch".to_owned(),
+            note: String::new(),
+            measures,
+        });
+    }
+}
