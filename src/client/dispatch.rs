@@ -302,11 +302,13 @@ impl Dispatch {
     }
 
     /// Sends the assigned requests: to a replica of whose share a quarter is free,
-    /// or with any room if they are few and `nothing_comes` besides.
+    /// or half if many requests follow one another in a call, or with any room if
+    /// they are few and `nothing_comes` besides.
     fn send(&mut self, nothing_comes: bool) {
         let endpoints = self.endpoints.known();
         let share = self.share(endpoints.len());
-        let least = share.div_ceil(4);
+        // The more calls, the fewer results share a message.
+        let least = share.div_ceil(if self.depth() > 1 { 2 } else { 4 });
         for endpoint in endpoints.iter().filter(|endpoint| !endpoint.is_left_out()) {
             let Some(load) = self.loads.get_mut(endpoint.name()) else {
                 continue;

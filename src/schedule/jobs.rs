@@ -55,6 +55,11 @@ impl Jobs {
     /// be it for another attempt. A task that puts a job back asks again, so
     /// none is forgotten. Cancel-safe.
     pub(super) async fn next(&self, batch: &Batch) -> Option<(Job, Slot)> {
+        self.line_up(batch);
+        // Mostly there is one, and nothing to wait for.
+        if let Some((index, slot)) = self.line.take() {
+            return Some((self.job(index, batch), slot));
+        }
         loop {
             let mut changed = pin!(self.line.changed());
             changed.as_mut().enable();
@@ -106,9 +111,8 @@ impl Jobs {
     /// Lets those that are due wait at the gate, and says when the next is.
     fn line_up(&self, batch: &Batch) -> Option<Instant> {
         let mut begun = self.begun();
-        let now = Instant::now();
         while let Some(again) = begun.again.peek() {
-            if again.due > now {
+            if again.due > Instant::now() {
                 return Some(again.due);
             }
             let job = begun.again.pop()?.job;
@@ -123,7 +127,10 @@ impl Jobs {
     }
 
     fn job(&self, index: u32, batch: &Batch) -> Job {
-        let begun = self.begun().waiting.remove(&index);
+        let mut begun = self.begun();
+        // Most jobs are new, and need no look-up.
+        let waiting = !begun.waiting.is_empty();
+        let begun = waiting.then(|| begun.waiting.remove(&index)).flatten();
         begun.unwrap_or_else(|| Job::new(index, batch.arrival))
     }
 
