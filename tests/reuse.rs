@@ -20,7 +20,10 @@ use std::{
     time::Duration,
 };
 
-use fetchd::client::{Client, Outcome, Request};
+use fetchd::{
+    client::{Client, Outcome, Request},
+    proto::Reason,
+};
 use futures_util::{StreamExt, stream};
 use rand::RngExt;
 use support::{
@@ -144,7 +147,7 @@ async fn posts_to_origins_that_close_without_a_word() {
         plains += plain;
     }
     println!("{ours} failed, {plains} by a plain client; the origin saw none twice");
-    assert!(ours < plains);
+    assert!(10 * ours < plains);
 }
 
 /// An origin that keeps its connections, and counts them. `answer` says what it
@@ -236,17 +239,18 @@ async fn what_is_not_read_or_written_whole_is_not_used_again() {
             .connection_reused
     );
 
-    // Answered before the upload is there.
+    // Answered before the upload is there, of which the rest is never read.
     let early = RawOrigin::new(|mut stream| async move {
         request(&mut stream).await;
         stream.write_all(ANSWER).await.unwrap();
-        let _ = stream.read_to_end(&mut Vec::new()).await;
+        std::future::pending::<()>().await;
     })
     .await;
-    let upload = Request::post(early.url(), vec![b'x'; 8 << 20]);
+    let upload = Request::post(early.url(), vec![b'x'; 15 << 20]);
     let answered = outcome(&client, upload).await;
     assert_eq!(answered.response.unwrap().body, "hi");
-    assert!(!outcome(&client, early.url()).await.stats.connection_reused);
+    let next = outcome(&client, early.url()).await.stats;
+    assert!(!next.connection_reused && next.attempts == 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,4 +269,30 @@ async fn a_response_that_began_is_no_matter_of_the_connection() {
     let second = outcome(&client, origin.url()).await;
     assert!(second.error.is_none(), "{:?}", second.error);
     assert_eq!(second.stats.attempts, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_that_was_written_is_not_written_again() {
+    let posts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&posts);
+    // A POST closes the connection that the GETs before it were answered on.
+    let origin = RawOrigin::new(move |mut stream| {
+        let posts = Arc::clone(&counted);
+        async move {
+            while request(&mut stream).await.starts_with("GET") {
+                stream.write_all(ANSWER).await.unwrap();
+            }
+            posts.fetch_add(1, Ordering::SeqCst);
+        }
+    })
+    .await;
+    let service = service().await;
+    let client = service.client().await;
+    for _ in 0..2 {
+        assert!(outcome(&client, origin.url()).await.error.is_none());
+    }
+    let post = outcome(&client, Request::new("POST", origin.url())).await;
+    assert!(post.stats.connection_reused);
+    assert_eq!(post.error.unwrap().reason(), Some(Reason::Disconnected));
+    assert_eq!((post.stats.attempts, posts.load(Ordering::SeqCst)), (1, 1));
 }
