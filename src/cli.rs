@@ -52,11 +52,16 @@ fn say(message: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{message}");
 }
 
-/// Allows as many open files as the system grants: each request in flight has
-/// a connection, and idle ones are kept for the next.
-fn raise_file_limit() {
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "the limit of open files cannot be raised");
+/// Allows as many open files as the system grants, and returns how many these are,
+/// if it is known: each request in flight has a connection, and idle ones are kept
+/// for the next.
+fn raise_file_limit() -> Option<usize> {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => usize::try_from(files).ok(),
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files cannot be raised");
+            None
+        }
     }
 }
 

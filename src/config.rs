@@ -65,11 +65,13 @@ pub struct Limits {
     /// above, a call ends with `RESOURCE_EXHAUSTED` and `RetryInfo`. At least
     /// `max_request_bytes`. Default: 256 MiB.
     pub max_queued_bytes: usize,
-    /// Most connections from callers; further ones wait to be accepted.
+    /// Most connections from callers. Of those above, 64 can ask for health, and
+    /// wait up to 20 s for a place with a batch; more wait to be accepted.
     /// Default: 4096.
     pub max_connections: u32,
     /// After how long a caller that takes nothing, while there is something to
-    /// take, counts as gone. Default: 60 s.
+    /// take, counts as gone; so does one that takes less than 16 KiB/s while other
+    /// callers wait for a slot. Default: 60 s.
     pub stall_timeout: Duration,
     /// After how long, give or take a tenth, a connection is asked to go away,
     /// so that callers spread over new replicas. Open batches finish. Default:
@@ -124,6 +126,10 @@ pub struct Origins {
     /// to is its to judge; hosts, ports and addresses in URLs are judged here.
     /// Default: none, whatever the environment says.
     pub proxy: Option<Proxy>,
+    /// Most sockets to origins at once, idle ones included: a fetch that would need
+    /// one more ends with `REASON_INTERNAL`. `fetchd serve` sets it so that callers
+    /// can still connect. Default (`None`): as many as the system allows.
+    pub max_sockets: Option<usize>,
     /// How long an idle connection is kept. Default: 4 s, below the 5 s after
     /// which common servers close theirs, so that few requests meet a
     /// connection that closes.
@@ -346,6 +352,7 @@ impl Default for Origins {
             name_servers: Vec::new(),
             extra_roots: Vec::new(),
             proxy: None,
+            max_sockets: None,
             pool_idle_timeout: Duration::from_secs(4),
         }
     }

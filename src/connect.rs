@@ -11,6 +11,7 @@ mod names;
 mod pool;
 mod progress;
 mod race;
+mod sockets;
 mod stream;
 mod tls;
 mod tunnel;
@@ -30,6 +31,8 @@ use crate::{
 use names::Names;
 pub(crate) use pool::{Keep, Limits, Origin, Pool, Quiet};
 pub(crate) use progress::{Progress, Stage};
+pub(crate) use sockets::Sockets;
+use stream::Layers;
 pub(crate) use stream::OriginStream;
 use tunnel::Tunnel;
 
@@ -39,6 +42,7 @@ pub(crate) struct Connector {
     names: Arc<Names>,
     tunnel: Option<Tunnel>,
     tls: TlsConnector,
+    sockets: Sockets,
 }
 
 /// Why there is no connection.
@@ -46,6 +50,8 @@ pub(crate) struct Connector {
 pub(crate) enum ConnectError {
     #[error(transparent)]
     Denied(#[from] Denied),
+    #[error("the service has no file descriptor left for another connection")]
+    NoSocket,
     #[error("{host} has no address")]
     NoAddress { host: String },
     #[error("looking up {host} failed")]
@@ -74,7 +80,13 @@ impl Connector {
             tunnel: proxy.map(|proxy| Tunnel::new(proxy, Arc::clone(&names))),
             names,
             tls: tls::connector(&origins.extra_roots),
+            sockets: Sockets::new(origins.max_sockets),
         }
+    }
+
+    /// The sockets that connections take.
+    pub(crate) fn sockets(&self) -> &Sockets {
+        &self.sockets
     }
 
     /// Connects to where `uri` leads. Dropping the future, such as at a timeout,
@@ -85,15 +97,18 @@ impl Connector {
         progress: &mut Progress,
     ) -> Result<OriginStream, ConnectError> {
         let target = Target::of(uri);
+        self.policy.judge_target(&target)?;
+        let socket = self.sockets.take().await.ok_or(ConnectError::NoSocket)?;
         let tcp = self.tcp(&target, progress).await?;
+        let socket = socket.connected();
         if uri.scheme_str() != Some("https") {
-            return Ok(OriginStream::Plain(tcp));
+            return Ok(OriginStream::new(Layers::Plain(tcp), socket));
         }
         progress.stage = Stage::Tls;
         let begun = Instant::now();
-        let stream = self.handshake(uri.host().unwrap_or_default(), tcp).await?;
+        let tls = self.handshake(uri.host().unwrap_or_default(), tcp).await?;
         progress.phases.tls = Some(begun.elapsed());
-        Ok(stream)
+        Ok(OriginStream::new(tls, socket))
     }
 
     async fn tcp(
@@ -102,7 +117,6 @@ impl Connector {
         progress: &mut Progress,
     ) -> Result<TcpStream, ConnectError> {
         let policy = &self.policy;
-        policy.judge_target(target)?;
         let begun = Instant::now();
         if let Some(tunnel) = &self.tunnel {
             // Which of them the proxy would take is not known here.
@@ -124,7 +138,7 @@ impl Connector {
         Ok(tcp)
     }
 
-    async fn handshake(&self, host: &str, tcp: TcpStream) -> Result<OriginStream, ConnectError> {
+    async fn handshake(&self, host: &str, tcp: TcpStream) -> Result<Layers, ConnectError> {
         let failed = |source| ConnectError::Tls {
             host: host.to_owned(),
             source,
@@ -133,6 +147,6 @@ impl Connector {
         let name = ServerName::try_from(name.to_owned())
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
         let stream = self.tls.connect(name, tcp).await.map_err(failed)?;
-        Ok(OriginStream::Tls(Box::new(stream)))
+        Ok(Layers::Tls(Box::new(stream)))
     }
 }

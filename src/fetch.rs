@@ -88,7 +88,15 @@ impl Fetcher {
                 request.options.max_redirects,
             )? {
                 Next::Redirect(next) => {
-                    self.idle.discard(response.body, origin);
+                    let is_reused = trace.phases.is_reused;
+                    if self.idle.discard(response.body, origin, is_reused).await {
+                        // The response may be to another request. A connection of
+                        // this origin is not used again.
+                        if !hop.is_idempotent() {
+                            return Err(fault::doubtful());
+                        }
+                        continue;
+                    }
                     hop = *next;
                     trace.redirects += 1;
                 }
@@ -139,10 +147,11 @@ impl Fetcher {
                     self.idle.0.broke(origin);
                 }
                 // Bytes that are no response may be the rest of another.
-                Err(Unanswered::Broken(http1::Error::Malformed(_)))
-                    if is_reused && hop.is_idempotent() =>
-                {
+                Err(Unanswered::Broken(error @ http1::Error::Malformed(_))) if is_reused => {
                     self.idle.0.distrust(origin);
+                    if !hop.is_idempotent() {
+                        return Err(Unanswered::Broken(error).into());
+                    }
                 }
                 Err(error) => {
                     if is_reused {
@@ -162,6 +171,7 @@ impl Fetcher {
         trace: &mut Trace,
     ) -> Result<Connection<OriginStream>, FetchError> {
         let timeout = request.options.connect_timeout;
+        while self.connector.sockets().are_used_up() && self.idle.0.evict() {}
         let mut progress = Progress::new();
         let connecting = self.connector.connect(&hop.uri, &mut progress);
         let connected = clock.total(time::timeout(timeout, connecting)).await;
@@ -181,7 +191,7 @@ impl Fetcher {
         hop: &Hop<'_>,
         clock: &Clock,
     ) -> Result<http1::Parsed, Unanswered> {
-        connection.begin(hop.is_head(), hop.body.clone(), |head| {
+        connection.begin(hop.outline(), |head| {
             hop.write_head(&self.user_agent, head);
         });
         let mut since = Instant::now();
@@ -260,39 +270,50 @@ impl Idle {
     /// another. Returns true if the origin sent more than the response.
     fn settle(&self, body: Incoming<OriginStream>, origin: connect::Origin) -> bool {
         match body.finish() {
-            After::Reusable(connection) if !has_surplus(&connection) => {
-                self.0.put(origin, connection);
-                false
+            After::Reusable(mut connection) => {
+                if !has_surplus(&mut connection) {
+                    self.0.put(origin, connection);
+                    return false;
+                }
             }
-            After::Reusable(_) | After::Surplus => {
-                self.0.distrust(&origin);
-                true
-            }
-            After::Closed => false,
+            After::Surplus => {}
+            After::Closed => return false,
         }
+        self.0.distrust(&origin);
+        true
     }
 
     /// The same for a response whose body is not wanted: it is not waited for.
-    fn discard(&self, mut body: Incoming<OriginStream>, origin: connect::Origin) {
+    /// Returns true if the response may not be to its request.
+    async fn discard(
+        &self,
+        mut body: Incoming<OriginStream>,
+        origin: connect::Origin,
+        is_reused: bool,
+    ) -> bool {
         // No more than one read brought.
-        if body.take_buffered(&mut Vec::new(), usize::MAX).is_ok() {
-            self.settle(body, origin);
+        if body.take_buffered(&mut Vec::new(), usize::MAX).is_err() {
+            return false;
         }
+        if is_reused && body.exchanges() == 2 && body.is_over() {
+            time::sleep(body::PROBATION).await;
+        }
+        self.settle(body, origin) && is_reused
     }
 }
 
 /// Whether a connection has more to read right after a response, which may then be
 /// the answer to an earlier request. Asked after its first few reuses alone, since
 /// it costs a system call: an origin that is out of step is so from the beginning.
-fn has_surplus(connection: &Connection<OriginStream>) -> bool {
+fn has_surplus(connection: &mut Connection<OriginStream>) -> bool {
     const FIRST: std::ops::RangeInclusive<u32> = 2..=5;
 
     FIRST.contains(&connection.exchanges()) && connection.quiet() == Quiet::Unasked
 }
 
 impl Keep for Connection<OriginStream> {
-    fn quiet(&self) -> Quiet {
-        self.stream().quiet()
+    fn quiet(&mut self) -> Quiet {
+        self.stream_mut().quiet()
     }
 
     fn was_reused(&self) -> bool {

@@ -40,6 +40,13 @@ use head::MAX_HEAD;
 pub(crate) use head::{Head, Parsed};
 pub(crate) use incoming::{After, Incoming};
 
+/// What a connection is over.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
+    /// Notes whether an exchange is under way: if the transport is dropped during
+    /// one, what it was given and has not sent is of no use.
+    fn set_busy(&mut self, _is_busy: bool) {}
+}
+
 /// A connection on which one exchange follows another.
 pub(crate) struct Connection<S> {
     stream: S,
@@ -49,8 +56,12 @@ pub(crate) struct Connection<S> {
     /// How many exchanges were begun.
     exchanges: u32,
     is_head: bool,
-    /// Bytes of interim responses to this request.
-    interim: usize,
+    /// The request may be read in two ways: it has a body, which its method does
+    /// not ask for.
+    is_ambiguous: bool,
+    /// Interim responses to this request, and their bytes.
+    interims: usize,
+    interim_bytes: usize,
     /// Something of the response has come.
     is_answered: bool,
 }
@@ -66,8 +77,18 @@ struct Outgoing {
     is_written: bool,
     /// Writing failed.
     is_broken: bool,
-    /// When some of the body was last written.
+    /// When some of it was last written.
     last_written: Option<Instant>,
+}
+
+/// A request on its way out, beside its head.
+pub(crate) struct Outline {
+    /// Its method is HEAD, to which a response has no body.
+    pub(crate) is_head: bool,
+    /// Its method asks for a body (RFC 9110, 9.3). Servers disagree about whether
+    /// any other request has one.
+    pub(crate) expects_body: bool,
+    pub(crate) body: Bytes,
 }
 
 /// A response whose head is there.
@@ -79,6 +100,13 @@ pub(crate) struct Response<S> {
 /// The most bytes of one read that are not read straight into a body.
 const READ: usize = 16 << 10;
 
+/// The most interim responses (1xx) to one request: many more than any protocol
+/// needs.
+const MAX_INTERIMS: usize = 100;
+
+/// An idle connection keeps a buffer for heads of at most this size.
+const KEPT_HEAD: usize = 2 << 10;
+
 /// The most bytes of a request's body that are written at once: what is written
 /// shows that the origin takes it.
 const WRITE: usize = 64 << 10;
@@ -88,7 +116,7 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: Transport> Connection<S> {
     /// A connection over `stream`, on which nothing was sent yet.
     pub(crate) fn new(stream: S) -> Self {
         Self {
@@ -97,14 +125,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             outgoing: Outgoing::default(),
             exchanges: 0,
             is_head: false,
-            interim: 0,
+            is_ambiguous: false,
+            interims: 0,
+            interim_bytes: 0,
             is_answered: false,
         }
     }
 
     /// The transport below.
-    pub(crate) fn stream(&self) -> &S {
-        &self.stream
+    pub(crate) fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
     }
 
     /// How many exchanges were begun.
@@ -112,26 +142,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.exchanges
     }
 
-    /// Begins an exchange: `write_head` writes the head of the request, and
-    /// `body` follows it. `is_head` says that the method is HEAD, to which a
-    /// response has no body.
-    pub(crate) fn begin(
-        &mut self,
-        is_head: bool,
-        body: Bytes,
-        write_head: impl FnOnce(&mut Vec<u8>),
-    ) {
+    /// Begins an exchange: `write_head` writes the head of the request, and its
+    /// body follows.
+    pub(crate) fn begin(&mut self, request: Outline, write_head: impl FnOnce(&mut Vec<u8>)) {
         let mut head = std::mem::take(&mut self.outgoing.head);
         head.clear();
         write_head(&mut head);
+        self.stream.set_busy(true);
+        self.exchanges = self.exchanges.saturating_add(1);
+        self.is_head = request.is_head;
+        self.is_ambiguous = !request.expects_body && !request.body.is_empty();
         self.outgoing = Outgoing {
             head,
-            body,
+            body: request.body,
             ..Outgoing::default()
         };
-        self.exchanges = self.exchanges.saturating_add(1);
-        self.is_head = is_head;
-        self.interim = 0;
+        self.interims = 0;
+        self.interim_bytes = 0;
         self.is_answered = false;
     }
 
@@ -166,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.outgoing.head_written == 0
     }
 
-    /// When some of the request's body was last written. `None`: never.
+    /// When some of the request was last written. `None`: never.
     pub(crate) fn last_written(&self) -> Option<Instant> {
         self.outgoing.last_written
     }
@@ -242,10 +269,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if !parsed.head.status.is_informational() {
                 break Some(parsed);
             }
+            self.interims += 1;
+            if self.interims > MAX_INTERIMS {
+                return Err(Error::malformed(format!(
+                    "the origin sent more than {MAX_INTERIMS} interim responses"
+                )));
+            }
         };
         if found.is_none() {
-            self.interim += start;
-            if self.interim + input.len() - start > MAX_HEAD {
+            self.interim_bytes += start;
+            if self.interim_bytes + input.len() - start > MAX_HEAD {
                 return Err(head::too_large());
             }
         }
@@ -278,16 +311,18 @@ impl Outgoing {
         }
         ready!(stream.poll_flush(cx))?;
         self.is_written = true;
+        // An idle connection holds neither the caller's message nor a large buffer.
+        self.body = Bytes::new();
+        self.head.clear();
+        self.head.shrink_to(KEPT_HEAD);
         Poll::Ready(Ok(()))
     }
 
     fn advance(&mut self, count: usize) {
         let of_head = count.min(self.head.len() - self.head_written);
         self.head_written += of_head;
-        if !self.body.is_empty() {
-            self.body.advance(count - of_head);
-            self.last_written = Some(Instant::now());
-        }
+        self.body.advance(count - of_head);
+        self.last_written = Some(Instant::now());
     }
 }
 

@@ -296,3 +296,86 @@ async fn a_post_that_was_written_is_not_written_again() {
     assert_eq!(post.error.unwrap().reason(), Some(Reason::Disconnected));
     assert_eq!((post.stats.attempts, posts.load(Ordering::SeqCst)), (1, 1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_may_end_elsewhere_for_others_ends_its_connection() {
+    const CHUNKED: &str = "transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+
+    let service = service().await;
+    let client = service.client().await;
+    let with = |head: &str| format!("HTTP/1.1 {head}");
+    for (name, method, answer, is_response) in [
+        (
+            "two lengths",
+            "GET",
+            with(&format!("200 OK\r\ncontent-length: 2\r\n{CHUNKED}")),
+            true,
+        ),
+        (
+            "204 with a body",
+            "GET",
+            with("204 No Content\r\ncontent-length: 2\r\n\r\nhi"),
+            true,
+        ),
+        (
+            "204 with chunks",
+            "GET",
+            with(&format!("204 No Content\r\n{CHUNKED}")),
+            true,
+        ),
+        (
+            "304 with a body",
+            "GET",
+            with("304 Not Modified\r\ncontent-length: 2\r\n\r\nhi"),
+            true,
+        ),
+        (
+            "HEAD with a body",
+            "HEAD",
+            with("200 OK\r\ncontent-length: 2\r\n\r\nhi"),
+            true,
+        ),
+        (
+            "a body that goes on",
+            "GET",
+            with("200 OK\r\ncontent-length: 2\r\n\r\nhi there"),
+            true,
+        ),
+        (
+            "no length",
+            "GET",
+            with("200 OK\r\ncontent-length: two\r\n\r\nhi"),
+            false,
+        ),
+        (
+            "lengths that differ",
+            "GET",
+            with("200 OK\r\ncontent-length: 2, 3\r\n\r\nhi!"),
+            false,
+        ),
+        (
+            "no chunk",
+            "GET",
+            with("200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
+            false,
+        ),
+        (
+            "no header",
+            "GET",
+            with("200 OK\r\nno header\r\ncontent-length: 0\r\n\r\n"),
+            false,
+        ),
+    ] {
+        let answer = answer.into_bytes();
+        let origin = Keeping::new(move |_| answer.clone()).await;
+        for _ in 0..3 {
+            let outcome = outcome(&client, Request::new(method, origin.origin.url())).await;
+            let is_protocol = outcome.error.as_ref().and_then(|error| error.reason());
+            let expected = (!is_response).then_some(Reason::Protocol);
+            assert_eq!(is_protocol, expected, "{name}: {outcome:?}");
+            assert!(!outcome.stats.connection_reused, "{name}");
+        }
+        assert_eq!(origin.opened(), 3, "{name}");
+        until(|| origin.closed.load(Ordering::SeqCst) == 3).await;
+    }
+}

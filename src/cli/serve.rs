@@ -19,7 +19,7 @@ use tracing::level_filters::LevelFilter;
 use super::{Usage, logging, value::Listen};
 pub(crate) use args::Args;
 use fetchd::{
-    config::Config,
+    config::{Config, Limits},
     server::{Server, Shutdown},
 };
 
@@ -28,13 +28,14 @@ const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090)
 
 /// Serves until it is told to stop.
 pub(super) fn run(args: &Args) -> ExitCode {
-    let config = args.config();
+    let mut config = args.config();
     if let Err(error) = config.validate() {
         return Usage::line(error).exit();
     }
     logging::init(args.log_format, LevelFilter::INFO);
     warn_of_unknown_variables();
-    super::raise_file_limit();
+    let files = super::raise_file_limit();
+    config.origins.max_sockets = files.map(|files| sockets_for_origins(files, &config.limits));
     match serve(args, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -42,6 +43,27 @@ pub(super) fn run(args: &Args) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// How many of `files` may be sockets to origins: callers, and health checks, get
+/// in also when origins take all that is theirs.
+fn sockets_for_origins(files: usize, limits: &Limits) -> usize {
+    /// Listeners, name servers, the runtime, and connections beyond the limit.
+    const OTHERS: usize = 256;
+
+    let reserved = (limits.max_connections as usize + OTHERS).min(files / 2);
+    let sockets = files - reserved;
+    // As many idle connections as may be in flight, and as many again.
+    let wished = 2 * limits.max_in_flight as usize;
+    if sockets < wished {
+        tracing::warn!(
+            files,
+            sockets,
+            wished,
+            "the limit of open files leaves fewer sockets to origins than --max-in-flight may need"
+        );
+    }
+    sockets
 }
 
 fn serve(args: &Args, config: Config) -> anyhow::Result<()> {

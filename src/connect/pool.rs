@@ -11,6 +11,8 @@
 //! before it closes: it gets a kept one only once the origin has shown that it
 //! keeps them.
 
+mod distrust;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     hash::{Hash, Hasher},
@@ -19,8 +21,13 @@ use std::{
 };
 
 use http::{Uri, uri::Authority};
-use tokio::time::{self, Instant};
+use tokio::{
+    task,
+    time::{self, Instant},
+};
 use tokio_util::task::AbortOnDropHandle;
+
+use distrust::Distrusted;
 
 /// Connections by their origin. Cheap to clone.
 pub(crate) struct Pool<C>(Arc<Shared<C>>);
@@ -34,8 +41,8 @@ pub(crate) struct Origin {
 
 /// A connection that can be kept.
 pub(crate) trait Keep: Send + 'static {
-    /// Whether there is anything to read from it.
-    fn quiet(&self) -> Quiet;
+    /// Returns what there is to read from it.
+    fn quiet(&mut self) -> Quiet;
 
     /// Returns true if it was kept before, and carried another request.
     fn was_reused(&self) -> bool;
@@ -73,9 +80,10 @@ struct State<C> {
     /// The origin of each, by age.
     ages: BTreeMap<u64, Origin>,
     next_age: u64,
-    /// Origins whose connections are not kept, and until when.
-    distrusted: HashMap<Origin, Instant>,
-    /// Closes what is too old, as long as there is anything.
+    distrusted: Distrusted,
+    /// Connections that are to be closed, a few at a time.
+    doomed: Vec<C>,
+    /// Closes what is too old or doomed, as long as there is anything.
     sweeping: Option<AbortOnDropHandle<()>>,
 }
 
@@ -96,11 +104,21 @@ struct Idle<C> {
 /// A connection that is quiet after this long shows that its origin keeps them.
 const PROOF: Duration = Duration::from_millis(50);
 
+/// How often the sweep looks at least, as long as there is anything to close.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// For how long an origin that sent unasked bytes is not trusted.
 const DISTRUST: Duration = Duration::from_mins(5);
 
-/// How many origins are remembered for it.
-const MAX_DISTRUSTED: usize = 1024;
+/// How many connections that ended are found before all of their origin count as
+/// ended: asking the system about each takes time from others.
+const MAX_ENDED: usize = 8;
+
+/// How many connections are closed before others have a turn.
+const CLOSED_AT_ONCE: usize = 32;
+
+/// An origin that has this part of a full pool makes room in its own connections.
+const LARGE_PART: usize = 8;
 
 impl Origin {
     /// The origin of `uri`, which is absolute and normalised.
@@ -121,7 +139,8 @@ impl<C: Keep> Pool<C> {
                 origins: HashMap::new(),
                 ages: BTreeMap::new(),
                 next_age: 0,
-                distrusted: HashMap::new(),
+                distrusted: Distrusted::default(),
+                doomed: Vec::new(),
                 sweeping: None,
             }),
         }))
@@ -130,12 +149,7 @@ impl<C: Keep> Pool<C> {
     /// Takes the newest connection to `origin` that is quiet, for a request that
     /// can be sent again if the connection breaks.
     pub(crate) fn take(&self, origin: &Origin) -> Option<C> {
-        loop {
-            let connection = self.0.state().take_newest(origin)?;
-            if self.is_quiet(origin, &connection) {
-                return Some(connection);
-            }
-        }
+        self.take_quiet(origin, |state| state.take_newest(origin))
     }
 
     /// The same for a request that must not be sent twice: only if the origin is
@@ -143,13 +157,20 @@ impl<C: Keep> Pool<C> {
     /// to show.
     pub(crate) fn take_proven(&self, origin: &Origin) -> Option<C> {
         let now = Instant::now();
-        loop {
-            let connection = self.0.state().take_proven(origin, now)?;
-            if self.is_quiet(origin, &connection) {
-                self.0.state().note(origin, true);
+        let connection = self.take_quiet(origin, |state| state.take_proven(origin, now))?;
+        self.0.state().note(origin, true);
+        Some(connection)
+    }
+
+    fn take_quiet(&self, origin: &Origin, take: impl Fn(&mut State<C>) -> Option<C>) -> Option<C> {
+        for _ in 0..MAX_ENDED {
+            let mut connection = take(&mut self.0.state())?;
+            if self.is_quiet(origin, &mut connection) {
                 return Some(connection);
             }
         }
+        self.0.state().doom(origin);
+        None
     }
 
     /// Notes that a kept connection broke under a request.
@@ -158,7 +179,7 @@ impl<C: Keep> Pool<C> {
     }
 
     /// Asks the system, and so outside of the lock.
-    fn is_quiet(&self, origin: &Origin, connection: &C) -> bool {
+    fn is_quiet(&self, origin: &Origin, connection: &mut C) -> bool {
         let quiet = connection.quiet();
         if quiet == Quiet::Unasked {
             self.distrust(origin);
@@ -171,11 +192,12 @@ impl<C: Keep> Pool<C> {
         let limits = self.0.limits;
         let now = Instant::now();
         let mut state = self.0.state();
-        if limits.total == 0 || state.is_distrusted(&origin, now) {
+        if limits.total == 0 || state.distrusted.has(&origin, now) {
             drop(state);
             return;
         }
-        let oldest = (state.ages.len() >= limits.total).then(|| state.take_oldest());
+        let is_full = state.ages.len() >= limits.total;
+        let oldest = is_full.then(|| state.take_for_room(&origin, limits.total / LARGE_PART));
         let oldest_of_origin = state.insert(origin, connection, now, limits);
         if state.sweeping.is_none() {
             let sweeping = tokio::spawn(sweep(Arc::downgrade(&self.0)));
@@ -189,19 +211,15 @@ impl<C: Keep> Pool<C> {
     /// Notes that `origin` sent bytes that nobody asked for, and closes what is
     /// kept of it.
     pub(crate) fn distrust(&self, origin: &Origin) {
-        let mut closed = Vec::new();
         let mut state = self.0.state();
-        let now = Instant::now();
-        if state.distrusted.len() >= MAX_DISTRUSTED {
-            state.distrusted.retain(|_, until| *until > now);
-        }
-        if state.distrusted.len() < MAX_DISTRUSTED {
-            state.distrusted.insert(origin.clone(), now + DISTRUST);
-        }
-        while let Some(connection) = state.take_newest(origin) {
-            closed.push(connection);
-        }
-        drop(state);
+        state.distrusted.add(origin, Instant::now() + DISTRUST);
+        state.doom(origin);
+    }
+
+    /// Closes the oldest connection. False: there is none.
+    pub(crate) fn evict(&self) -> bool {
+        let oldest = self.0.state().take_oldest();
+        oldest.is_some()
     }
 }
 
@@ -281,13 +299,26 @@ impl<C> State<C> {
         Some(taken.connection)
     }
 
-    fn is_distrusted(&self, origin: &Origin, now: Instant) -> bool {
-        // Nearly always there is none, and no need to hash.
-        !self.distrusted.is_empty()
-            && self
-                .distrusted
-                .get(origin)
-                .is_some_and(|until| *until > now)
+    /// Takes the connection that makes room for another to `origin`: its own oldest
+    /// if it has more than `large` of them, so that it does not evict those of all
+    /// others.
+    fn take_for_room(&mut self, origin: &Origin, large: usize) -> Option<C> {
+        let known = self.origins.get_mut(origin);
+        let own = known.filter(|known| known.idle.len() > large.max(1));
+        match own.and_then(|known| known.idle.pop_front()) {
+            Some(oldest) => {
+                self.ages.remove(&oldest.age);
+                Some(oldest.connection)
+            }
+            None => self.take_oldest(),
+        }
+    }
+
+    /// Lets all connections to `origin` be closed.
+    fn doom(&mut self, origin: &Origin) {
+        while let Some(connection) = self.take_newest(origin) {
+            self.doomed.push(connection);
+        }
     }
 
     /// Since when the oldest connection is idle.
@@ -303,20 +334,27 @@ async fn sweep<C>(pool: Weak<Shared<C>>) {
         let next = close_old(&shared, Instant::now());
         drop(shared);
         match next {
-            Some(next) => time::sleep_until(next).await,
+            // Soon, for what is doomed meanwhile.
+            Some(next) => time::sleep_until(next.min(Instant::now() + SWEEP)).await,
             None => return,
         }
+        task::yield_now().await;
     }
 }
 
-/// Closes the connections that are too old by `now`, and returns when the next
-/// will be. If none is left, the next one to be kept starts another sweep.
+/// Closes some of the connections that are doomed, or too old by `now`, and returns
+/// when others will be. If none is left, the next one to be kept starts another
+/// sweep.
 fn close_old<C>(shared: &Shared<C>, now: Instant) -> Option<Instant> {
-    let mut old = Vec::new();
     let mut state = shared.state();
+    let rest = state.doomed.len().saturating_sub(CLOSED_AT_ONCE);
+    let mut closed = state.doomed.split_off(rest);
     let next = loop {
         match state.oldest().map(|since| since + shared.limits.idle) {
-            Some(end) if end <= now => old.extend(state.take_oldest()),
+            Some(end) if end <= now && closed.len() < CLOSED_AT_ONCE => {
+                closed.extend(state.take_oldest());
+            }
+            _ if !state.doomed.is_empty() => break Some(now),
             next => break next,
         }
     };

@@ -14,10 +14,19 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::pool::Quiet;
+use super::{pool::Quiet, sockets::Socket};
+use crate::http1::Transport;
 
 /// The transport of one connection.
-pub(crate) enum OriginStream {
+pub(crate) struct OriginStream {
+    layers: Layers,
+    /// An exchange is under way.
+    is_busy: bool,
+    _socket: Socket,
+}
+
+/// What bytes pass through.
+pub(super) enum Layers {
     /// TCP alone.
     Plain(TcpStream),
     /// TLS over TCP.
@@ -25,17 +34,59 @@ pub(crate) enum OriginStream {
 }
 
 impl OriginStream {
-    /// Asks the system whether there is anything to read: the runtime may not
-    /// have heard of it yet. Under TLS, anything counts as unasked.
-    pub(crate) fn quiet(&self) -> Quiet {
-        let tcp = match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(stream) => stream.get_ref().0,
-        };
-        match SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]) {
+    /// A connection that counts as `socket` until it is dropped.
+    pub(super) fn new(layers: Layers, socket: Socket) -> Self {
+        Self {
+            layers,
+            is_busy: false,
+            _socket: socket,
+        }
+    }
+
+    /// Returns what there is to read, without waiting: the runtime may not have
+    /// heard of it yet, so the system is asked. Under TLS, bytes that were not
+    /// decrypted yet count as an end: they may be anything.
+    pub(crate) fn quiet(&mut self) -> Quiet {
+        let is_plain = matches!(self.layers, Layers::Plain(_));
+        if let Layers::Tls(stream) = &mut self.layers {
+            let session = stream.get_mut().1;
+            let state = session.process_new_packets();
+            match state.map(|state| state.plaintext_bytes_to_read()) {
+                Ok(0) if session.wants_read() => {}
+                // It was closed by the other side.
+                Ok(0) | Err(_) => return Quiet::Ended,
+                Ok(_) => return Quiet::Unasked,
+            }
+        }
+        match SockRef::from(self.tcp()).peek(&mut [MaybeUninit::uninit()]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Quiet::Yes,
-            Ok(1..) if matches!(self, Self::Plain(_)) => Quiet::Unasked,
+            Ok(1..) if is_plain => Quiet::Unasked,
             Ok(_) | Err(_) => Quiet::Ended,
+        }
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match &self.layers {
+            Layers::Plain(tcp) => tcp,
+            Layers::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl Transport for OriginStream {
+    fn set_busy(&mut self, is_busy: bool) {
+        self.is_busy = is_busy;
+    }
+}
+
+impl Drop for OriginStream {
+    /// Closes the connection. In the middle of an exchange, what the system has not
+    /// sent yet is discarded: an origin that does not read could otherwise hold it
+    /// for as long as it likes.
+    fn drop(&mut self) {
+        if self.is_busy {
+            // It fails on a socket that is broken already.
+            let _ = self.tcp().set_zero_linger();
         }
     }
 }
@@ -46,9 +97,9 @@ impl AsyncRead for OriginStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        match &mut self.get_mut().layers {
+            Layers::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Layers::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -59,9 +110,9 @@ impl AsyncWrite for OriginStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        match &mut self.get_mut().layers {
+            Layers::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Layers::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -70,30 +121,30 @@ impl AsyncWrite for OriginStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        match &mut self.get_mut().layers {
+            Layers::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Layers::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.layers {
+            Layers::Plain(stream) => stream.is_write_vectored(),
+            Layers::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().layers {
+            Layers::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Layers::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().layers {
+            Layers::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Layers::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

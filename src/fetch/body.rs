@@ -41,7 +41,7 @@ pub(super) struct Link<'f> {
 
 /// How long the first response on a reused connection is held back, to see whether
 /// another follows it: then it is out of step, and either may be the answer.
-const PROBATION: Duration = Duration::from_millis(1);
+pub(super) const PROBATION: Duration = Duration::from_millis(1);
 
 /// How much is decoded at a time.
 const DECODED: usize = 8 << 10;
@@ -99,9 +99,13 @@ impl<'f> Body<'f> {
 
     /// Lets go of a body that is not wanted. Its connection is kept if nothing
     /// more has to be read from it.
-    pub(crate) fn discard(mut self) {
+    pub(crate) async fn discard(mut self) {
         if let Some(link) = self.link.take() {
-            link.idle.discard(link.incoming, link.origin);
+            let discarded = link
+                .idle
+                .discard(link.incoming, link.origin, link.is_reused);
+            // Another attempt follows in any case.
+            discarded.await;
         }
     }
 

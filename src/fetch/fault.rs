@@ -69,6 +69,11 @@ pub(super) fn unconnected(error: &ConnectError) -> FetchError {
         ConnectError::Denied(denied) => FetchError::denied(denied.to_string(), denied.rule()),
         ConnectError::NoAddress { .. } => new(Reason::Dns).lasting(),
         ConnectError::Dns { .. } => new(Reason::Dns),
+        ConnectError::NoSocket => new(Reason::Internal),
+        ConnectError::Tcp { source, .. } if is_of_this_machine(source) => {
+            let message = format!("the service cannot connect: {source}");
+            FetchError::new(Reason::Internal, message)
+        }
         ConnectError::Tcp { .. } | ConnectError::Tunnel { .. } => new(Reason::Connect),
         ConnectError::Tls { .. } => match find(error) {
             // Which rustls would print as it is in its memory.
@@ -80,6 +85,13 @@ pub(super) fn unconnected(error: &ConnectError) -> FetchError {
             _ => new(Reason::Tls),
         },
     }
+}
+
+/// Returns true if connecting failed before anything was sent: file descriptors,
+/// memory or ports are used up here.
+fn is_of_this_machine(error: &std::io::Error) -> bool {
+    // ENFILE, EMFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL.
+    matches!(error.raw_os_error(), Some(23 | 24 | 105 | 12 | 99))
 }
 
 /// What broke on an open connection, while `what` was read.

@@ -54,9 +54,17 @@ impl<'a> Hop<'a> {
         origin.ok_or_else(|| FetchError::new(Reason::Internal, "a URL without a host"))
     }
 
-    /// Returns true if a response has no body.
-    pub(super) fn is_head(&self) -> bool {
-        self.method == Method::HEAD
+    /// The request, beside its head.
+    pub(super) fn outline(&self) -> http1::Outline {
+        http1::Outline {
+            is_head: self.method == Method::HEAD,
+            expects_body: self.expects_body(),
+            body: self.body.clone(),
+        }
+    }
+
+    fn expects_body(&self) -> bool {
+        matches!(self.method, Method::POST | Method::PUT | Method::PATCH)
     }
 
     /// Returns true if sending it twice is the same as once.
@@ -97,8 +105,7 @@ impl<'a> Hop<'a> {
             default(header::ACCEPT_ENCODING, decode::ACCEPTED);
         }
         // RFC 9110, 8.6: so that the origin does not wait for a body.
-        let expects_body = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
-        if expects_body || !self.body.is_empty() {
+        if self.expects_body() || !self.body.is_empty() {
             line(
                 &header::CONTENT_LENGTH,
                 self.body.len().to_string().as_bytes(),

@@ -6,16 +6,18 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio_util::io::poll_read_buf;
 
-use super::{Connection, Error, SCRATCH, framing::Framing};
+use super::{Connection, Error, SCRATCH, Transport, framing::Framing};
 
 /// A body that is being read. Dropping it closes the connection.
 pub(crate) struct Incoming<S> {
     connection: Connection<S>,
     framing: Framing,
     keeps_open: bool,
+    /// The response came before the request was written whole.
+    is_early: bool,
     /// The connection has ended, and with it a body that ends so.
     is_closed: bool,
 }
@@ -30,9 +32,10 @@ pub(crate) enum After<S> {
     Closed,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
+impl<S: Transport> Incoming<S> {
     pub(super) fn new(connection: Connection<S>, framing: Framing, keeps_open: bool) -> Self {
         Self {
+            is_early: !connection.outgoing.is_written,
             connection,
             framing,
             keeps_open,
@@ -93,16 +96,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     }
 
     /// Ends the exchange.
-    pub(crate) fn finish(self) -> After<S> {
-        let is_quiet = self.connection.buffered.iter().all(u8::is_ascii_whitespace);
-        if !self.is_over() || self.is_closed {
+    pub(crate) fn finish(mut self) -> After<S> {
+        let connection = &mut self.connection;
+        let is_over = self.is_closed || self.framing.is_over();
+        if is_over && connection.outgoing.is_written {
+            connection.stream.set_busy(false);
+        }
+        let has_surplus = !connection.buffered.iter().all(u8::is_ascii_whitespace);
+        // What was read of the request, the origin alone knows.
+        let is_in_step = !self.is_early && !connection.is_ambiguous;
+        if !is_over || self.is_closed {
             After::Closed
-        } else if !is_quiet {
+        } else if has_surplus && (self.keeps_open || connection.exchanges > 1) {
             After::Surplus
-        } else if self.keeps_open
-            && self.connection.outgoing.is_written
-            && self.connection.buffered.is_empty()
-        {
+        } else if self.keeps_open && is_in_step && connection.buffered.is_empty() {
             After::Reusable(self.connection)
         } else {
             After::Closed

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{After, Connection, Error, Response};
+use super::{After, Connection, Error, Outline, Response, Transport};
 
 /// What one exchange over a kept connection came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,7 +85,12 @@ fn exchanges(responses: &[Vec<u8>], is_head: impl Fn(usize) -> bool, cut: usize)
     });
     let mut exchanges = Vec::new();
     for position in 0..responses.len() {
-        connection.begin(is_head(position), Bytes::new(), |head| {
+        let request = Outline {
+            is_head: is_head(position),
+            expects_body: false,
+            body: Bytes::new(),
+        };
+        connection.begin(request, |head| {
             head.extend_from_slice(b"GET / HTTP/1.1\r\n\r\n");
         });
         let mut exchange = Exchange {
@@ -97,7 +102,7 @@ fn exchanges(responses: &[Vec<u8>], is_head: impl Fn(usize) -> bool, cut: usize)
         exchanges.push(exchange);
         match after {
             // What is still in the socket is found before the next request.
-            Ok(After::Reusable(kept)) if kept.stream().pieces.iter().all(Vec::is_empty) => {
+            Ok(After::Reusable(kept)) if kept.stream.pieces.iter().all(Vec::is_empty) => {
                 connection = kept;
             }
             Ok(_) | Err(_) => break,
@@ -140,6 +145,8 @@ fn run<F: Future>(future: F) -> F::Output {
     }
     panic!("the exchange goes on for ever");
 }
+
+impl Transport for Script {}
 
 impl AsyncRead for Script {
     fn poll_read(

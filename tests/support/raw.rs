@@ -113,8 +113,13 @@ pub(crate) fn reset(stream: TcpStream) {
 
 /// A listener whose backlog is as short as can be.
 pub(crate) fn short_backlog() -> TcpListener {
+    short_backlog_at("127.0.0.1:0".parse().unwrap())
+}
+
+/// The same, at a place of its own.
+pub(crate) fn short_backlog_at(address: SocketAddr) -> TcpListener {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket.bind(address).unwrap();
     socket.listen(1).unwrap()
 }
 

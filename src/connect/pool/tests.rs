@@ -9,7 +9,7 @@ use super::*;
 struct Numbered(u32, Arc<AtomicU8>);
 
 impl Keep for Numbered {
-    fn quiet(&self) -> Quiet {
+    fn quiet(&mut self) -> Quiet {
         match self.1.load(Ordering::Relaxed) {
             0 => Quiet::Yes,
             1 => Quiet::Ended,
