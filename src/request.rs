@@ -11,20 +11,33 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::{config::Ceilings, credentials::take_authorization};
+use crate::{caller::Caller, config::Ceilings, credentials::take_authorization};
 
 /// A list of requests, each of which comes to its own end.
-#[derive(Debug)]
 pub(crate) struct Batch {
-    /// In the caller's order. A request that cannot be sent is in its place as
-    /// the error it ends with.
-    pub requests: Vec<Result<Request, InvalidRequest>>,
+    /// In the caller's order.
+    pub requests: Box<dyn Requests>,
+    /// Who made the call.
+    pub caller: Caller,
     /// How many may be in flight at once; at least 1.
     pub concurrency: usize,
     /// When the caller's headers arrived: every wait is counted from here.
     pub arrival: Instant,
     /// When every unfinished request ends. `None`: never.
     pub deadline: Option<Instant>,
+}
+
+/// The requests of a batch, in a form that takes little memory while they wait.
+pub(crate) trait Requests: Send + Sync {
+    /// How many there are.
+    fn count(&self) -> u32;
+
+    /// The indices of those that cannot be sent, in order.
+    fn refused(&self) -> &[u32];
+
+    /// The request at `index`, or the error that it ends with if it cannot be
+    /// sent.
+    fn get(&self, index: u32) -> Result<Request, InvalidRequest>;
 }
 
 /// One HTTP request that can be sent.
@@ -37,6 +50,8 @@ pub(crate) struct Request {
     pub method: Method,
     /// What the caller sets, and the authorization its URL held.
     pub headers: HeaderMap,
+    /// Of the lines that were added.
+    header_bytes: usize,
     /// Empty: none.
     pub body: Bytes,
     /// How to fetch it.
@@ -82,23 +97,28 @@ pub(crate) struct InvalidRequest {
 }
 
 /// Headers that the service or the connection answers for.
-const REFUSED_HEADERS: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-    header::HOST,
-    HeaderName::from_static("keep-alive"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
+const REFUSED_HEADERS: [&str; 10] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 impl Request {
+    /// The longest method, in bytes: more than any that is registered.
+    pub(crate) const MAX_METHOD: usize = 64;
     /// The longest URL, in bytes.
     pub(crate) const MAX_URL: usize = 16 << 10;
     /// The most header lines: more than any origin is known to accept.
     pub(crate) const MAX_HEADERS: usize = 1000;
+    /// The most bytes of names and values of header lines, likewise.
+    pub(crate) const MAX_HEADER_BYTES: usize = 64 << 10;
 
     /// A request for `url` with the default options. An empty `method` is GET.
     pub(crate) fn new(url: &str, method: &str) -> Result<Self, InvalidRequest> {
@@ -112,6 +132,7 @@ impl Request {
             uri: to_uri(url).map_err(|problem| InvalidRequest::new("url", problem))?,
             method,
             headers,
+            header_bytes: 0,
             body: Bytes::new(),
             options: Options::default(),
         })
@@ -120,14 +141,15 @@ impl Request {
     /// Adds a header line. An `Authorization` replaces the one of the URL.
     pub(crate) fn add_header(&mut self, name: &str, value: Bytes) -> Result<(), InvalidRequest> {
         // Of a whole line given as a name, the value is not shown.
-        let shown = shown(name.split([':', ' ']).next().unwrap_or_default());
+        let shown = || shown(name.split([':', ' ']).next().unwrap_or_default());
         let invalid = |problem| InvalidRequest::new("headers", problem);
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
             invalid(format!(
-                "'{shown}' is not a header name; letters, digits and !#$%&'*+-.^_`|~ are accepted"
+                "'{}' is not a header name; letters, digits and !#$%&'*+-.^_`|~ are accepted",
+                shown()
             ))
         })?;
-        if REFUSED_HEADERS.contains(&name) || name.as_str().starts_with("proxy-") {
+        if is_refused(&name) {
             return Err(invalid(format!("'{name}' is set by the service alone")));
         }
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| {
@@ -142,6 +164,13 @@ impl Request {
         if self.headers.len() >= Self::MAX_HEADERS {
             let most = Self::MAX_HEADERS;
             return Err(invalid(format!("at most {most} lines are accepted")));
+        }
+        self.header_bytes += name.as_str().len() + value.len();
+        if self.header_bytes > Self::MAX_HEADER_BYTES {
+            let most = Self::MAX_HEADER_BYTES;
+            return Err(invalid(format!(
+                "at most {most} bytes of names and values are accepted"
+            )));
         }
         self.headers.append(name, value);
         Ok(())
@@ -199,15 +228,37 @@ impl InvalidRequest {
     }
 }
 
+/// Returns true if the service sets `name` itself. Many servers read an underscore
+/// as a hyphen.
+fn is_refused(name: &HeaderName) -> bool {
+    let is = |refused: &str, name: &str| {
+        let both = refused.bytes().zip(name.bytes());
+        let mut both =
+            both.map(|(refused, byte)| (refused, if byte == b'_' { b'-' } else { byte }));
+        refused.len() == name.len() && both.all(|(refused, byte)| refused == byte)
+    };
+    let name = name.as_str();
+    let is_of_proxies = name.get(..6).is_some_and(|start| is("proxy-", start));
+    is_of_proxies || REFUSED_HEADERS.iter().any(|refused| is(refused, name))
+}
+
 fn parse_method(method: &str) -> Result<Method, InvalidRequest> {
     let invalid = |problem| Err(InvalidRequest::new("method", problem));
-    let shown = shown(method);
+    let shown = || shown(method);
     if method.is_empty() {
         return Ok(Method::GET);
     }
+    if method.len() > Request::MAX_METHOD {
+        return invalid(format!(
+            "has {} bytes; at most {} are accepted",
+            method.len(),
+            Request::MAX_METHOD
+        ));
+    }
     if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
         return invalid(format!(
-            "'{shown}' has lower-case letters; methods are upper case"
+            "'{}' has lower-case letters; methods are upper case",
+            shown()
         ));
     }
     match Method::from_bytes(method.as_bytes()) {
@@ -215,7 +266,7 @@ fn parse_method(method: &str) -> Result<Method, InvalidRequest> {
             invalid("CONNECT is refused; any other upper-case method is accepted".to_owned())
         }
         Ok(method) => Ok(method),
-        Err(_) => invalid(format!("'{shown}' is not an HTTP method")),
+        Err(_) => invalid(format!("'{}' is not an HTTP method", shown())),
     }
 }
 
@@ -364,6 +415,10 @@ mod tests {
             "content-length",
             "TE",
             "Proxy-Authorization",
+            "Transfer_Encoding",
+            "content_length",
+            "HTTP2-Settings",
+            "proxy_authorization",
             "bad name",
             "",
         ] {

@@ -7,6 +7,7 @@ use std::{fmt, time::Duration};
 use bytes::Bytes;
 use http::{StatusCode, Uri, Version};
 
+use crate::request::InvalidRequest;
 pub(crate) use headers::Headers;
 
 /// A piece of the result of one request. Most results are one part.
@@ -146,6 +147,12 @@ impl End {
             truncated: true,
             ..self
         }
+    }
+}
+
+impl From<InvalidRequest> for FetchError {
+    fn from(invalid: InvalidRequest) -> Self {
+        Self::new(Reason::InvalidRequest, invalid.to_string())
     }
 }
 

@@ -3,53 +3,48 @@
 //! turn into a gRPC code.
 
 mod admission;
+mod check;
+mod fields;
 mod inbound;
+mod message;
 mod outbound;
+mod outbox;
 mod report;
 mod stall;
-mod tally;
 mod wire;
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    net::SocketAddr,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
-use hyper::body::Body;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Code, Request, Response, Status,
-    codegen::BoxFuture,
-    metadata::MetadataMap,
-    server::{Grpc, NamedService, ServerStreamingService},
+    Code, Status,
+    body::Body,
+    codec::{EncodeBody, SingleMessageCompressionOverride},
+    server::NamedService,
 };
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::{config::Config, proto::FetchBatchRequest, schedule::Scheduler, telemetry::Metrics};
-pub(crate) use admission::Admission;
-use admission::Admitted;
-use inbound::InvalidBatch;
+use crate::{caller::Caller, config::Config, schedule::Scheduler, telemetry::Metrics};
+pub(crate) use admission::{Admission, full};
+use inbound::{InvalidBatch, PER_REQUEST};
 use outbound::Responses;
+pub(crate) use outbox::Outbox;
 use report::Report;
-use wire::{BatchCodec, Message};
+use wire::MessageEncoder;
 
 /// The `FetchService` of the contract.
 #[derive(Clone)]
 pub(crate) struct Service {
+    admission: Admission,
     scheduler: Scheduler,
     metrics: Arc<Metrics>,
     config: Arc<Config>,
 }
 
 /// What the server knows of a call before its message is read.
-#[derive(Debug, Clone)]
 pub(crate) struct Arrival {
     /// When the headers came.
     pub(crate) at: Instant,
@@ -57,97 +52,96 @@ pub(crate) struct Arrival {
     pub(crate) peer: Option<SocketAddr>,
     /// Cuts the call.
     pub(crate) cut: CancellationToken,
+    /// Of its connection.
+    pub(crate) outbox: Outbox,
 }
 
 /// The path of the one method.
 pub(crate) const FETCH_BATCH: &str = "/fetchd.v1.FetchService/FetchBatch";
 
 impl Service {
-    /// A service whose batches `scheduler` works.
-    pub(crate) fn new(scheduler: Scheduler, metrics: Arc<Metrics>, config: Arc<Config>) -> Self {
+    /// A service that lets in what `admission` allows, and whose batches
+    /// `scheduler` works.
+    pub(crate) fn new(
+        admission: Admission,
+        scheduler: Scheduler,
+        metrics: Arc<Metrics>,
+        config: Arc<Config>,
+    ) -> Self {
         Self {
+            admission,
             scheduler,
             metrics,
             config,
         }
     }
-}
 
-impl Service {
-    fn fetch_batch(
+    /// Answers a call of [`FETCH_BATCH`].
+    pub(crate) async fn call(
         &self,
-        mut request: Request<FetchBatchRequest>,
-    ) -> Result<Response<Responses>, Status> {
-        let arrival = request.extensions_mut().remove::<Arrival>();
-        let arrival = arrival.unwrap_or_else(Arrival::now);
-        let admitted = request.extensions_mut().remove::<Arc<Admitted>>();
-        let call_timeout = grpc_timeout(request.metadata().as_ref());
-        let trace_id = trace_id(request.metadata());
-        let message = request.into_inner();
-        let mut batch = inbound::batch(message, arrival.at, &self.config)
+        request: Request<Incoming>,
+        arrival: Arrival,
+    ) -> Response<Body> {
+        match self.fetch_batch(request, arrival).await {
+            Ok(responses) => {
+                let body = EncodeBody::new_server(
+                    MessageEncoder,
+                    responses,
+                    None,
+                    SingleMessageCompressionOverride::default(),
+                    None,
+                );
+                let mut response = Response::new(Body::new(body));
+                let kind = HeaderValue::from_static("application/grpc");
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+                response
+            }
+            Err(status) => self.refuse(status),
+        }
+    }
+
+    /// Refuses a call with `status`.
+    pub(crate) fn refuse(&self, status: Status) -> Response<Body> {
+        let batches = &self.metrics.batches;
+        batches.with_label_values(&[code_name(status.code())]).inc();
+        status.into_http()
+    }
+
+    async fn fetch_batch(
+        &self,
+        request: Request<Incoming>,
+        arrival: Arrival,
+    ) -> Result<Responses, Status> {
+        let (head, body) = request.into_parts();
+        let call_timeout = grpc_timeout(&head.headers);
+        let trace_id = trace_id(&head.headers);
+        drop(head);
+        let caller = Caller::at(arrival.peer);
+        let admission = self.admission.admit(body, caller, call_timeout);
+        let (message, mut admitted) = admission.await?;
+        let mut batch = inbound::batch(message, caller, arrival.at, &self.config)
+            .await
             .map_err(|invalid| invalid_argument(&invalid))?;
+        admitted.grow(PER_REQUEST * batch.requests.count() as usize)?;
         if let Some(timeout) = call_timeout {
             let timeout = timeout.saturating_sub(margin(timeout));
             let deadline = arrival.at.checked_add(timeout);
             batch.deadline = batch.deadline.into_iter().chain(deadline).min();
         }
         let report = Report::new(&batch, arrival.peer, trace_id, Arc::clone(&self.metrics));
+        let scheduler = self.scheduler.clone();
+        let stall = stall::Limits {
+            timeout: self.config.limits.stall_timeout,
+            is_wanted: Box::new(move || scheduler.is_wanted_beside(caller)),
+        };
         let parts = self.scheduler.run(batch);
-        let stall_timeout = self.config.limits.stall_timeout;
-        let responses = Responses::new(parts, report, admitted, stall_timeout, arrival.cut);
-        Ok(Response::new(responses))
-    }
-}
-
-/// The one method, by tonic, with a codec of our own.
-impl ServerStreamingService<FetchBatchRequest> for Service {
-    type Response = Message;
-    type ResponseStream = Responses;
-    type Future = std::future::Ready<Result<Response<Responses>, Status>>;
-
-    fn call(&mut self, request: Request<FetchBatchRequest>) -> Self::Future {
-        std::future::ready(self.fetch_batch(request))
-    }
-}
-
-impl<B> tower::Service<http::Request<B>> for Service
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
-{
-    type Response = http::Response<tonic::body::Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<Self::Response, Infallible>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let service = self.clone();
-        Box::pin(async move {
-            if request.uri().path() != FETCH_BATCH {
-                return Ok(Status::unimplemented("there is FetchBatch").into_http());
-            }
-            let most = service.config.limits.max_request_bytes;
-            let mut grpc = Grpc::new(BatchCodec).max_decoding_message_size(most);
-            Ok(grpc.server_streaming(service, request).await)
-        })
+        let room = outbound::Room::new(admitted, arrival.outbox);
+        Ok(Responses::new(parts, report, room, stall, arrival.cut))
     }
 }
 
 impl NamedService for Service {
     const NAME: &'static str = "fetchd.v1.FetchService";
-}
-
-impl Arrival {
-    fn now() -> Self {
-        Self {
-            at: Instant::now(),
-            peer: None,
-            cut: CancellationToken::new(),
-        }
-    }
 }
 
 /// How long before the call's deadline the batch ends, so that the ends of the
@@ -181,16 +175,16 @@ fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The trace id of a W3C `traceparent`, where the caller sent one.
-fn trace_id(metadata: &MetadataMap) -> Option<String> {
-    let value = metadata.get("traceparent")?.to_str().ok()?;
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("traceparent")?.to_str().ok()?;
     let id = value.split('-').nth(1)?;
     let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_id.then(|| id.to_owned())
 }
 
-/// The name of a gRPC code, by its number in a header.
-pub(crate) fn code_name(status: &HeaderValue) -> &'static str {
-    match Code::from_bytes(status.as_bytes()) {
+/// The name of a gRPC code.
+fn code_name(code: Code) -> &'static str {
+    match code {
         Code::InvalidArgument => "INVALID_ARGUMENT",
         Code::OutOfRange => "OUT_OF_RANGE",
         Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
@@ -205,11 +199,17 @@ pub(crate) fn code_name(status: &HeaderValue) -> &'static str {
 }
 
 fn invalid_argument(invalid: &InvalidBatch) -> Status {
-    let details = ErrorDetails::with_bad_request_violation(&invalid.field, &invalid.problem);
+    let details = match invalid {
+        InvalidBatch::Field { field, problem } => {
+            ErrorDetails::with_bad_request_violation(field, problem)
+        }
+        InvalidBatch::Malformed(_) => ErrorDetails::new(),
+    };
     Status::with_error_details(Code::InvalidArgument, invalid.to_string(), details)
 }
 
-fn draining() -> Status {
+/// Refuses a call because the server is to end.
+pub(crate) fn draining() -> Status {
     let details = ErrorDetails::with_error_info("DRAINING", "fetchd", HashMap::new());
     let message = "the server is draining; nothing was dispatched: call another";
     Status::with_error_details(Code::Unavailable, message, details)

@@ -25,7 +25,9 @@ use fetchd::{
 use futures_util::{StreamExt, future::join_all};
 use prost::Message;
 use rand::RngExt;
-use support::{Origin, allow_loopback, patiently, reply, requests, service, service_with};
+use support::{
+    Origin, allow_loopback, held, patiently, reply, requests, service, service_with, until,
+};
 use tokio::sync::{Barrier, Semaphore, mpsc};
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -369,4 +371,28 @@ async fn a_message_over_the_limit_is_refused() {
     batch.requests[0].body = vec![0; 10_000].into();
     let status = client.fetch_batch(batch).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange);
+}
+
+#[tokio::test]
+async fn a_call_with_nothing_to_say_shows_that_it_is_there() {
+    let (origin, gate) = held().await;
+    let service = service().await;
+    let mut client = service.raw_client().await;
+    let batch = FetchBatchRequest {
+        requests: requests([origin.url("")]),
+        ..Default::default()
+    };
+    let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
+    until(|| origin.open() == 1).await;
+    // From here on nothing happens but by the clock, which need not be waited for.
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let message = messages.message().await.unwrap().unwrap();
+    let waited = begun.elapsed();
+    tokio::time::resume();
+    assert!(message.parts.is_empty(), "{message:?}");
+    assert!((9..=11).contains(&waited.as_secs()), "{waited:?}");
+    gate.add_permits(1);
+    let message = patiently(messages.message()).await.unwrap().unwrap();
+    assert_eq!(&message.parts[0].body[..], b"there");
 }

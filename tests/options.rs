@@ -448,7 +448,7 @@ async fn what_cannot_be_sent_ends_in_its_place_at_once() {
             with(|_| {}),
             with(|request| request.url = String::new()),
             with(|request| request.url = "ftp://example.com/".to_owned()),
-            with(|request| request.method = "get".to_owned()),
+            with(|request| request.method = "G".repeat(1000)),
             with(|request| {
                 request.headers.push(Header {
                     name: "Host".to_owned(),

@@ -2,17 +2,18 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use futures_util::Stream;
+use tokio::time::{self, Instant, Sleep};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::Status;
 
 use super::{
     admission::Admitted,
+    outbox::Outbox,
     report::Report,
     stall::{self, Reading},
     wire::Message,
@@ -36,28 +37,59 @@ pub(crate) struct Responses {
     has_said_why: bool,
     reading: Reading,
     give_up: GiveUp,
-    /// Gives the batch up where the caller takes nothing.
+    /// Sends an empty message if nothing else was sent.
+    heartbeat: Pin<Box<Sleep>>,
+    last_sent: Instant,
+    /// Gives the batch up if the caller takes nothing.
     _stall: AbortOnDropHandle<()>,
-    _admitted: Option<Arc<Admitted>>,
+    room: Room,
+}
+
+/// The room of a call, and where it goes when the call has ended.
+pub(super) struct Room {
+    admitted: Option<Admitted>,
+    outbox: Outbox,
 }
 
 /// A message is sent once it has this size. One part more may have come on
 /// top, so that a message stays below 512 KiB.
 const MESSAGE: usize = 256 << 10;
 
+/// An empty message is sent after this long without another: callers, and proxies
+/// on the way to them, take a silent call for a dead one.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+impl Room {
+    /// The room that was `admitted`, which goes to `outbox` at the end of the
+    /// response.
+    pub(super) fn new(admitted: Admitted, outbox: Outbox) -> Self {
+        Self {
+            admitted: Some(admitted),
+            outbox,
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(mut admitted) = self.admitted.take() {
+            admitted.end();
+            self.outbox.push(admitted);
+        }
+    }
+}
+
 impl Responses {
-    /// The messages of `parts`. What was `admitted` is held as long as the
-    /// stream. A caller that takes nothing for `stall_timeout` is given up, and
-    /// `cut` cancelled a while later.
+    /// The messages of `parts`. The `room` is held as long as the stream, and then
+    /// until its end is with the system. A caller that does not read within the
+    /// limits of `stall` is given up, and `cut` cancelled a while later.
     pub(super) fn new(
         parts: Parts,
         report: Report,
-        admitted: Option<Arc<Admitted>>,
-        stall_timeout: Duration,
+        room: Room,
+        stall: stall::Limits,
         cut: CancellationToken,
     ) -> Self {
         let (reading, give_up) = (Reading::default(), parts.give_up());
-        let watching = stall::watch(reading.clone(), give_up.clone(), stall_timeout, cut);
+        let watching = stall::watch(reading.clone(), give_up.clone(), stall, cut);
         Self {
             parts,
             gathered: Vec::new(),
@@ -67,8 +99,10 @@ impl Responses {
             has_said_why: false,
             reading,
             give_up,
+            heartbeat: Box::pin(time::sleep(HEARTBEAT)),
+            last_sent: Instant::now(),
             _stall: AbortOnDropHandle::new(tokio::spawn(watching)),
-            _admitted: admitted,
+            room,
         }
     }
 
@@ -97,7 +131,7 @@ impl Responses {
             return if is_last {
                 Poll::Ready(self.finish())
             } else {
-                Poll::Pending
+                self.poll_heartbeat(cx)
             };
         }
         if !is_last && self.size < MESSAGE && !self.yielded {
@@ -108,16 +142,30 @@ impl Responses {
             return Poll::Pending;
         }
         self.yielded = false;
-        self.size = 0;
+        self.reading.gave(std::mem::take(&mut self.size));
+        self.last_sent = Instant::now();
         let parts = std::mem::take(&mut self.gathered);
         Poll::Ready(Some(Ok(Message(parts))))
     }
 
+    /// An empty message once nothing was sent for a while.
+    fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Status>>> {
+        loop {
+            ready!(self.heartbeat.as_mut().poll(cx));
+            let due = self.last_sent + HEARTBEAT;
+            let now = Instant::now();
+            if due <= now {
+                self.last_sent = now;
+                return Poll::Ready(Some(Ok(Message(Vec::new()))));
+            }
+            self.heartbeat.as_mut().reset(due);
+        }
+    }
+
     /// Why nothing comes any more, once.
     fn end_given_up(&mut self) -> Option<Result<Message, Status>> {
-        let message = "nothing was taken for the stall timeout while results were ready";
         let is_first = !std::mem::replace(&mut self.has_said_why, true);
-        is_first.then(|| Err(Status::resource_exhausted(message)))
+        is_first.then(|| Err(Status::resource_exhausted(self.reading.fault())))
     }
 
     fn finish(&mut self) -> Option<Result<Message, Status>> {
@@ -141,7 +189,13 @@ impl Stream for Responses {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.next_message(cx);
-        self.reading.asked(polled.is_ready());
+        if let Poll::Ready(None | Some(Err(_))) = polled {
+            self.room.end();
+        }
+        // A turn for others is not a wait for more.
+        if polled.is_ready() || !self.yielded {
+            self.reading.asked(polled.is_ready());
+        }
         polled
     }
 }

@@ -15,7 +15,7 @@ use crate::{request::Batch, response::Part, telemetry::Metrics};
 
 /// A batch on its way into the log. The line is written when this is dropped.
 pub(super) struct Report {
-    requests: usize,
+    requests: u32,
     arrival: Instant,
     peer: Option<SocketAddr>,
     trace_id: Option<String>,
@@ -41,7 +41,7 @@ impl Report {
     ) -> Self {
         metrics.batches_active.inc();
         Self {
-            requests: batch.requests.len(),
+            requests: batch.requests.count(),
             arrival: batch.arrival,
             peer,
             trace_id,

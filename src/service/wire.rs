@@ -9,21 +9,16 @@ use http::{Uri, Version};
 use prost::encoding::{self, WireType};
 use tonic::{
     Status,
-    codec::{Codec, EncodeBuf, Encoder},
+    codec::{EncodeBuf, Encoder},
 };
-use tonic_prost::{ProstCodec, ProstDecoder};
 
 use crate::{
-    proto::{self, FetchBatchRequest},
+    proto,
     response::{End, FetchError, Head, Part, Reason, Timing},
 };
 
 /// The parts of one `FetchBatchResponse`.
 pub(crate) struct Message(pub(super) Vec<Part>);
-
-/// Requests in, [`Message`]s out.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct BatchCodec;
 
 /// Writes [`Message`]s.
 pub(super) struct MessageEncoder;
@@ -45,21 +40,6 @@ mod field {
     /// Of `Header`.
     pub(super) const NAME: u32 = 1;
     pub(super) const VALUE: u32 = 2;
-}
-
-impl Codec for BatchCodec {
-    type Encode = Message;
-    type Decode = FetchBatchRequest;
-    type Encoder = MessageEncoder;
-    type Decoder = ProstDecoder<FetchBatchRequest>;
-
-    fn encoder(&mut self) -> MessageEncoder {
-        MessageEncoder
-    }
-
-    fn decoder(&mut self) -> Self::Decoder {
-        ProstCodec::<proto::FetchBatchResponse, _>::default().decoder()
-    }
 }
 
 impl Encoder for MessageEncoder {
