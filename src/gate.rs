@@ -1,22 +1,30 @@
-//! Which request may start: one whose host, batch and process all have room. It
-//! takes the three at once, and nothing is held while waiting.
+//! Which request may start: one whose host, batch, caller and process all have
+//! room. It takes the room of all at once, and nothing is held while waiting.
 //!
 //! Each batch has a [`Line`] of waiting requests. Room that becomes free goes to
-//! the lines in turn, and in each to the first request whose host has room. Of
-//! the slots of the process, one is kept for each batch that may be open, so
-//! that a batch goes on whatever the others do; the rest is shared.
+//! the callers in turn, then to the lines of each in turn, and in each line to the
+//! first request whose host has room. Of the slots of the process, one is kept for
+//! each batch that may be open, so that a batch goes on whatever the others do;
+//! the rest is shared, and no caller takes all of it.
 
+mod line;
 mod state;
+mod turns;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, futures::Notified};
 
-use state::{LineId, QueueId, State};
+use crate::caller::Caller;
+use line::QueueId;
+use state::{LineId, State};
 
 /// The room of the process, of its batches and of its hosts. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Gate(Arc<Mutex<State>>);
+pub(crate) struct Gate {
+    state: Arc<Mutex<State>>,
+    limits_hosts: bool,
+}
 
 /// The requests of one batch that wait, by their indices. Dropping it takes them
 /// from the gate.
@@ -33,6 +41,9 @@ pub(crate) struct Slot {
     queue: QueueId,
 }
 
+/// Marks a line as one whose caller does not read, until it is dropped.
+pub(crate) struct Stalled<'a>(&'a Line);
+
 /// How much room there is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
@@ -47,22 +58,26 @@ pub(crate) struct Room {
 impl Gate {
     /// A gate with `room`.
     pub(crate) fn new(room: Room) -> Self {
-        Self(Arc::new(Mutex::new(State::new(room))))
+        Self {
+            state: Arc::new(Mutex::new(State::new(room))),
+            limits_hosts: room.per_host.is_some(),
+        }
     }
 
-    /// Lets a batch in, of which `concurrency` requests may be in flight.
-    /// `requests` are their indices, in order, and `host_of` gives the host that
-    /// each is for; it is asked only where hosts have a limit.
+    /// Lets a batch of `requests` by `caller` in, of which `concurrency` may be in
+    /// flight. `host_of` returns the host that a request is for; it is asked
+    /// only if hosts have a limit.
     pub(crate) fn join(
         &self,
+        caller: Caller,
         concurrency: usize,
         requests: impl Iterator<Item = u32>,
         host_of: impl Fn(u32) -> String,
     ) -> Line {
         let changed = Arc::new(Notify::new());
-        let mut state = self.state();
-        let id = state.join(concurrency, requests, host_of, &changed);
-        drop(state);
+        let mut line = line::Line::new(caller, concurrency, Arc::clone(&changed));
+        line.fill(requests, |index| self.queue_name(index, &host_of));
+        let id = self.state().join(line);
         Line {
             gate: self.clone(),
             id,
@@ -81,8 +96,23 @@ impl Gate {
         self.state().waits()
     }
 
+    /// Returns true if requests of others than `caller` wait for a slot of the
+    /// process.
+    pub(crate) fn is_wanted_beside(&self, caller: Caller) -> bool {
+        self.state().is_wanted_beside(caller)
+    }
+
+    /// If hosts have no limit, all requests of a batch are in one queue.
+    fn queue_name(&self, index: u32, host_of: impl Fn(u32) -> String) -> String {
+        if self.limits_hosts {
+            host_of(index)
+        } else {
+            String::new()
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,34 +120,73 @@ impl Line {
     /// Takes the next request that may start.
     pub(crate) fn take(&self) -> Option<(u32, Slot)> {
         let (index, queue) = self.gate.state().take(self.id)?;
-        let slot = Slot {
-            gate: self.gate.clone(),
-            line: self.id,
-            queue,
-        };
-        Some((index, slot))
+        Some((index, self.slot(queue)))
+    }
+
+    /// Gives `slot`, which is one of this line, back, and takes the next request
+    /// that may start.
+    pub(crate) fn exchange(&self, slot: Slot) -> Option<(u32, Slot)> {
+        let next = self.gate.state().exchange(self.id, slot.queue);
+        slot.forget();
+        let (index, queue) = next?;
+        Some((index, self.slot(queue)))
     }
 
     /// Puts a request that was taken back in line. False: the line is closed.
     #[must_use]
     pub(crate) fn put_back(&self, index: u32, host_of: impl Fn(u32) -> String) -> bool {
-        self.gate.state().put_back(self.id, index, host_of)
+        let host = self.gate.queue_name(index, host_of);
+        self.gate.state().put_back(self.id, index, &host)
     }
 
-    /// Whether none waits, be it to be taken.
+    /// Returns true if no request waits or was let through without being taken.
     pub(crate) fn is_empty(&self) -> bool {
         self.gate.state().is_empty(self.id)
     }
 
-    /// Waits until there may be one to take, or none waits any more. Counts from
-    /// when it is enabled or first polled.
+    /// Waits until there may be a request to take. Counts from when it is enabled
+    /// or first polled.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 
-    /// Takes all that wait out of the line, in which none waits from then on.
+    /// Ends the wait of [`Line::changed`].
+    pub(crate) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Lets the line have no more than the slot that is kept for it, as long as
+    /// the mark lasts: its caller does not read what it has.
+    pub(crate) fn stall(&self) -> Stalled<'_> {
+        self.gate.state().stall(self.id);
+        Stalled(self)
+    }
+
+    /// Takes all waiting requests out of the line, in which none waits from then
+    /// on.
     pub(crate) fn close(&self) -> Vec<u32> {
         self.gate.state().close(self.id)
+    }
+
+    fn slot(&self, queue: QueueId) -> Slot {
+        Slot {
+            gate: self.gate.clone(),
+            line: self.id,
+            queue,
+        }
+    }
+}
+
+impl Slot {
+    /// Drops the slot, which was given back.
+    fn forget(mut self) {
+        self.line = LineId::MAX;
+    }
+}
+
+impl Drop for Stalled<'_> {
+    fn drop(&mut self) {
+        self.0.gate.state().unstall(self.0.id);
     }
 }
 
@@ -129,7 +198,9 @@ impl Drop for Line {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.gate.state().release(self.line, self.queue);
+        if self.line != LineId::MAX {
+            self.gate.state().release(self.line, self.queue);
+        }
     }
 }
 

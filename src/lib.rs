@@ -2,6 +2,8 @@
 
 #[cfg(feature = "server")]
 pub mod admin;
+#[cfg(feature = "server")]
+mod caller;
 #[cfg(any(feature = "client", feature = "server"))]
 mod causes;
 #[cfg(feature = "client")]
@@ -39,5 +41,7 @@ mod schedule;
 pub mod server;
 #[cfg(feature = "server")]
 mod service;
+#[cfg(feature = "server")]
+mod shares;
 #[cfg(feature = "server")]
 mod telemetry;

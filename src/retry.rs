@@ -3,23 +3,21 @@
 //! Idempotent requests are tried again after a failure that may pass and after
 //! the statuses that ask for it; others only where nothing of them was
 //! written. Waits grow from 200 ms to 10 s, with full jitter, unless the origin
-//! says how long. A budget for the whole process keeps a failing origin from
-//! being asked many times as often as a healthy one.
+//! says how long. A budget for each caller and host keeps a failing host from
+//! being asked many times as often as a healthy one, and a caller that asks it
+//! from using up the retries of the others.
+
+mod budgets;
 
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
-use tower::retry::budget::{Budget as _, TpsBudget};
 
 use crate::{
     request::Request,
     response::{FetchError, Headers, Reason},
 };
-
-/// Decides over all requests of the process.
-pub(crate) struct Policy {
-    budget: TpsBudget,
-}
+pub(crate) use budgets::{Budget, Budgets};
 
 /// The longest first wait.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
@@ -28,25 +26,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// The longest wait that an origin may ask for.
 const ASKED_MAX: Duration = Duration::from_mins(1);
 
-/// How many retries there may be for each request.
-const BUDGET_SHARE: f32 = 0.2;
-/// How many there may be in a second however few requests there are.
-const BUDGET_PER_SECOND: u32 = 10;
-/// For how long a request counts.
-const BUDGET_WINDOW: Duration = Duration::from_secs(10);
-
-impl Policy {
-    /// A policy with a full budget.
-    pub(crate) fn new() -> Self {
-        let budget = TpsBudget::new(BUDGET_WINDOW, BUDGET_PER_SECOND, BUDGET_SHARE);
-        Self { budget }
-    }
-
-    /// Counts a request, a share of which may be tried again.
-    pub(crate) fn count_request(&self) {
-        self.budget.deposit();
-    }
-
+impl Budget {
     /// How long to wait for another attempt after `attempts` of them, where one
     /// may follow: as long as the origin `asked` for, or `chance` (0 to 1) of
     /// our own longest wait, if that leaves something of what is `left`.
@@ -59,7 +39,7 @@ impl Policy {
     ) -> Option<Duration> {
         let wait = asked.unwrap_or_else(|| backoff(attempts, chance));
         let fits = wait < left && wait <= ASKED_MAX;
-        (fits && self.budget.withdraw()).then_some(wait)
+        (fits && self.withdraw()).then_some(wait)
     }
 }
 
@@ -101,6 +81,7 @@ fn backoff(attempts: u32, chance: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::caller::Caller;
 
     fn request(method: &str) -> Request {
         Request::new("http://example.com/", method).unwrap()
@@ -168,34 +149,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_must_fit() {
-        let policy = Policy::new();
+        let budget = Budgets::new().budget(Caller::at(None), &request("GET"));
         let (short, long) = (Duration::from_secs(1), Duration::from_mins(10));
         assert_eq!(
-            policy.wait(1, None, short, 0.5),
+            budget.wait(1, None, short, 0.5),
             Some(Duration::from_millis(100))
         );
-        assert_eq!(policy.wait(1, None, Duration::from_millis(100), 0.5), None);
-        assert_eq!(policy.wait(1, Some(ASKED_MAX), long, 0.5), Some(ASKED_MAX));
-        assert_eq!(policy.wait(1, Some(ASKED_MAX), ASKED_MAX, 0.5), None);
+        assert_eq!(budget.wait(1, None, Duration::from_millis(100), 0.5), None);
+        assert_eq!(budget.wait(1, Some(ASKED_MAX), long, 0.5), Some(ASKED_MAX));
+        assert_eq!(budget.wait(1, Some(ASKED_MAX), ASKED_MAX, 0.5), None);
         let too_long = ASKED_MAX + Duration::from_secs(1);
-        assert_eq!(policy.wait(1, Some(too_long), long, 0.5), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn retries_are_a_share_of_requests() {
-        let policy = Policy::new();
-        let retries = || {
-            let tries = std::iter::repeat_with(|| policy.wait(1, None, Duration::MAX, 0.0));
-            tries.take_while(Option::is_some).count()
-        };
-        let few = retries();
-        assert!(few <= 110, "{few} without any request");
-        (0..10_000).for_each(|_| policy.count_request());
-        let many = retries();
-        assert!(
-            (1_900..=2_100).contains(&many),
-            "{many} for 10,000 requests"
-        );
-        assert_eq!(retries(), 0);
+        assert_eq!(budget.wait(1, Some(too_long), long, 0.5), None);
     }
 }

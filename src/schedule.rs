@@ -1,40 +1,42 @@
 //! A batch, worked: from a list of requests to the stream of their parts.
 //!
-//! Each batch has tasks of its own, at most as many as its concurrency. A task
-//! takes the next request that the gate lets start, makes one attempt, and hands
-//! the parts to the stream through a queue that is bounded in bytes: a caller
-//! that does not read stops the reading from its origins. A request that waits
-//! for another attempt holds neither slot nor task.
+//! Each batch has a task of its own, the driver, which starts a worker for each
+//! slot that the gate gives: at most as many as the concurrency of the batch. A
+//! worker makes one attempt after another and hands the parts to the stream
+//! through a queue that is bounded in bytes: a caller that does not read stops the
+//! reading from its origins. A request that waits, for a slot or for another
+//! attempt, holds neither slot nor task.
 //!
-//! The stream owns the tasks: dropping it stops them, and with them their
-//! connections.
+//! The stream owns the driver, and the driver the workers: dropping it stops
+//! them, and with them their connections.
 
+mod driver;
 mod job;
 mod jobs;
 mod queue;
 mod worker;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
 use http::HeaderValue;
-use tokio::{task::JoinSet, time};
-use tokio_util::sync::CancellationToken;
+use tokio::time;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
+    caller::Caller,
     config::{Config, Limits},
     egress,
     fetch::Fetcher,
     gate::{Gate, Room},
-    request::{Batch, InvalidRequest, Request},
-    response::{End, FetchError, Part, Reason, Timing},
+    request::Batch,
+    response::{FetchError, Part, Reason},
     retry,
     telemetry::Metrics,
 };
 use jobs::Jobs;
-use worker::Worker;
 
 /// Works batches, all within the limits of one process.
 #[derive(Clone)]
@@ -44,7 +46,7 @@ pub(crate) struct Scheduler(Arc<Engine>);
 struct Engine {
     fetcher: Fetcher,
     gate: Gate,
-    retry: retry::Policy,
+    retry: retry::Budgets,
     metrics: Arc<Metrics>,
     stopping: CancellationToken,
 }
@@ -52,11 +54,9 @@ struct Engine {
 /// The results of a batch, in order of arrival. Dropping it stops the batch.
 pub(crate) struct Parts {
     run: Arc<Run>,
-    /// Where to look for the next request that could not be sent.
-    refused: usize,
     queue: queue::Receiver,
-    unfinished: usize,
-    _workers: JoinSet<()>,
+    unfinished: u32,
+    _driver: AbortOnDropHandle<()>,
 }
 
 /// What ends a batch whose caller counts as gone. Cheap to clone.
@@ -70,6 +70,9 @@ struct Run {
     jobs: Jobs,
     /// Its caller counts as gone: nothing is worth doing any more.
     given_up: CancellationToken,
+    /// The requests under way are to end with `end_error`.
+    ended: CancellationToken,
+    end_error: OnceLock<FetchError>,
 }
 
 impl Scheduler {
@@ -83,7 +86,7 @@ impl Scheduler {
         Self(Arc::new(Engine {
             fetcher: Fetcher::new(config, policy, user_agent),
             gate: Gate::new(room(&config.limits)),
-            retry: retry::Policy::new(),
+            retry: retry::Budgets::new(),
             metrics,
             stopping: CancellationToken::new(),
         }))
@@ -92,26 +95,27 @@ impl Scheduler {
     /// Starts a batch.
     pub(crate) fn run(&self, batch: Batch) -> Parts {
         let (sender, queue) = queue::channel(self.0.metrics.stalled.clone());
-        let total = batch.requests.len();
-        let workers = batch.concurrency.min(total);
+        let total = batch.requests.count();
         let run = Arc::new(Run {
             engine: Arc::clone(&self.0),
             jobs: Jobs::new(&self.0.gate, &batch),
             batch,
             given_up: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            end_error: OnceLock::new(),
         });
-        let mut tasks = JoinSet::new();
-        for _ in 0..workers {
-            let worker = Worker::new(Arc::clone(&run), sender.clone());
-            tasks.spawn(worker.work());
-        }
+        let driver = tokio::spawn(driver::drive(Arc::clone(&run), sender));
         Parts {
             run,
-            refused: 0,
             queue,
             unfinished: total,
-            _workers: tasks,
+            _driver: AbortOnDropHandle::new(driver),
         }
+    }
+
+    /// Returns true if requests of others than `caller` wait for a slot.
+    pub(crate) fn is_wanted_beside(&self, caller: Caller) -> bool {
+        self.0.gate.is_wanted_beside(caller)
     }
 
     /// How many requests wait for a slot and have one, and how many waited for
@@ -130,15 +134,11 @@ impl Parts {
     /// The next part, or `None` after the last. Every request has had exactly
     /// one end by then, unless [`Parts::take_unfinished`] says otherwise.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
-        let part = match self.next_refused() {
-            Some(part) => part,
-            None => match ready!(self.queue.poll_recv(cx)) {
-                Some(part) => part,
-                None => return Poll::Ready(None),
-            },
-        };
-        self.unfinished -= usize::from(part.end.is_some());
-        Poll::Ready(Some(part))
+        let part = ready!(self.queue.poll_recv(cx));
+        if part.as_ref().is_some_and(|part| part.end.is_some()) {
+            self.unfinished -= 1;
+        }
+        Poll::Ready(part)
     }
 
     /// What ends the batch early.
@@ -148,19 +148,8 @@ impl Parts {
 
     /// How many requests have had no end, asked for the first time. Other than
     /// 0 after the last part: a fault of the service.
-    pub(crate) fn take_unfinished(&mut self) -> usize {
+    pub(crate) fn take_unfinished(&mut self) -> u32 {
         std::mem::take(&mut self.unfinished)
-    }
-
-    /// The end of the next request that could not be sent: these need not wait
-    /// for their turn.
-    fn next_refused(&mut self) -> Option<Part> {
-        let rest = self.run.batch.requests.get(self.refused..)?;
-        let skipped = rest.iter().position(Result::is_err);
-        let index = self.refused + skipped.unwrap_or(rest.len());
-        self.refused = index + 1;
-        let refused = self.run.batch.requests.get(index)?.as_ref().err()?;
-        Some(refusal(index, refused))
     }
 }
 
@@ -178,14 +167,19 @@ impl GiveUp {
 }
 
 impl Run {
-    fn request(&self, index: u32) -> Option<&Request> {
-        self.batch.requests.get(index as usize)?.as_ref().ok()
+    /// Ends the requests that are with workers with `error`.
+    fn end_workers(&self, error: FetchError) {
+        // Done once, by the driver.
+        let _ = self.end_error.set(error);
+        self.ended.cancel();
     }
 
     /// Waits until the batch must end, and says why.
     async fn stopped(&self) -> FetchError {
         let deadline = async {
             match self.batch.deadline {
+                // A timer would take until its next tick.
+                Some(deadline) if deadline <= time::Instant::now() => {}
                 Some(deadline) => time::sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
@@ -209,30 +203,31 @@ fn room(limits: &Limits) -> Room {
     }
 }
 
-fn refusal(index: usize, invalid: &InvalidRequest) -> Part {
-    let index = u32::try_from(index).expect("a batch is limited to far fewer requests");
-    let error = FetchError::new(Reason::InvalidRequest, invalid.to_string());
-    Part {
-        index,
-        head: None,
-        body: bytes::Bytes::new(),
-        end: Some(End {
-            error: Some(error),
-            attempts: 0,
-            redirects: 0,
-            body_bytes: 0,
-            truncated: false,
-            timing: Timing::default(),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
 
     use super::*;
-    use crate::egress::Policy;
+    use crate::{
+        egress::Policy,
+        request::{InvalidRequest, Request, Requests},
+    };
+
+    struct Urls(Vec<String>);
+
+    impl Requests for Urls {
+        fn count(&self) -> u32 {
+            u32::try_from(self.0.len()).unwrap()
+        }
+
+        fn refused(&self) -> &[u32] {
+            &[]
+        }
+
+        fn get(&self, index: u32) -> Result<Request, InvalidRequest> {
+            Request::new(&self.0[index as usize], "")
+        }
+    }
 
     #[tokio::test]
     async fn a_panic_is_the_end_of_its_request_alone() {
@@ -247,7 +242,8 @@ mod tests {
         // One worker: it goes on after the panic.
         let requests = ["http://127.0.0.1/", &faulty, "http://127.0.0.1/"];
         let mut parts = scheduler.run(Batch {
-            requests: requests.map(|url| Request::new(url, "")).into(),
+            requests: Box::new(Urls(requests.map(str::to_owned).into())),
+            caller: Caller::at(None),
             concurrency: 1,
             arrival: time::Instant::now(),
             deadline: None,

@@ -1,23 +1,31 @@
 //! What the gate knows, behind its lock.
 
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque, btree_map, hash_map::Entry},
+    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
 };
 
-use tokio::sync::Notify;
-
-use super::Room;
+use super::{
+    Room,
+    line::{Limit, Line, Phase, QueueId},
+    turns::Turns,
+};
+use crate::caller::Caller;
 
 pub(super) type LineId = u64;
-/// The place of a queue in its line.
-pub(super) type QueueId = u32;
 
 /// All lines, and the room that is left.
 pub(super) struct State {
-    /// Free slots that any batch may have beyond the one kept for it.
+    /// Slots that any batch may have beyond the one kept for it: how many there are,
+    /// and how many are free.
+    all_shared: usize,
     shared: usize,
+    /// How many of them are for callers that have few.
+    reserve: usize,
+    /// Free slots of those that are kept for batches, one for each.
+    kept: usize,
+    /// Those with a line.
+    callers: HashMap<Caller, Holding>,
     per_host: Option<usize>,
     /// Few, and looked up several times for each request: a tree beats hashing.
     lines: BTreeMap<LineId, Line>,
@@ -25,103 +33,78 @@ pub(super) struct State {
     /// Lines with nothing in flight, whose kept slot may be free. Looked at, and
     /// emptied, whenever room changes.
     idle: VecDeque<LineId>,
-    /// Lines that could use a shared slot, in turn.
-    turns: VecDeque<LineId>,
-    /// Those with anything in flight; only where there is a limit on them.
+    /// Lines that could use a shared slot.
+    turns: Turns,
+    /// Lines that have something to take since the lock was taken.
+    changed: Vec<LineId>,
+    /// Those with anything in flight; only if there is a limit on them.
     hosts: HashMap<Arc<str>, Host>,
     /// How many requests waited for which limit.
     waits: [u64; 3],
-}
-
-/// One batch.
-struct Line {
-    concurrency: usize,
-    in_flight: usize,
-    /// One for each host, or one for all where hosts have no limit.
-    queues: Vec<Queue>,
-    by_host: HashMap<Arc<str>, QueueId>,
-    /// The first waiting request of each queue that is not known to be blocked.
-    ready: BTreeSet<(u32, QueueId)>,
-    /// Those that have their room, and are in flight but for being taken.
-    started: VecDeque<(u32, QueueId)>,
-    waiting: usize,
-    has_turn: bool,
-    /// Which limit the next to start waits for.
-    held: Option<Limit>,
-    changed: Arc<Notify>,
-    /// None is to start any more.
-    is_closed: bool,
-    /// The batch is over; what it has in flight is on its way out.
-    left: bool,
-}
-
-/// The waiting requests of one batch for one host.
-struct Queue {
-    host: Arc<str>,
-    waiting: BinaryHeap<Reverse<u32>>,
-    is_blocked: bool,
-    /// Its first request found its host full.
-    was_blocked: bool,
 }
 
 /// One host.
 #[derive(Default)]
 struct Host {
     in_flight: usize,
-    /// Lanes that found it full.
+    /// Queues that found it full.
     blocked: Vec<(LineId, QueueId)>,
 }
 
-/// What can hold a request back.
+/// What the batches of one caller hold together.
+#[derive(Debug, Default)]
+pub(super) struct Holding {
+    lines: usize,
+    /// The caller is the process itself.
+    is_self: bool,
+    /// Shared slots.
+    shared: usize,
+    /// The same, without those of batches that are not read.
+    read: usize,
+    /// Lent slots.
+    lent: usize,
+}
+
+/// What a slot is taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Limit {
-    Batch,
-    Host,
-    Process,
+enum Source {
+    /// The one that is kept for the batch.
+    Kept,
+    Shared,
+    /// Those that are kept for batches that may come.
+    Lent,
 }
 
 impl State {
     pub(super) fn new(room: Room) -> Self {
+        let all_shared = room.slots.saturating_sub(room.batches);
         Self {
-            shared: room.slots.saturating_sub(room.batches),
+            all_shared,
+            shared: all_shared,
+            reserve: (all_shared / RESERVE).min(room.batches),
+            kept: room.batches,
+            callers: HashMap::new(),
             per_host: room.per_host,
             lines: BTreeMap::new(),
             next_line: 0,
             idle: VecDeque::new(),
-            turns: VecDeque::new(),
+            turns: Turns::default(),
+            changed: Vec::new(),
             hosts: HashMap::new(),
             waits: [0; 3],
         }
     }
 
-    pub(super) fn join(
-        &mut self,
-        concurrency: usize,
-        requests: impl Iterator<Item = u32>,
-        host_of: impl Fn(u32) -> String,
-        changed: &Arc<Notify>,
-    ) -> LineId {
-        let mut line = Line::new(concurrency, Arc::clone(changed));
-        let mut waiting: Vec<Vec<Reverse<u32>>> = Vec::new();
-        for index in requests {
-            let queue = line.queue(&self.queue_name(index, &host_of)) as usize;
-            if waiting.len() <= queue {
-                waiting.resize_with(queue + 1, Vec::new);
-            }
-            waiting[queue].push(Reverse(index));
-            line.waiting += 1;
-        }
-        for (queue, waiting) in line.queues.iter_mut().zip(waiting) {
-            queue.waiting = waiting.into();
-        }
-        for queue in 0..line.queues.len() {
-            line.make_ready(queue);
-        }
+    pub(super) fn join(&mut self, line: Line) -> LineId {
         let id = self.next_line;
         self.next_line += 1;
+        let caller = self.callers.entry(line.caller).or_default();
+        caller.lines += 1;
+        caller.is_self = line.caller.is_self();
         self.lines.insert(id, line);
         self.enqueue(id);
         self.start_all();
+        self.notify();
         id
     }
 
@@ -129,36 +112,28 @@ impl State {
         self.lines.get_mut(&id)?.started.pop_front()
     }
 
-    pub(super) fn put_back(
-        &mut self,
-        id: LineId,
-        index: u32,
-        host_of: impl Fn(u32) -> String,
-    ) -> bool {
-        let host = self.queue_name(index, host_of);
-        let line = self.lines.get_mut(&id).filter(|line| !line.is_closed);
+    /// Gives back the room of a request of `id`, and takes the next of the same
+    /// line, without a word to whoever waits for that line.
+    pub(super) fn exchange(&mut self, id: LineId, queue: QueueId) -> Option<(u32, QueueId)> {
+        self.free(id, queue);
+        let taken = self.take(id);
+        self.notify();
+        taken
+    }
+
+    pub(super) fn put_back(&mut self, id: LineId, index: u32, host: &str) -> bool {
+        let line = self
+            .lines
+            .get_mut(&id)
+            .filter(|line| line.phase == Phase::Open);
         let Some(line) = line else {
             return false;
         };
-        let at = line.queue(&host);
-        let queue = &mut line.queues[at as usize];
-        if let Some(Reverse(first)) = queue.waiting.peek() {
-            line.ready.remove(&(*first, at));
-        }
-        queue.waiting.push(Reverse(index));
-        line.waiting += 1;
-        line.make_ready(at as usize);
+        line.push(index, host);
         self.enqueue(id);
         self.start_all();
+        self.notify();
         true
-    }
-
-    /// Where hosts have no limit, all requests of a batch are in one queue.
-    fn queue_name(&self, index: u32, host_of: impl Fn(u32) -> String) -> String {
-        match self.per_host {
-            Some(_) => host_of(index),
-            None => String::new(),
-        }
     }
 
     pub(super) fn is_empty(&self, id: LineId) -> bool {
@@ -174,44 +149,65 @@ impl State {
         let mut all = waiting;
         for (index, queue) in started {
             all.push(index);
-            self.release(id, queue);
+            self.free(id, queue);
         }
+        self.notify();
         all
     }
 
     /// The batch is over. Its slots come back one by one.
     pub(super) fn leave(&mut self, id: LineId) {
         self.close(id);
-        if let btree_map::Entry::Occupied(mut line) = self.lines.entry(id) {
-            line.get_mut().left = true;
-            if line.get().in_flight == 0 {
-                line.remove();
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.phase = Phase::Left;
+            if line.in_flight == 0 {
+                self.remove(id);
+            }
+        }
+    }
+
+    fn remove(&mut self, id: LineId) {
+        let Some(line) = self.lines.remove(&id) else {
+            return;
+        };
+        if line.has_turn {
+            self.turns.remove(line.caller, id);
+        }
+        if let Entry::Occupied(mut caller) = self.callers.entry(line.caller) {
+            caller.get_mut().lines -= 1;
+            if caller.get().lines == 0 {
+                caller.remove();
             }
         }
     }
 
     /// Gives back the room of a request.
     pub(super) fn release(&mut self, id: LineId, queue: QueueId) {
-        let Some(line) = self.lines.get_mut(&id) else {
-            return;
-        };
-        line.in_flight -= 1;
-        // The last to go gives back the one that is kept.
-        self.shared += usize::from(line.in_flight > 0);
-        let host = self.per_host.is_some();
-        let host = host.then(|| Arc::clone(&line.queues[queue as usize].host));
-        if line.left && line.in_flight == 0 {
-            self.lines.remove(&id);
-        }
-        for (blocked, queue) in host.map_or_else(Vec::new, |host| self.leave_host(&host)) {
-            if let Some(line) = self.lines.get_mut(&blocked) {
-                line.queues[queue as usize].is_blocked = false;
-                line.make_ready(queue as usize);
-                self.enqueue(blocked);
+        self.free(id, queue);
+        self.notify();
+    }
+
+    /// Notes that a worker of the line waits for its caller to read.
+    pub(super) fn stall(&mut self, id: LineId) {
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.stalled += 1;
+            if line.stalled == 1 {
+                self.callers.entry(line.caller).or_default().read -= line.shared;
             }
         }
-        self.enqueue(id);
-        self.start_all();
+    }
+
+    /// Notes that it does not wait any more.
+    pub(super) fn unstall(&mut self, id: LineId) {
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.stalled -= 1;
+            if line.stalled == 0 {
+                self.callers.entry(line.caller).or_default().read += line.shared;
+            }
+            self.enqueue(id);
+            self.start_all();
+            self.notify();
+        }
     }
 
     /// How many requests wait for a slot, and how many have one.
@@ -228,7 +224,47 @@ impl State {
         self.waits
     }
 
-    /// Gives back the room at `host`, and tells who waited for it.
+    /// Returns true if lines of others than `caller` wait for a shared slot.
+    pub(super) fn is_wanted_beside(&self, caller: Caller) -> bool {
+        self.turns.has_beside(caller)
+    }
+
+    fn free(&mut self, id: LineId, queue: QueueId) {
+        let Some(line) = self.lines.get_mut(&id) else {
+            return;
+        };
+        line.in_flight -= 1;
+        let caller = self.callers.entry(line.caller).or_default();
+        if line.lent > 0 {
+            line.lent -= 1;
+            caller.lent -= 1;
+            self.kept += 1;
+        } else if line.shared > 0 {
+            line.shared -= 1;
+            caller.shared -= 1;
+            caller.read -= usize::from(line.may_share());
+            self.shared += 1;
+        } else {
+            line.has_own = false;
+            self.kept += 1;
+        }
+        let host = self.per_host.is_some();
+        let host = host.then(|| Arc::clone(&line.queues[queue as usize].host));
+        if line.phase == Phase::Left && line.in_flight == 0 {
+            self.remove(id);
+        }
+        for (blocked, queue) in host.map_or_else(Vec::new, |host| self.leave_host(&host)) {
+            if let Some(line) = self.lines.get_mut(&blocked) {
+                line.queues[queue as usize].is_blocked = false;
+                line.make_ready(queue as usize);
+                self.enqueue(blocked);
+            }
+        }
+        self.enqueue(id);
+        self.start_all();
+    }
+
+    /// Gives back the room at `host`, and returns the queues that waited for it.
     fn leave_host(&mut self, host: &Arc<str>) -> Vec<(LineId, QueueId)> {
         let Entry::Occupied(mut entry) = self.hosts.entry(Arc::clone(host)) else {
             return Vec::new();
@@ -241,21 +277,21 @@ impl State {
         blocked
     }
 
-    /// Gives a line its turn, where it has a request that could start.
+    /// Gives a line its turn, if it has a request that could start.
     fn enqueue(&mut self, id: LineId) {
         let Some(line) = self.lines.get_mut(&id) else {
             return;
         };
         if !line.wants_room() {
             line.held = line.holder();
-        } else if line.in_flight == 0 {
+        } else if line.in_flight == 0 && self.kept > 0 {
             self.idle.push_back(id);
-        } else if !line.has_turn {
+        } else if !line.has_turn && line.may_share() {
             line.has_turn = true;
             if self.shared == 0 {
                 line.held = Some(Limit::Process);
             }
-            self.turns.push_back(id);
+            self.turns.push(line.caller, id);
         }
     }
 
@@ -263,24 +299,51 @@ impl State {
     fn start_all(&mut self) {
         while let Some(id) = self.idle.pop_front() {
             if self.lines.get(&id).is_some_and(|line| line.in_flight == 0) {
-                self.start(id);
+                // The one before may have taken the last.
+                if self.kept > 0 {
+                    self.start(id, Source::Kept);
+                }
                 self.enqueue(id);
             }
         }
         while self.shared > 0
-            && let Some(id) = self.turns.pop_front()
+            && let Some(id) = self.turns.pop(|id| {
+                let line = self.lines.get(&id);
+                let caller = line.and_then(|line| self.callers.get(&line.caller));
+                caller.is_none_or(|caller| caller.may_share(self.shared, self.reserve))
+            })
         {
-            if let Some(line) = self.lines.get_mut(&id) {
-                line.has_turn = false;
-                self.start(id);
+            self.start_in_turn(id, Source::Shared);
+        }
+        // No caller borrows to have more than it may have of those that are shared.
+        let share = (self.all_shared - self.reserve) / self.callers.len().max(1);
+        while self.kept > 0
+            && let Some(id) = self.turns.pop(|id| {
+                let line = self.lines.get(&id);
+                line.is_some_and(|line| {
+                    let caller = self.callers.get(&line.caller);
+                    let may_borrow = |caller: &Holding| caller.may_borrow(share, self.kept);
+                    line.in_flight == 0 || caller.is_some_and(may_borrow)
+                })
+            })
+        {
+            self.start_in_turn(id, Source::Lent);
+        }
+    }
+
+    fn start_in_turn(&mut self, id: LineId, source: Source) {
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.has_turn = false;
+            if line.may_share() {
+                self.start(id, source);
                 self.enqueue(id);
             }
         }
     }
 
-    /// Starts the first request of a line whose host has room, where there is
-    /// one. The process has room.
-    fn start(&mut self, id: LineId) {
+    /// Starts the first request of a line whose host has room, if there is one, with
+    /// a slot from `source`, which has one.
+    fn start(&mut self, id: LineId, source: Source) {
         let Some(line) = self.lines.get_mut(&id) else {
             return;
         };
@@ -303,125 +366,65 @@ impl State {
                 self.waits[limit as usize] += 1;
             }
             queue.waiting.pop();
-            self.shared -= usize::from(line.in_flight > 0);
+            match source {
+                _ if !line.has_own && self.kept > 0 => {
+                    self.kept -= 1;
+                    line.has_own = true;
+                }
+                Source::Shared => {
+                    self.shared -= 1;
+                    line.shared += 1;
+                    let caller = self.callers.entry(line.caller).or_default();
+                    caller.shared += 1;
+                    caller.read += 1;
+                }
+                Source::Kept | Source::Lent => {
+                    self.kept -= 1;
+                    line.lent += 1;
+                    self.callers.entry(line.caller).or_default().lent += 1;
+                }
+            }
             line.in_flight += 1;
             line.waiting -= 1;
             line.started.push_back((index, at));
             line.make_ready(at as usize);
-            if line.waiting == 0 {
-                // Who waits for more waits in vain.
-                line.changed.notify_waiters();
-            }
-            line.changed.notify_one();
+            self.changed.push(id);
             return;
+        }
+    }
+
+    /// Wakes those who take from the lines that changed, unless all was taken.
+    fn notify(&mut self) {
+        for id in self.changed.drain(..) {
+            let line = self.lines.get(&id);
+            if let Some(line) = line.filter(|line| !line.started.is_empty()) {
+                line.changed.notify_one();
+            }
         }
     }
 }
 
-impl Line {
-    fn new(concurrency: usize, changed: Arc<Notify>) -> Self {
-        Self {
-            concurrency,
-            in_flight: 0,
-            queues: Vec::new(),
-            by_host: HashMap::new(),
-            ready: BTreeSet::new(),
-            started: VecDeque::new(),
-            waiting: 0,
-            has_turn: false,
-            held: None,
-            changed,
-            is_closed: false,
-            left: false,
-        }
+/// The part of the shared slots that one caller leaves to others, as long as it is no
+/// more than one for each batch that may be open.
+const RESERVE: usize = 32;
+
+impl Holding {
+    /// Returns true if the caller may have one more of the `free` shared slots: the
+    /// last of them, the `reserve`, are for callers that have few. The process itself
+    /// may take all.
+    fn may_share(&self, free: usize, reserve: usize) -> bool {
+        free > reserve || self.shared < reserve || self.is_self
     }
 
-    /// The queue for `host`.
-    fn queue(&mut self, host: &str) -> QueueId {
-        if let Some(queue) = self.by_host.get(host) {
-            return *queue;
-        }
-        let host: Arc<str> = host.into();
-        let queue =
-            u32::try_from(self.queues.len()).expect("a batch is limited to far fewer hosts");
-        self.by_host.insert(Arc::clone(&host), queue);
-        self.queues.push(Queue {
-            host,
-            waiting: BinaryHeap::new(),
-            is_blocked: false,
-            was_blocked: false,
-        });
-        queue
-    }
-
-    /// Lets the first request of a queue start when there is room.
-    fn make_ready(&mut self, at: usize) {
-        let queue = &self.queues[at];
-        if let (false, Some(Reverse(first))) = (queue.is_blocked, queue.waiting.peek()) {
-            let at = u32::try_from(at).expect("queues are counted in 32 bits");
-            self.ready.insert((*first, at));
-        }
-    }
-
-    fn wants_room(&self) -> bool {
-        self.in_flight < self.concurrency && !self.ready.is_empty()
-    }
-
-    /// Which limit holds back those that wait, where it is not the process.
-    fn holder(&self) -> Option<Limit> {
-        if self.waiting == 0 {
-            None
-        } else if self.in_flight >= self.concurrency {
-            Some(Limit::Batch)
-        } else {
-            Some(Limit::Host)
-        }
-    }
-
-    /// Takes out those that wait, and those that were started and not taken.
-    fn close(&mut self) -> (Vec<u32>, VecDeque<(u32, QueueId)>) {
-        let queues = self.queues.iter_mut();
-        let waiting = queues.flat_map(|queue| queue.waiting.drain().map(|Reverse(index)| index));
-        let waiting = waiting.collect();
-        self.is_closed = true;
-        self.ready.clear();
-        self.waiting = 0;
-        self.changed.notify_waiters();
-        (waiting, std::mem::take(&mut self.started))
+    /// Returns true if the caller may have one of the `kept` slots, which are free
+    /// and for batches that may come, when none of the shared ones is free: it has
+    /// less than an equal `share` of those, and leaves twice as many as it borrows.
+    /// So a caller beside one that took all that is shared is not left with one
+    /// slot for each of its batches.
+    fn may_borrow(&self, share: usize, kept: usize) -> bool {
+        self.read + self.lent < share && self.lent < kept / 2
     }
 }
 
 #[cfg(test)]
-impl State {
-    /// Whether nothing is known of any batch or host.
-    pub(super) fn is_idle(&self) -> bool {
-        self.lines.is_empty() && self.hosts.is_empty()
-    }
-
-    /// Panics where a limit is passed, or a request waits that could start.
-    pub(super) fn check(&self, slots: usize) {
-        let in_flight: usize = self.lines.values().map(|line| line.in_flight).sum();
-        assert!(in_flight <= slots, "{in_flight} of {slots}");
-        for (host, known) in &self.hosts {
-            assert!(self.per_host.is_some_and(|limit| known.in_flight <= limit));
-            let queues = self.lines.values().flat_map(|line| &line.queues);
-            assert!(queues.into_iter().any(|queue| queue.host == *host));
-        }
-        for line in self.lines.values() {
-            assert!(line.in_flight <= line.concurrency);
-            let waiting = line.queues.iter().map(|queue| queue.waiting.len());
-            assert_eq!(line.waiting, waiting.sum::<usize>());
-            let has_room =
-                line.in_flight < line.concurrency && (line.in_flight == 0 || self.shared > 0);
-            for queue in line
-                .queues
-                .iter()
-                .filter(|queue| has_room && !queue.waiting.is_empty())
-            {
-                let host = self.hosts.get(&queue.host);
-                let is_full = host.map(|host| host.in_flight) == self.per_host;
-                assert!(self.per_host.is_some() && is_full, "room is wasted");
-            }
-        }
-    }
-}
+mod check;

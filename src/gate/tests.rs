@@ -1,6 +1,17 @@
 use proptest::prelude::*;
 
+use std::net::SocketAddr;
+
 use super::*;
+
+/// The process itself, which may take everything.
+fn own() -> Caller {
+    Caller::at(None)
+}
+
+fn caller(last: u8) -> Caller {
+    Caller::at(Some(SocketAddr::from(([127, 0, 0, last], 1))))
+}
 
 fn gate(slots: usize, batches: usize, per_host: Option<usize>) -> Gate {
     Gate::new(Room {
@@ -12,7 +23,7 @@ fn gate(slots: usize, batches: usize, per_host: Option<usize>) -> Gate {
 
 /// A batch of `count` requests for one host.
 fn join(gate: &Gate, concurrency: usize, count: u32) -> Line {
-    gate.join(concurrency, 0..count, host)
+    gate.join(own(), concurrency, 0..count, host)
 }
 
 fn host(_: u32) -> String {
@@ -64,7 +75,7 @@ fn one_slot_is_kept_for_every_batch() {
 
 #[test]
 fn freed_slots_go_round() {
-    let gate = gate(10, 4, None);
+    let gate = gate(9, 3, None);
     let large = join(&gate, 100, 100);
     let mut held = take_all(&large);
     let small = [join(&gate, 100, 4), join(&gate, 100, 4)];
@@ -85,15 +96,82 @@ fn freed_slots_go_round() {
 }
 
 #[test]
+fn a_batch_beside_a_greedy_one_borrows_slots() {
+    let gate = gate(40 + 20, 20, None);
+    let greedy = gate.join(caller(1), 100, 0..100, host);
+    let taken = take_all(&greedy);
+    assert!(!gate.is_wanted_beside(caller(1)) && gate.is_wanted_beside(caller(2)));
+    let other = gate.join(caller(2), 100, 0..100, host);
+    let borrowed = take_all(&other);
+    assert_eq!((taken.len(), borrowed.len()), (40, 8));
+    // Enough is left for those that come.
+    let late: Vec<_> = (0..12)
+        .map(|_| gate.join(caller(3), 100, 0..1, host))
+        .collect();
+    assert!(late.iter().all(|line| take_all(line).len() == 1));
+    drop((taken, borrowed, greedy, other, late));
+    gate.state().check(60);
+    assert!(gate.state().is_idle());
+}
+
+#[test]
+fn slots_go_round_the_callers() {
+    let gate = gate(100 + 8, 8, None);
+    // All that is shared, and none is left to be borrowed.
+    let filling = gate.join(own(), 1000, 0..1000, host);
+    let mut held = take_all(&filling);
+    let many: Vec<_> = (0..4)
+        .map(|_| gate.join(caller(1), 100, 0..100, host))
+        .collect();
+    let one = gate.join(caller(2), 100, 0..100, host);
+    let kept: Vec<_> = many.iter().chain([&one]).map(take_all).collect();
+    assert!(kept.iter().all(|kept| !kept.is_empty()));
+    filling.close();
+    held.truncate(held.len() - 20);
+    let of_many: usize = many.iter().map(|line| take_all(line).len()).sum();
+    let of_one = take_all(&one).len();
+    assert!(of_many.abs_diff(of_one) <= 4, "{of_many} and {of_one}");
+}
+
+#[test]
+fn a_batch_that_is_not_read_gets_no_more_slots() {
+    let gate = gate(100, 4, None);
+    let line = join(&gate, 10, 100);
+    let mut taken = take_all(&line);
+    let stalled = line.stall();
+    taken.truncate(4);
+    assert!(line.take().is_none());
+    taken.clear();
+    assert_eq!(take_all(&line).len(), 1, "its own slot is left to it");
+    drop(stalled);
+    assert_eq!(take_all(&line).len(), 10);
+}
+
+#[test]
+fn an_exchange_takes_the_next_request_of_the_same_batch() {
+    let gate = gate(3, 2, None);
+    let (line, other) = (join(&gate, 2, 3), join(&gate, 2, 2));
+    let mut taken = take_all(&line);
+    let (_, slot) = taken.remove(0);
+    let _others = take_all(&other);
+    // The shared slot goes to the other batch, whose turn it is.
+    assert!(line.exchange(slot).is_none());
+    assert_eq!(indices(&take_all(&other)), [1]);
+    let (_, slot) = taken.remove(0);
+    let (index, _slot) = line.exchange(slot).expect("its own slot is free");
+    assert_eq!(index, 2);
+}
+
+#[test]
 fn a_full_host_blocks_no_other() {
     let gate = gate(100, 10, Some(2));
     let hosts = ["slow", "slow", "slow", "slow", "fast", "slow", "fast"];
     let host_of = |index| hosts[index as usize].to_owned();
-    let line = gate.join(100, 0..7, host_of);
+    let line = gate.join(own(), 100, 0..7, host_of);
     let taken = take_all(&line);
     assert_eq!(indices(&taken), [0, 1, 4, 6]);
     // Also for another batch, whose fast ones are blocked by the first's.
-    let other = gate.join(100, 0..7, host_of);
+    let other = gate.join(own(), 100, 0..7, host_of);
     assert!(other.take().is_none());
     // A batch with nothing in flight comes first.
     let mut taken = taken.into_iter();
@@ -180,7 +258,7 @@ proptest! {
             match step {
                 Step::Join { concurrency, hosts } if lines.len() < BATCHES => {
                     let count = u32::try_from(hosts.len()).unwrap();
-                    let line = gate.join(concurrency, 0..count, |index| {
+                    let line = gate.join(own(), concurrency, 0..count, |index| {
                         hosts[index as usize].to_string()
                     });
                     lines.push((line, hosts));
@@ -206,4 +284,39 @@ proptest! {
         drop((lines, slots));
         prop_assert!(gate.state().is_idle());
     }
+}
+
+#[test]
+fn many_batches_of_one_caller_leave_slots_for_others() {
+    let gate = gate(1024, 256, None);
+    let lines: Vec<_> = (0..200)
+        .map(|_| gate.join(caller(1), 50, 0..100, host))
+        .collect();
+    let mut held: Vec<Vec<_>> = lines.iter().map(take_all).collect();
+    // Some of each are done before the next stop.
+    for _ in 0..3 {
+        for (line, held) in lines.iter().zip(&mut held) {
+            if let Some((_, slot)) = held.pop() {
+                held.extend(line.exchange(slot));
+            }
+            held.extend(take_all(line));
+        }
+    }
+    let all: usize = held.iter().map(Vec::len).sum();
+    assert!((900..=768 + 200).contains(&all), "{all}");
+    // Those that are not read do not count against another of the same caller.
+    let _stalled: Vec<_> = lines.iter().map(Line::stall).collect();
+    let read = gate.join(caller(1), 50, 0..100, host);
+    assert!(take_all(&read).len() > 10);
+}
+
+#[test]
+fn a_caller_alone_leaves_slots_for_the_next() {
+    let gate = gate(1024, 256, None);
+    let greedy = gate.join(caller(1), 10_000, 0..10_000, host);
+    let held = take_all(&greedy);
+    assert!(held.len() > 740, "{}", held.len());
+    let next = gate.join(caller(2), 50, 0..100, host);
+    let taken = take_all(&next).len();
+    assert!((20..=50).contains(&taken), "{taken}");
 }

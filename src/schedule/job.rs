@@ -123,10 +123,10 @@ impl Job {
 
     /// How long to wait for another attempt after one that `met` something, or
     /// `None` where no other may follow: they are used up, the caller has part
-    /// of a result, or `policy` says so.
+    /// of a result, or the `budget` is used up.
     pub(super) fn try_again(
         &mut self,
-        policy: &retry::Policy,
+        budget: &retry::Budget,
         options: &Options,
         met: &Met<'_>,
     ) -> Option<Duration> {
@@ -138,7 +138,7 @@ impl Job {
             Met::Status(head) => retry::asked_wait(&head.headers, SystemTime::now()),
         };
         let left = self.clock().remaining();
-        let wait = policy.wait(self.attempts, asked, left, rand::random())?;
+        let wait = budget.wait(self.attempts, asked, left, rand::random())?;
         self.met = Some(met.to_string());
         if let Some(started) = &mut self.started {
             started.first_byte = None;

@@ -3,17 +3,16 @@
 use std::{
     cmp::Ordering,
     collections::{BinaryHeap, HashMap},
-    pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::time::{self, Instant};
+use tokio::{sync::futures::Notified, time::Instant};
 
 use super::job::Job;
 use crate::{
     egress::Target,
-    gate::{Gate, Line, Slot},
+    gate::{Gate, Line, Slot, Stalled},
     request::Batch,
 };
 
@@ -30,7 +29,7 @@ struct Begun {
     again: BinaryHeap<Again>,
     /// At the gate again.
     waiting: HashMap<u32, Job>,
-    /// Taken from the gate, for those who end what is left.
+    /// Taken from the gate to be ended.
     left: Vec<u32>,
 }
 
@@ -43,38 +42,44 @@ struct Again {
 impl Jobs {
     /// All requests of `batch` that can be sent, waiting at `gate`.
     pub(super) fn new(gate: &Gate, batch: &Batch) -> Self {
-        let requests = batch.requests.iter().zip(0..);
-        let requests = requests.filter_map(|(request, index)| request.is_ok().then_some(index));
+        let mut refused = batch.requests.refused().iter().copied().peekable();
+        let all = 0..batch.requests.count();
+        let sendable = all.filter(|index| refused.next_if_eq(index).is_none());
         Self {
-            line: gate.join(batch.concurrency, requests, host_of(batch)),
+            line: gate.join(batch.caller, batch.concurrency, sendable, host_of(batch)),
             begun: Mutex::default(),
         }
     }
 
-    /// The next job that may start, with its slot, or `None` once none waits,
-    /// be it for another attempt. A task that puts a job back asks again, so
-    /// none is forgotten. Cancel-safe.
-    pub(super) async fn next(&self, batch: &Batch) -> Option<(Job, Slot)> {
-        self.line_up(batch);
-        // Mostly there is one, and nothing to wait for.
-        if let Some((index, slot)) = self.line.take() {
-            return Some((self.job(index, batch), slot));
-        }
-        loop {
-            let mut changed = pin!(self.line.changed());
-            changed.as_mut().enable();
-            let due = self.line_up(batch);
-            if let Some((index, slot)) = self.line.take() {
-                return Some((self.job(index, batch), slot));
+    /// Lets those that are due for another attempt wait at the gate, and returns
+    /// when the next is.
+    pub(super) fn line_up(&self, batch: &Batch) -> Option<Instant> {
+        let mut begun = self.begun();
+        while let Some(again) = begun.again.peek() {
+            if again.due > Instant::now() {
+                return Some(again.due);
             }
-            match due {
-                Some(due) => {
-                    let _ = time::timeout_at(due, changed).await;
-                }
-                None if self.line.is_empty() => return None,
-                None => changed.await,
+            let job = begun.again.pop()?.job;
+            let index = job.index;
+            begun.waiting.insert(index, job);
+            if !self.line.put_back(index, host_of(batch)) {
+                begun.left.push(index);
+                return None;
             }
         }
+        None
+    }
+
+    /// The next job that may start, with its slot.
+    pub(super) fn take(&self, batch: &Batch) -> Option<(Job, Slot)> {
+        let (index, slot) = self.line.take()?;
+        Some((self.job(index, batch), slot))
+    }
+
+    /// Gives `slot` back, and returns the next job that may start, with its slot.
+    pub(super) fn exchange(&self, slot: Slot, batch: &Batch) -> Option<(Job, Slot)> {
+        let (index, slot) = self.line.exchange(slot)?;
+        Some((self.job(index, batch), slot))
     }
 
     /// Any job that is left, whether it may start or not.
@@ -91,9 +96,22 @@ impl Jobs {
         Some(self.job(index, batch))
     }
 
-    /// Whether any is left that no worker will be given: the batch is being ended.
-    pub(super) fn has_left(&self) -> bool {
-        !self.begun().left.is_empty()
+    /// Returns true if no job waits, at the gate or for another attempt.
+    pub(super) fn is_empty(&self) -> bool {
+        let begun = self.begun();
+        begun.again.is_empty() && self.line.is_empty()
+    }
+
+    /// Waits until there may be a job to take, or another one to wait for. Counts
+    /// from when it is enabled or first polled.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.line.changed()
+    }
+
+    /// Marks the batch as one whose caller does not read, until the mark is
+    /// dropped.
+    pub(super) fn stall(&self) -> Stalled<'_> {
+        self.line.stall()
     }
 
     /// Lets none start any more, without an end.
@@ -106,24 +124,7 @@ impl Jobs {
         let due = Instant::now() + wait;
         job.wait_from(due);
         self.begun().again.push(Again { due, job });
-    }
-
-    /// Lets those that are due wait at the gate, and says when the next is.
-    fn line_up(&self, batch: &Batch) -> Option<Instant> {
-        let mut begun = self.begun();
-        while let Some(again) = begun.again.peek() {
-            if again.due > Instant::now() {
-                return Some(again.due);
-            }
-            let job = begun.again.pop()?.job;
-            let index = job.index;
-            begun.waiting.insert(index, job);
-            if !self.line.put_back(index, host_of(batch)) {
-                begun.left.push(index);
-                return None;
-            }
-        }
-        None
+        self.line.wake();
     }
 
     fn job(&self, index: u32, batch: &Batch) -> Job {
@@ -142,10 +143,11 @@ impl Jobs {
 /// The host that a request of `batch` is for: name and port of its own URL.
 fn host_of(batch: &Batch) -> impl Fn(u32) -> String {
     |index| {
-        let request = batch.requests.get(index as usize);
-        let request = request.and_then(|request| request.as_ref().ok());
-        let target = request.map(|request| Target::of(&request.uri).to_string());
-        target.unwrap_or_default()
+        let request = batch.requests.get(index);
+        request.map_or_else(
+            |_| String::new(),
+            |request| Target::of(&request.uri).to_string(),
+        )
     }
 }
 

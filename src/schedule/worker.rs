@@ -1,10 +1,10 @@
-//! A task of a batch: one request at a time, from its slot to its last part.
+//! The tasks that fetch: one request at a time, from its slot to its last part.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use tokio::time::Instant;
+use tokio::time::{self, Instant};
 
 use super::{
     Run,
@@ -13,12 +13,14 @@ use super::{
 };
 use crate::{
     fetch::{BodyEnd, Opened, Trace},
+    gate::Slot,
     request::Request,
     response::{FetchError, Part, Reason},
-    retry,
+    retry::{self, Budget},
 };
 
-/// One of the tasks that work a batch.
+/// A task that has a slot, and works one request after another for as long as it
+/// gets the next slot at once.
 pub(super) struct Worker {
     run: Arc<Run>,
     parts: queue::Sender,
@@ -37,53 +39,34 @@ enum Outcome {
     Doubtful,
 }
 
+/// A batch with a worker that waits this long for its caller to read gets no more
+/// slots meanwhile.
+const STALL: Duration = Duration::from_secs(1);
+
 impl Worker {
     /// A worker that hands the parts of `run` to `parts`.
     pub(super) fn new(run: Arc<Run>, parts: queue::Sender) -> Self {
         Self { run, parts }
     }
 
-    /// Works until every request has had its end, or nobody waits for one.
-    pub(super) async fn work(self) {
-        let work = pin!(self.work_to_the_end());
-        tokio::select! {
-            biased;
-            () = self.run.given_up.cancelled() => {}
-            () = work => {}
-        }
-    }
-
-    /// Works until every request has had its end, be it because the batch must
-    /// end.
-    async fn work_to_the_end(&self) {
-        let mut current = None;
-        let stopped = {
-            let work = pin!(self.work_through(&mut current));
-            tokio::select! {
-                biased;
-                error = self.run.stopped() => Some(error),
-                () = work => None,
-            }
-        };
-        let stopped = match stopped {
-            Some(error) => error,
-            None if !self.run.jobs.has_left() => return,
-            None => self.run.stopped().await,
-        };
-        // Whatever is left, under way or not begun, gets its end at once.
-        let left = || self.run.jobs.take_any(&self.run.batch);
-        while let Some(job) = current.take().or_else(left) {
-            let end = end(&job, stopped.clone());
+    /// Works `job` in `slot`, and then whatever may start, until nothing may. If
+    /// the batch is ended, so is the request under way.
+    pub(super) async fn work(self, job: Job, slot: Slot) {
+        let mut current = Some(job);
+        let work = self.work_through(&mut current, slot);
+        if self.run.ended.run_until_cancelled(work).await.is_none()
+            && let (Some(job), Some(error)) = (current, self.run.end_error.get())
+        {
+            let end = end(&job, error.clone());
             self.parts.room_for(&end).await.fill(end);
         }
     }
 
-    /// Works until no request is left. The one under way stays in `current`
+    /// Works until no request may start. The one under way stays in `current`
     /// until its last part was handed over, also if this is cancelled. So does
     /// its slot, which stands for the buffers of the attempt.
-    async fn work_through(&self, current: &mut Option<Job>) {
-        while let Some((job, slot)) = self.run.jobs.next(&self.run.batch).await {
-            let job = current.insert(job);
+    async fn work_through(&self, current: &mut Option<Job>, mut slot: Slot) {
+        while let Some(job) = current {
             let attempt = {
                 let attempt = pin!(self.attempt(job));
                 AssertUnwindSafe(attempt).catch_unwind().await
@@ -95,11 +78,10 @@ impl Worker {
             });
             match outcome {
                 Outcome::Last(part) => {
-                    self.parts.room_for(&part).await.fill(part);
+                    self.hand_over(part).await;
                     *current = None;
                 }
                 Outcome::Again(wait) => {
-                    drop(slot);
                     if let Some(job) = current.take() {
                         self.run.jobs.put_back(job, wait);
                     }
@@ -107,21 +89,31 @@ impl Worker {
                 // An attempt makes itself once more.
                 Outcome::Doubtful => {}
             }
+            let Some((job, next)) = self.run.jobs.exchange(slot, &self.run.batch) else {
+                return;
+            };
+            *current = Some(job);
+            slot = next;
         }
     }
 
     /// Makes one attempt.
     async fn attempt(&self, job: &mut Job) -> Outcome {
-        let Some(request) = self.run.request(job.index) else {
-            let error = FetchError::new(Reason::Internal, "there is no such request");
-            return Outcome::Last(end(job, error));
+        let request = match self.run.batch.requests.get(job.index) {
+            Ok(request) => request,
+            Err(invalid) => return Outcome::Last(end(job, invalid.into())),
         };
         job.dispatch(&request.options);
+        let budget = self
+            .run
+            .engine
+            .retry
+            .budget(self.run.batch.caller, &request);
         if job.is_first_attempt() {
-            self.run.engine.retry.count_request();
+            budget.count_request();
         }
         loop {
-            match self.try_once(job, request).await {
+            match self.try_once(job, &request, &budget).await {
                 // Once: its origin's connections are not reused from now on.
                 Outcome::Doubtful => {}
                 outcome => return outcome,
@@ -129,16 +121,16 @@ impl Worker {
         }
     }
 
-    async fn try_once(&self, job: &mut Job, request: &Request) -> Outcome {
+    async fn try_once(&self, job: &mut Job, request: &Request, budget: &Budget) -> Outcome {
         let fetcher = &self.run.engine.fetcher;
         let mut trace = Trace::default();
         let opened = fetcher.open(request, job.clock(), &mut trace).await;
         job.trace = trace;
         match opened {
-            Ok(opened) => self.respond(job, request, opened).await,
+            Ok(opened) => self.respond(job, request, budget, opened).await,
             Err(error) => {
                 if retry::is_worth_retrying(request, trace.redirects, &error)
-                    && let Some(wait) = self.try_again(job, request, &Met::Error(&error))
+                    && let Some(wait) = self.try_again(job, request, budget, &Met::Error(&error))
                 {
                     return Outcome::Again(wait);
                 }
@@ -148,13 +140,19 @@ impl Worker {
     }
 
     /// Hands over the response part by part, but for the last.
-    async fn respond(&self, job: &mut Job, request: &Request, opened: Opened<'_>) -> Outcome {
+    async fn respond(
+        &self,
+        job: &mut Job,
+        request: &Request,
+        budget: &Budget,
+        opened: Opened<'_>,
+    ) -> Outcome {
         let Opened { head, mut body } = opened;
         job.head_came();
         if retry::wants_retry(request, head.status)
-            && let Some(wait) = self.try_again(job, request, &Met::Status(&head))
+            && let Some(wait) = self.try_again(job, request, budget, &Met::Status(&head))
         {
-            body.discard();
+            body.discard().await;
             return Outcome::Again(wait);
         }
         let mut head = Some(head);
@@ -167,7 +165,7 @@ impl Worker {
                 Some(BodyEnd::Failed(error))
                     if retry::is_worth_retrying(request, job.trace.redirects, error) =>
                 {
-                    if let Some(wait) = self.try_again(job, request, &Met::Error(error)) {
+                    if let Some(wait) = self.try_again(job, request, budget, &Met::Error(error)) {
                         return Outcome::Again(wait);
                     }
                 }
@@ -192,23 +190,43 @@ impl Worker {
             }
             // The clocks stand still while the caller does not read.
             let since = Instant::now();
-            self.parts.room_for(&part).await.fill(part);
+            self.hand_over(part).await;
             job.clock().forgive(since.elapsed());
             job.handed_over(length);
         }
     }
 
-    fn try_again(&self, job: &mut Job, request: &Request, met: &Met<'_>) -> Option<Duration> {
-        let engine = &self.run.engine;
-        let wait = job.try_again(&engine.retry, &request.options, met)?;
-        let retries = &engine.metrics.retries;
+    /// Hands over `part` when the queue has room for it. Cancelled before it
+    /// completes, it has handed over nothing.
+    async fn hand_over(&self, part: Part) {
+        let room = {
+            let mut room = pin!(self.parts.room_for(&part));
+            if let Ok(room) = time::timeout(STALL, room.as_mut()).await {
+                room
+            } else {
+                let _stalled = self.run.jobs.stall();
+                room.await
+            }
+        };
+        room.fill(part);
+    }
+
+    fn try_again(
+        &self,
+        job: &mut Job,
+        request: &Request,
+        budget: &Budget,
+        met: &Met<'_>,
+    ) -> Option<Duration> {
+        let wait = job.try_again(budget, &request.options, met)?;
+        let retries = &self.run.engine.metrics.retries;
         retries.with_label_values(&[met.cause()]).inc();
         Some(wait)
     }
 }
 
 /// The last part of a request that ends with `error`, and nothing else.
-fn end(job: &Job, error: FetchError) -> Part {
+pub(super) fn end(job: &Job, error: FetchError) -> Part {
     Part {
         index: job.index,
         head: None,

@@ -1,0 +1,140 @@
+//! How many retries each caller may have at each host.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::uri::Authority;
+use tower::retry::budget::{Budget as _, TpsBudget};
+
+use crate::{caller::Caller, request::Request};
+
+/// The budgets in use, the oldest of which makes room for the next.
+pub(crate) struct Budgets {
+    state: Mutex<State>,
+    hasher: RandomState,
+}
+
+#[derive(Default)]
+struct State {
+    budgets: HashMap<Key, Arc<TpsBudget>>,
+    /// The keys, the oldest first.
+    order: VecDeque<Key>,
+}
+
+/// The hash of a caller and a host, since names may be long. Two that share one
+/// share a budget.
+type Key = u64;
+
+/// The retries of one caller at one host.
+pub(crate) struct Budget(Arc<TpsBudget>);
+
+/// How many retries there may be for each request.
+const SHARE: f32 = 0.2;
+/// How many there may be in a second however few requests there are.
+const PER_SECOND: u32 = 10;
+/// For how long a request counts.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// The most budgets: together less than 2 MiB. One that was dropped starts anew.
+const MAX_BUDGETS: usize = 4096;
+
+impl Budgets {
+    /// None in use.
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// The budget of `caller` at the host of `request`.
+    pub(crate) fn budget(&self, caller: Caller, request: &Request) -> Budget {
+        let host = request.uri.authority().map(Authority::as_str);
+        let key = self.hasher.hash_one((caller, host));
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(budget) = state.budgets.get(&key) {
+            return Budget(Arc::clone(budget));
+        }
+        if state.order.len() >= MAX_BUDGETS
+            && let Some(oldest) = state.order.pop_front()
+        {
+            state.budgets.remove(&oldest);
+        }
+        let budget = Arc::new(TpsBudget::new(WINDOW, PER_SECOND, SHARE));
+        state.order.push_back(key);
+        state.budgets.insert(key, Arc::clone(&budget));
+        Budget(budget)
+    }
+}
+
+impl Budget {
+    /// Counts a request, a share of which may be tried again.
+    pub(crate) fn count_request(&self) {
+        self.0.deposit();
+    }
+
+    /// Counts a retry. False: there may be none now.
+    #[must_use]
+    pub(super) fn withdraw(&self) -> bool {
+        self.0.withdraw()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn caller(last: u8) -> Caller {
+        Caller::at(Some(SocketAddr::from(([127, 0, 0, last], 1))))
+    }
+
+    fn request(host: usize) -> Request {
+        Request::new(&format!("http://{host}.test/"), "").unwrap()
+    }
+
+    fn use_up(budget: &Budget) -> usize {
+        std::iter::from_fn(|| budget.withdraw().then_some(())).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retries_are_a_share_of_requests() {
+        let budgets = Budgets::new();
+        let budget = budgets.budget(caller(1), &request(0));
+        let few = use_up(&budget);
+        assert!(few <= 110, "{few} without any request");
+        (0..10_000).for_each(|_| budget.count_request());
+        let many = use_up(&budget);
+        assert!(
+            (1_900..=2_100).contains(&many),
+            "{many} for 10,000 requests"
+        );
+        assert_eq!(use_up(&budgets.budget(caller(1), &request(0))), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_or_a_host_uses_up_no_budget_but_its_own() {
+        let budgets = Budgets::new();
+        let full = use_up(&budgets.budget(caller(1), &request(0)));
+        assert_eq!(use_up(&budgets.budget(caller(2), &request(0))), full);
+        assert_eq!(use_up(&budgets.budget(caller(1), &request(1))), full);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budgets_are_bounded() {
+        let budgets = Budgets::new();
+        for host in 0..2 * MAX_BUDGETS {
+            let _ = budgets.budget(caller(1), &request(host));
+        }
+        let state = budgets.state.lock().unwrap();
+        assert_eq!(
+            (state.budgets.len(), state.order.len()),
+            (MAX_BUDGETS, MAX_BUDGETS)
+        );
+    }
+}
