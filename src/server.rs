@@ -1,13 +1,15 @@
 //! The server: an accept loop of our own over HTTP/2, so that connections have
 //! limits and a drain has an end; health and reflection beside the service.
 
+mod calls;
 mod connection;
+mod places;
 mod shutdown;
+mod wire;
 
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr, UdpSocket},
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,36 +17,37 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::FusedFuture};
-use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use futures_util::FutureExt;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::{self, Instant},
+    time,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{Status, service::Routes};
+use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
-use tower::Service as _;
 
 use crate::{
     admin::Admin,
-    config::{Config, ConfigError, Limits},
+    config::{Config, ConfigError},
     egress, proto,
     schedule::Scheduler,
-    service::{self, Admission, Arrival, FETCH_BATCH, Service},
+    service::{Admission, Service},
+    shares::Quota,
     telemetry::Metrics,
 };
-use connection::{Calls, HANDSHAKE, Wire};
+use places::Places;
 pub use shutdown::Shutdown;
 
 /// A service that can be served on any number of connections.
 #[derive(Clone)]
 pub struct Server {
+    service: Service,
+    /// Health and reflection.
     routes: Routes,
-    admission: Admission,
+    places: Places,
+    /// Calls that are no batches.
+    others: Quota,
     health: HealthReporter,
     /// Which is told where the server listens.
     policy: egress::Policy,
@@ -57,17 +60,9 @@ pub struct Server {
     draining: CancellationToken,
     /// The batches under way.
     open: TaskTracker,
+    /// The connections.
+    connected: TaskTracker,
 }
-
-/// Most calls at once on one connection.
-const MAX_STREAMS: u32 = 256;
-
-/// Most calls that were cancelled before they were seen: above, the connection
-/// is closed as hostile. A caller may cancel all it has, a few times over.
-const MAX_PENDING_RESETS: usize = 4 * MAX_STREAMS as usize;
-
-/// What HTTP/2 holds of a response beyond the message being sent.
-const MAX_SEND_BUFFER: usize = 64 << 10;
 
 /// How long callers have to take the last of batches that are done.
 const SLOW_READERS: Duration = Duration::from_secs(5);
@@ -75,14 +70,12 @@ const SLOW_READERS: Duration = Duration::from_secs(5);
 /// How long callers have to take the last ends of a drain.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// How long a drain lasts at least, for callers that are connecting when it begins:
+/// they are told to call another server.
+const LATE_CALLERS: Duration = Duration::from_millis(250);
+
 /// The largest message of a call that needs no room: to health and reflection.
 const MAX_QUESTION: usize = 4 << 10;
-
-/// How long such a call may take to ask.
-const ASKING: Duration = Duration::from_secs(10);
-
-/// The largest list of headers of a call.
-const MAX_HEADER_LIST: u32 = 16 << 10;
 
 /// How long to wait after a connection could not be accepted: for lack of file
 /// descriptors, most likely, which only time gives back.
@@ -104,13 +97,21 @@ impl Server {
         let draining = CancellationToken::new();
         let open = TaskTracker::new();
         let admission = Admission::new(&config.limits, draining.clone(), open.clone());
-        let service = Service::new(scheduler.clone(), Arc::clone(&metrics), Arc::clone(&config));
+        let service = Service::new(
+            admission,
+            scheduler.clone(),
+            Arc::clone(&metrics),
+            Arc::clone(&config),
+        );
         let (health, health_service) = tonic_health::server::health_reporter();
         let health_service = health_service.max_decoding_message_size(MAX_QUESTION);
-        let routes = Routes::new(service).add_service(health_service);
+        let routes = Routes::new(health_service);
         Ok(Self {
+            service,
             routes: with_reflection(routes).prepare(),
-            admission,
+            places: Places::new(config.limits.max_connections as usize),
+            // A watch each.
+            others: Places::quota(config.limits.max_connections as usize),
             health,
             policy,
             scheduler,
@@ -119,6 +120,7 @@ impl Server {
             is_ready: Arc::default(),
             draining,
             open,
+            connected: TaskTracker::new(),
         })
     }
 
@@ -134,9 +136,9 @@ impl Server {
 
     /// Accepts connections until `shutdown`, and for the drain delay after it
     /// began, NOT SERVING. Then connections are asked to go away, new batches
-    /// are refused, and open ones go on for the drain timeout. What is
-    /// unfinished then ends with `REASON_SHUTTING_DOWN`, and 500 ms later the
-    /// rest is cut.
+    /// are refused, also on new connections, and open ones go on for the drain
+    /// timeout. What is unfinished then ends with `REASON_SHUTTING_DOWN`, and
+    /// 500 ms later the rest is cut.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) {
         match listener.local_addr() {
             Ok(own) => self.policy.deny_own(own, is_of_this_machine),
@@ -158,21 +160,16 @@ impl Server {
             () = time::sleep(self.config.drain_delay) => {}
             () = shutdown.hurried() => {}
         }
-        drop(listener);
-        self.drain(connections, &shutdown).await;
+        self.drain(listener, connections, &shutdown).await;
     }
 
     /// Accepts connections for ever, as many as may be open. Cancel-safe.
     async fn accept(&self, listener: &TcpListener, connections: &mut JoinSet<()>) {
-        let most = self.config.limits.max_connections as usize;
+        let most = Places::most(self.config.limits.max_connections as usize);
         loop {
             tokio::select! {
                 accepted = listener.accept(), if connections.len() < most => match accepted {
-                    Ok((tcp, peer)) => {
-                        // Without it, small results wait for each other.
-                        let _ = tcp.set_nodelay(true);
-                        connections.spawn(self.clone().serve_connection(tcp, Some(peer)));
-                    }
+                    Ok((tcp, peer)) => self.open_connection(tcp, peer, connections),
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
                         time::sleep(ACCEPT_PAUSE).await;
@@ -183,101 +180,55 @@ impl Server {
         }
     }
 
-    /// Serves one connection, from `peer` or from within the process, until it
-    /// ends. Dropping the future cuts it.
-    pub async fn serve_connection<S>(self, stream: S, peer: Option<SocketAddr>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let calls = Calls::default();
-        let opened = CancellationToken::new();
-        let stream = TokioIo::new(Wire::new(stream, opened.clone()));
-        let (routes, admission, cutting) = (self.routes, self.admission, calls.clone());
-        let refusals = self.metrics.batches.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            let at = Instant::now();
-            let cut = cutting.cut_next();
-            request.extensions_mut().insert(Arrival { at, peer, cut });
-            let (mut routes, admission) = (routes.clone(), admission.clone());
-            let refusals = refusals.clone();
-            async move {
-                if request.uri().path() != FETCH_BATCH {
-                    let asked = time::timeout(ASKING, routes.call(request)).await;
-                    let late = || Status::deadline_exceeded("the question did not come in time");
-                    return asked.unwrap_or_else(|_| Ok(late().into_http()));
-                }
-                let response = match admission.admit(request).await {
-                    Ok(request) => routes.call(request).await?,
-                    Err(status) => status.into_http(),
-                };
-                if let Some(status) = response.headers().get(Status::GRPC_STATUS) {
-                    let code = service::code_name(status);
-                    refusals.with_label_values(&[code]).inc();
-                }
-                Ok(response)
-            }
-        });
-        let http = http2_settings(calls.clone(), &self.config.limits);
-        let mut connection = pin!(http.serve_connection(stream, service));
-        let age = jittered(self.config.limits.max_connection_age);
-        let served = tokio::select! {
-            served = connection.as_mut() => served,
-            // A connection within the process is its owner's to end.
-            () = unopened(&opened), if peer.is_some() => return,
-            () = async {
-                tokio::select! {
-                    () = self.draining.cancelled() => {}
-                    () = time::sleep(age), if peer.is_some() => {}
-                    () = calls.idle(), if peer.is_some() => {}
-                }
-            } => {
-                if !opened.is_cancelled() {
-                    // Nobody is there to be asked.
-                    return;
-                }
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = served {
-            tracing::debug!(?peer, %error, "a connection broke");
-        }
+    fn open_connection(&self, tcp: TcpStream, peer: SocketAddr, connections: &mut JoinSet<()>) {
+        // Without it, small results wait for each other.
+        let _ = tcp.set_nodelay(true);
+        let serving = self.clone().serve_connection(tcp, Some(peer));
+        connections.spawn(self.connected.track_future(serving));
     }
 
-    async fn drain(&self, mut connections: JoinSet<()>, shutdown: &Shutdown) {
+    async fn drain(
+        &self,
+        listener: TcpListener,
+        mut connections: JoinSet<()>,
+        shutdown: &Shutdown,
+    ) {
         self.draining.cancel();
         self.open.close();
-        let all = async { while connections.join_next().await.is_some() {} };
-        let mut all = pin!(all.fuse());
-        let finished = async {
-            self.open.wait().await;
-            // What is still on its way to those who read.
-            let _ = time::timeout(SLOW_READERS, &mut all).await;
-        };
-        tokio::select! {
-            () = finished => {}
-            () = time::sleep(self.config.drain_timeout) => {}
-            () = shutdown.hurried() => {}
+        self.connected.close();
+        {
+            let finished = async {
+                {
+                    let batches =
+                        async { tokio::join!(self.open.wait(), time::sleep(LATE_CALLERS)) };
+                    tokio::select! {
+                        () = self.accept(&listener, &mut connections) => {}
+                        _ = batches => {}
+                    }
+                }
+                // What is still on its way to those who read. Who connects now waits,
+                // or else there would be no end of them.
+                let _ = time::timeout(SLOW_READERS, self.connected.wait()).await;
+            };
+            tokio::select! {
+                () = finished => {}
+                () = time::sleep(self.config.drain_timeout) => {}
+                () = shutdown.hurried() => {}
+            }
         }
         self.scheduler.stop();
-        if !all.is_terminated() && time::timeout(LAST_WORDS, all).await.is_err() {
+        // Those who connected just now are told, too.
+        while let Some(Ok((tcp, peer))) = listener.accept().now_or_never() {
+            self.open_connection(tcp, peer, &mut connections);
+        }
+        drop(listener);
+        if time::timeout(LAST_WORDS, self.connected.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("connections are cut at the end of the drain");
         }
     }
-}
-
-/// Waits until the caller should have opened its connection, and has not. For
-/// ever, where it has. Cancel-safe.
-async fn unopened(opened: &CancellationToken) {
-    if time::timeout(HANDSHAKE, opened.cancelled()).await.is_ok() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// `age`, give or take a tenth, so that connections of one moment do not all go
-/// at the same time.
-fn jittered(age: Duration) -> Duration {
-    age.mul_f64(rand::random_range(0.9..1.1))
 }
 
 impl fmt::Debug for Server {
@@ -307,101 +258,4 @@ fn with_reflection(routes: Routes) -> Routes {
     routes
         .add_service(v1.max_decoding_message_size(MAX_QUESTION))
         .add_service(v1alpha.max_decoding_message_size(MAX_QUESTION))
-}
-
-fn http2_settings(calls: Calls, limits: &Limits) -> http2::Builder<Calls> {
-    let mut http = http2::Builder::new(calls);
-    http.timer(TokioTimer::new())
-        .keep_alive_interval(limits.keepalive_interval)
-        .keep_alive_timeout(limits.keepalive_timeout)
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_LIST)
-        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-        .max_send_buf_size(MAX_SEND_BUFFER);
-    http
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-
-    use hyper_util::rt::TokioExecutor;
-    use tokio::io::AsyncWriteExt;
-
-    use super::*;
-
-    const PEER: Option<SocketAddr> = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1));
-
-    /// How long a connection is served whose caller says `opening`, and nothing
-    /// else.
-    async fn served(opening: &[u8]) -> Duration {
-        let server = Server::new(Config::default()).unwrap();
-        let (mut near, far) = tokio::io::duplex(1 << 16);
-        near.write_all(opening).await.unwrap();
-        let begun = Instant::now();
-        server.serve_connection(far, PEER).await;
-        begun.elapsed()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_that_is_not_opened_is_dropped() {
-        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-        for opening in [&b""[..], b"PRI", preface] {
-            let served = served(opening).await;
-            assert!(served >= HANDSHAKE && served < 2 * HANDSHAKE, "{served:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_caller_that_answers_no_ping_is_dropped() {
-        // It opens the connection, with empty settings.
-        let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-        let served = served(opening).await;
-        let limits = Limits::default();
-        let keepalive = limits.keepalive_interval + limits.keepalive_timeout;
-        assert!(served >= HANDSHAKE && served < 2 * keepalive, "{served:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_idle_connection_is_asked_to_go() {
-        let mut config = Config::default();
-        config.limits.max_connection_age = Duration::from_hours(24);
-        let server = Server::new(config).unwrap();
-        let (near, far) = tokio::io::duplex(1 << 16);
-        let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-        let opening = builder.handshake::<_, tonic::body::Body>(TokioIo::new(near));
-        let serving = tokio::spawn(server.serve_connection(far, PEER));
-        let (_calls, connection) = opening.await.unwrap();
-        let begun = Instant::now();
-        let _ = connection.await;
-        serving.await.unwrap();
-        let idle = begun.elapsed();
-        assert!(idle < Duration::from_mins(10), "{idle:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_within_the_process_lasts() {
-        let server = Server::new(Config::default()).unwrap();
-        let (near, far) = tokio::io::duplex(1 << 16);
-        let serving = tokio::spawn(server.serve_connection(far, None));
-        let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-        let opening = builder.handshake::<_, tonic::body::Body>(TokioIo::new(near));
-        let (calls, connection) = opening.await.unwrap();
-        let connection = tokio::spawn(connection);
-        time::sleep(Duration::from_hours(1)).await;
-        assert!(!connection.is_finished() && !serving.is_finished() && !calls.is_closed());
-    }
-
-    #[test]
-    fn a_connection_s_age_is_jittered() {
-        let age = Duration::from_mins(5);
-        let ages: Vec<_> = (0..100).map(|_| jittered(age)).collect();
-        assert!(ages.iter().all(|age| (270..330).contains(&age.as_secs())));
-        assert!(ages.iter().max() > ages.iter().min());
-    }
-
-    #[test]
-    fn a_server_is_made_before_there_is_a_runtime() {
-        assert!(Server::new(Config::default()).is_ok());
-    }
 }

@@ -27,7 +27,21 @@ impl Process {
 
     /// The same, with variables of the environment.
     pub(crate) fn serve_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_fetchd"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fetchd"));
+        command.envs(variables.iter().copied());
+        Self::start(command, arguments)
+    }
+
+    /// The same, with no more than `files` open at once.
+    pub(crate) fn serve_with_files(files: usize, arguments: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_fetchd")]);
+        Self::start(command, arguments)
+    }
+
+    fn start(mut command: Command, arguments: &[&str]) -> Self {
+        let mut child = command
             .args([
                 "serve",
                 "--listen",
@@ -37,7 +51,6 @@ impl Process {
             ])
             .args(["--log-format", "json", "--admin-listen", "127.0.0.1:0"])
             .args(arguments)
-            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
