@@ -14,8 +14,11 @@
 //! result yet is sent again, and nothing that must not be sent twice is.
 
 mod assembly;
+mod balance;
+mod builder;
 mod call;
 mod dispatch;
+mod endpoint;
 mod endpoints;
 mod error;
 mod failure;
@@ -23,18 +26,21 @@ mod fetch;
 mod hold;
 mod item;
 mod load;
+mod outage;
 mod outcome;
 mod request;
+mod resend;
 mod single;
 mod source;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::transport::Endpoint;
 
+pub use builder::Builder;
 use endpoints::Endpoints;
 pub use error::Error;
 pub use fetch::{Fetch, InOrder};
@@ -49,21 +55,6 @@ pub struct Client {
     endpoints: Arc<Endpoints>,
 }
 
-/// How long connecting to the service may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A service that vanished without a word is noticed after these two.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How much of the responses to one call a service may send ahead.
-const STREAM_WINDOW: u32 = 2 << 20;
-/// The same of all calls together: as much as HTTP/2 knows, so that no unread
-/// call holds up another.
-const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-/// The largest frame of a response. With the 16 KiB that HTTP/2 begins with, the
-/// frames of a large body cost more than its bytes.
-const FRAME: u32 = 256 << 10;
-
 impl Client {
     /// Connects to the service at `url`, such as `http://localhost:50051`: several
     /// replicas where it is a list, separated by commas, or a name with several
@@ -73,10 +64,12 @@ impl Client {
     ///
     /// [`Error::Call`] where a URL is not valid or nobody answers within 5 s.
     pub async fn connect(url: impl AsRef<str>) -> Result<Self, Error> {
-        let endpoints = Endpoints::of(url.as_ref()).await?;
-        Ok(Self {
-            endpoints: Arc::new(endpoints),
-        })
+        Self::builder().connect(url).await
+    }
+
+    /// Settings for a client, to be changed before it connects.
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 
     /// A client over one connection that is there already, to a service within
@@ -90,10 +83,12 @@ impl Client {
             let stream = stream.take();
             std::future::ready(stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
         });
-        let endpoint = settings(Endpoint::from_static("http://in.memory"));
+        let builder = Builder::default();
+        let endpoint = builder.set(Endpoint::from_static("http://in.memory"));
         Self {
             endpoints: Arc::new(Endpoints::only(
                 endpoint.connect_with_connector_lazy(connector),
+                builder,
             )),
         }
     }
@@ -135,16 +130,4 @@ impl Client {
     pub async fn execute(&self, request: impl Into<Request>) -> Result<reqwest::Response, Error> {
         single::execute(&self.endpoints, request.into()).await
     }
-}
-
-fn settings(endpoint: Endpoint) -> Endpoint {
-    endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .max_frame_size(FRAME)
 }

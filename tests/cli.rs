@@ -570,6 +570,7 @@ async fn what_a_killed_service_takes_with_it_is_said() {
     let urls = [origin.url("a"), origin.url("never")];
     let mut child = Command::new(env!("CARGO_BIN_EXE_fetchd"))
         .args(["get", "--server", &service.url, &urls[0], &urls[1]])
+        .args(["--give-up-after", "500ms"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

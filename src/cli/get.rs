@@ -77,6 +77,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = value::duration)]
     batch_timeout: Option<Duration>,
 
+    /// How long no replica of the service may answer before everything left counts as lost
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value::duration)]
+    give_up_after: Duration,
+
     /// How often to try, the first time included [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_attempts: Option<u32>,
@@ -170,7 +174,10 @@ async fn get(args: &Args) -> anyhow::Result<u8> {
         any_result: false,
     };
     let client = match &args.server {
-        Some(url) => Client::connect(url).await,
+        Some(url) => {
+            let builder = Client::builder().give_up_after(args.give_up_after);
+            builder.connect(url).await
+        }
         None => Ok(embedded(args)?),
     };
     let client = match client {

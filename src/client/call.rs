@@ -1,11 +1,13 @@
 //! One call under way: its requests, and what has come of them.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, pin::pin, time::Duration};
 
 use futures_util::{
-    Stream, StreamExt, TryStreamExt,
+    FutureExt, Stream, StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
+use prost::Message as _;
+use tokio::time;
 use tonic::{Status, transport::Channel};
 
 use super::{Error, Outcome, assembly::Assembly, failure::Failure, item::Item};
@@ -21,13 +23,21 @@ pub(super) struct Call {
     /// How many have no outcome that was given out.
     left: usize,
     responses: Responses,
+    /// How long the service may say nothing.
+    silence_timeout: Duration,
     assembly: Assembly,
     ready: VecDeque<Outcome>,
     has_ended: bool,
 }
 
+/// How many bytes a second a message may take to arrive, at least, before the
+/// service begins to answer.
+const PACE: usize = 128 << 10;
+
 /// What comes of a call.
 pub(super) enum Event {
+    /// The service said something else.
+    Alive,
     /// A request had its end: at its place in the caller's list.
     Outcome {
         item: Item,
@@ -43,21 +53,43 @@ pub(super) enum Event {
     },
 }
 
+/// What a service says.
 pub(super) enum Responses {
     /// Not asked for yet.
     Of(Box<(FetchServiceClient<Channel>, FetchBatchRequest)>),
-    Open(BoxStream<'static, Result<FetchBatchResponse, Status>>),
+    Open {
+        messages: BoxStream<'static, Result<FetchBatchResponse, Status>>,
+        /// None has come yet.
+        is_empty: bool,
+    },
+}
+
+impl Responses {
+    /// Those of a call that was accepted.
+    pub(super) fn open(messages: BoxStream<'static, Result<FetchBatchResponse, Status>>) -> Self {
+        Self::Open {
+            messages,
+            is_empty: true,
+        }
+    }
 }
 
 impl Call {
-    /// A call of `items` that is to be made, `slots` of them in flight at once.
-    pub(super) fn new(items: Vec<Item>, slots: usize, responses: Responses) -> Self {
+    /// A call of `items` that is to be made, `slots` of them in flight at once. It is
+    /// given up if nothing is heard of it for `silence_timeout`.
+    pub(super) fn new(
+        items: Vec<Item>,
+        slots: usize,
+        responses: Responses,
+        silence_timeout: Duration,
+    ) -> Self {
         Self {
             slots,
             left: items.len(),
             assembly: Assembly::new(items.len()),
             items: items.into_iter().map(Some).collect(),
             responses,
+            silence_timeout,
             ready: VecDeque::new(),
             has_ended: false,
         }
@@ -89,15 +121,16 @@ impl Call {
             }
             let failure = match self.receive().await {
                 Ok(Some(message)) => match self.place(message) {
+                    Ok(()) if self.ready.is_empty() => return Some(Event::Alive),
                     Ok(()) => continue,
-                    Err(error) => Some(error.into()),
+                    Err(error) => Some(Failure::lost(error)),
                 },
                 // The call is over; it had nothing else to say where every
                 // request has its outcome.
                 Ok(None) | Err(_) if self.assembly.unfinished() == 0 => None,
                 Ok(None) => {
                     let missing = "the stream ended without an end for each request";
-                    Some(Error::Contract(missing).into())
+                    Some(Failure::lost(Error::Contract(missing)))
                 }
                 Err(failure) => Some(failure),
             };
@@ -122,17 +155,23 @@ impl Call {
 
     /// The next message, or `None` after the last.
     async fn receive(&mut self) -> Result<Option<FetchBatchResponse>, Failure> {
-        let responses = match &mut self.responses {
+        let (messages, is_empty) = match &mut self.responses {
             Responses::Of(call) => {
                 let (service, message) = &mut **call;
                 let message = std::mem::take(message);
-                let response = service.fetch_batch(message).await?;
-                self.responses = Responses::Open(response.into_inner().boxed());
+                let limit = self.silence_timeout
+                    + Duration::from_secs((message.encoded_len() / PACE) as u64);
+                let response = heard(service.fetch_batch(message), limit).await?;
+                let response = response.map_err(Failure::unopened)?;
+                self.responses = Responses::open(response.into_inner().boxed());
                 return Ok(Some(FetchBatchResponse::default()));
             }
-            Responses::Open(responses) => responses,
+            Responses::Open { messages, is_empty } => (messages, is_empty),
         };
-        Ok(responses.try_next().await?)
+        let next = heard(messages.try_next(), self.silence_timeout).await?;
+        let next = next.map_err(|status| Failure::cut(status, *is_empty))?;
+        *is_empty = false;
+        Ok(next)
     }
 
     fn place(&mut self, message: FetchBatchResponse) -> Result<(), Error> {
@@ -140,5 +179,58 @@ impl Call {
             self.ready.extend(self.assembly.place(part)?);
         }
         Ok(())
+    }
+}
+
+/// What comes within `limit`. What is there already needs no timer.
+pub(super) async fn heard<F: Future>(answer: F, limit: Duration) -> Result<F::Output, Failure> {
+    let mut answer = pin!(answer);
+    if let Some(answer) = answer.as_mut().now_or_never() {
+        return Ok(answer);
+    }
+    let waited = time::timeout(limit, answer).await;
+    waited.map_err(|_| Failure::silent(limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{client::failure::Meaning, proto::FetchRequest};
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn call(messages: BoxStream<'static, Result<FetchBatchResponse, Status>>) -> Call {
+        let items = vec![Item::new(0, FetchRequest::default())];
+        Call::new(items, 1, Responses::open(messages), TIMEOUT)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_of_which_nothing_is_heard_is_given_up() {
+        let begun = Instant::now();
+        let mut events = pin!(call(stream::pending().boxed()).events());
+        match events.next().await {
+            Some(Event::Ended { left, failure, .. }) => {
+                assert_eq!(left.len(), 1);
+                assert_eq!(failure.unwrap().meaning, Meaning::Lost);
+            }
+            _ => panic!("it did not end"),
+        }
+        let waited = begun.elapsed();
+        assert!(waited >= TIMEOUT && waited < 2 * TIMEOUT, "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_empty_message_shows_that_the_service_is_there() {
+        let empty = stream::repeat(()).then(|()| async {
+            time::sleep(TIMEOUT / 2).await;
+            Ok(FetchBatchResponse::default())
+        });
+        let events = call(empty.boxed()).events();
+        let alive = events
+            .take(10)
+            .filter(|event| std::future::ready(matches!(event, Event::Alive)));
+        assert_eq!(alive.count().await, 10);
     }
 }

@@ -3,58 +3,47 @@
 
 use std::{
     collections::HashSet,
-    hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all},
+    stream::FuturesUnordered,
+};
 use http::{Uri, uri::Authority};
 use tokio::{
     net,
+    sync::{Notify, futures::Notified},
     time::{self, Instant},
 };
 use tonic::transport::{Channel, Endpoint as Transport};
 
-use super::{Error, settings};
-use crate::proto::fetch_service_client::FetchServiceClient;
+use super::{
+    Builder, Error,
+    endpoint::Endpoint,
+    failure::{Failure, Meaning},
+    outage::Outage,
+};
 
 /// The replicas, as far as they are known.
 #[derive(Debug)]
 pub(super) struct Endpoints {
     urls: Vec<Uri>,
+    builder: Builder,
     all: Mutex<Vec<Arc<Endpoint>>>,
     /// When the names were looked up last.
     looked_up: Mutex<Instant>,
+    /// Told at the end of each probe.
+    changed: Arc<Notify>,
 }
 
-/// One replica.
-#[derive(Debug)]
-pub(super) struct Endpoint {
-    /// What tells it from the others.
-    name: String,
-    /// Which of the URLs it was found by.
-    found_by: usize,
-    service: FetchServiceClient<Channel>,
-    trouble: Mutex<Trouble>,
-}
-
-/// What has gone wrong with a replica lately.
-#[derive(Debug, Default)]
-struct Trouble {
-    failures: u32,
-    left_out_until: Option<Instant>,
-}
+/// Probes under way. Dropping them leaves them to others.
+pub(super) type Probing = FuturesUnordered<BoxFuture<'static, Result<(), Failure>>>;
 
 /// How often names are looked up again.
 const REFRESH: Duration = Duration::from_secs(5);
-
-/// How long a replica is left out after its first failure, and at most.
-const BACKOFF_MIN: Duration = Duration::from_millis(200);
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
-
-/// The longest wait that a replica may ask for.
-const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// How long a look-up may take.
 const LOOKUP: Duration = Duration::from_secs(5);
@@ -62,7 +51,7 @@ const LOOKUP: Duration = Duration::from_secs(5);
 impl Endpoints {
     /// The replicas at `urls`, separated by commas; a name with several
     /// addresses is as many replicas.
-    pub(super) async fn of(urls: &str) -> Result<Self, Error> {
+    pub(super) async fn of(urls: &str, builder: Builder) -> Result<Self, Error> {
         let parsed = urls.split(',').map(str::trim).map(service_url);
         let urls: Vec<_> = parsed.collect::<Result<_, _>>()?;
         let found = join_all(urls.iter().map(replicas)).await;
@@ -72,13 +61,14 @@ impl Endpoints {
             found.map(move |(name, transport)| (name, transport, by))
         });
         // One that does not answer is left out from the first.
+        let set = &builder;
         let connected = join_all(found.map(|(name, transport, by)| async move {
-            let transport = settings(transport);
+            let transport = set.set(transport);
             match transport.connect().await {
                 Ok(channel) => (Endpoint::new(name, by, channel), None),
                 Err(error) => {
                     let endpoint = Endpoint::new(name, by, transport.connect_lazy());
-                    endpoint.failed(None);
+                    endpoint.failed(Meaning::NotDispatched(None));
                     (endpoint, Some(Error::transport(&error)))
                 }
             }
@@ -90,18 +80,22 @@ impl Endpoints {
         }
         Ok(Self {
             urls,
+            builder,
             all: Mutex::new(all.into_iter().map(Arc::new).collect()),
             looked_up: Mutex::new(Instant::now()),
+            changed: Arc::default(),
         })
     }
 
     /// The one replica behind `channel`.
-    pub(super) fn only(channel: Channel) -> Self {
+    pub(super) fn only(channel: Channel, builder: Builder) -> Self {
         let endpoint = Endpoint::new("only".to_owned(), 0, channel);
         Self {
             urls: Vec::new(),
+            builder,
             all: Mutex::new(vec![Arc::new(endpoint)]),
             looked_up: Mutex::new(Instant::now()),
+            changed: Arc::default(),
         }
     }
 
@@ -122,23 +116,83 @@ impl Endpoints {
         self.all().len()
     }
 
-    /// Those that are not left out; where all are, when the first is back.
-    pub(super) fn available(&self) -> Result<Vec<Arc<Endpoint>>, Instant> {
+    /// How long a replica may say nothing to a call.
+    pub(super) fn silence_timeout(&self) -> Duration {
+        self.builder.silence_timeout
+    }
+
+    /// An outage of none, as long as it may last.
+    pub(super) fn outage(&self) -> Outage {
+        Outage::new(self.builder.give_up_after)
+    }
+
+    /// Those that may be given requests.
+    pub(super) fn admitted(&self) -> Vec<Arc<Endpoint>> {
         let all = self.all();
-        let now = Instant::now();
-        let mut back = now + BACKOFF_MAX;
-        let mut available = Vec::with_capacity(all.len());
-        for endpoint in all.iter() {
-            match endpoint.trouble().left_out_until {
-                Some(until) if until > now => back = back.min(until),
-                _ => available.push(Arc::clone(endpoint)),
+        let admitted = all.iter().filter(|endpoint| endpoint.is_admitted());
+        admitted.cloned().collect()
+    }
+
+    /// Waits until there is one that may be given requests, and returns all of
+    /// these.
+    ///
+    /// # Errors
+    ///
+    /// None was admitted for as long as an [`Outage`] may last.
+    pub(super) async fn wait_for_admitted(
+        &self,
+        outage: &mut Outage,
+    ) -> Result<Vec<Arc<Endpoint>>, Error> {
+        loop {
+            self.refresh().await;
+            let changed = self.changed();
+            let admitted = self.admitted();
+            if !admitted.is_empty() {
+                return Ok(admitted);
+            }
+            let mut probing = self.probe();
+            tokio::select! {
+                Some(answered) = probing.next(), if !probing.is_empty() => outage.note(answered),
+                () = changed => {}
+                () = until(self.probe_due()) => {}
+                () = until(self.refresh_due()) => {}
+                () = until(outage.end()) => return Err(outage.error(&self.names())),
             }
         }
-        if available.is_empty() {
-            Err(back)
-        } else {
-            Ok(available)
-        }
+    }
+
+    /// The probes that are due.
+    pub(super) fn probe(&self) -> Probing {
+        let now = Instant::now();
+        let all = self.all();
+        let due = all
+            .iter()
+            .filter_map(|endpoint| endpoint.probe(now, &self.changed));
+        due.map(|probe| probe.run().boxed()).collect()
+    }
+
+    /// When the next probe is due.
+    pub(super) fn probe_due(&self) -> Option<Instant> {
+        let all = self.all();
+        all.iter().filter_map(|endpoint| endpoint.probe_due()).min()
+    }
+
+    /// Waits for the end of a probe. Counts from when it is made, not from when it
+    /// is polled.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Returns true if no replica answers as this service does.
+    pub(super) fn are_all_foreign(&self) -> bool {
+        self.all().iter().all(|endpoint| endpoint.is_foreign())
+    }
+
+    /// The addresses of all, for messages.
+    pub(super) fn names(&self) -> String {
+        let all = self.all();
+        let names: Vec<_> = all.iter().map(|endpoint| endpoint.name()).collect();
+        names.join(", ")
     }
 
     /// Looks the names up again, where that is due: what is new is used, what is
@@ -154,13 +208,13 @@ impl Endpoints {
         let found = join_all(self.urls.iter().map(replicas)).await;
         let mut all = self.all();
         all.retain(|endpoint| match found.get(endpoint.found_by) {
-            Some(Some(found)) => found.iter().any(|(name, _)| *name == endpoint.name),
+            Some(Some(found)) => found.iter().any(|(name, _)| name == endpoint.name()),
             _ => true,
         });
         for (found, by) in found.into_iter().zip(0..) {
             for (name, transport) in found.into_iter().flatten() {
-                if !all.iter().any(|endpoint| endpoint.name == name) {
-                    let channel = settings(transport).connect_lazy();
+                if !all.iter().any(|endpoint| endpoint.name() == name) {
+                    let channel = self.builder.set(transport).connect_lazy();
                     all.push(Arc::new(Endpoint::new(name, by, channel)));
                 }
             }
@@ -170,71 +224,6 @@ impl Endpoints {
     fn all(&self) -> MutexGuard<'_, Vec<Arc<Endpoint>>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Endpoint {
-    fn new(name: String, found_by: usize, channel: Channel) -> Self {
-        Self {
-            name,
-            found_by,
-            service: FetchServiceClient::new(channel),
-            trouble: Mutex::default(),
-        }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn service(&self) -> FetchServiceClient<Channel> {
-        self.service.clone()
-    }
-
-    /// Whether it is left out at the moment.
-    pub(super) fn is_left_out(&self) -> bool {
-        let until = self.trouble().left_out_until;
-        until.is_some_and(|until| until > Instant::now())
-    }
-
-    /// How much `host` prefers this replica: the highest is its first choice
-    /// (rendezvous hashing), whatever other replicas come and go.
-    pub(super) fn weight(&self, host: &str) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (host, &self.name).hash(&mut hasher);
-        hasher.finish()
-    }
-
-    /// Leaves it out for `wait`, or a while that grows with its failures. What
-    /// fails while it is left out is part of the same failure.
-    pub(super) fn failed(&self, wait: Option<Duration>) {
-        let mut trouble = self.trouble();
-        let now = Instant::now();
-        if trouble.left_out_until.is_some_and(|until| until > now) {
-            return;
-        }
-        let doubled = BACKOFF_MIN * 2_u32.pow(trouble.failures.min(10));
-        let backoff = doubled.min(BACKOFF_MAX);
-        trouble.failures += 1;
-        let wait = wait.unwrap_or(backoff).clamp(backoff / 2, WAIT_MAX);
-        trouble.left_out_until = Some(now + wait + jitter(wait / 2));
-    }
-
-    /// It answered.
-    pub(super) fn works(&self) {
-        // What it asked for holds all the same.
-        self.trouble().failures = 0;
-    }
-
-    fn trouble(&self) -> MutexGuard<'_, Trouble> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Up to `most`, so that not all callers come back at once.
-fn jitter(most: Duration) -> Duration {
-    let random = RandomState::new().hash_one(());
-    let share = u32::try_from(random >> 32).unwrap_or(u32::MAX);
-    most.mul_f64(f64::from(share) / f64::from(u32::MAX))
 }
 
 fn service_url(url: &str) -> Result<Uri, Error> {
@@ -268,24 +257,10 @@ async fn replicas(url: &Uri) -> Option<Vec<(String, Transport)>> {
     replicas.collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_replica_is_left_out_for_a_while_and_no_longer() {
-        let channel = Transport::from_static("http://127.0.0.1:1").connect_lazy();
-        let endpoints = Endpoints::only(channel);
-        let endpoint = endpoints.known().remove(0);
-        endpoint.failed(Some(Duration::MAX));
-        // What fails meanwhile is the same failure.
-        endpoint.failed(Some(Duration::MAX));
-        endpoint.works();
-        assert!(endpoint.is_left_out() && endpoints.available().is_err());
-        time::advance(2 * WAIT_MAX).await;
-        assert!(!endpoint.is_left_out() && endpoints.available().is_ok());
-        endpoint.failed(None);
-        time::advance(2 * BACKOFF_MIN).await;
-        assert!(!endpoint.is_left_out(), "its failures are forgotten");
+/// Waits until `due`, or for ever.
+pub(super) async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }

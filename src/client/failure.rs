@@ -16,60 +16,99 @@ pub(super) struct Failure {
     pub(super) meaning: Meaning,
 }
 
-/// What another service, or the same one later, may do about it.
+/// What another replica, or the same one later, may do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// Nothing: the same would come of the same requests.
     Final,
-    /// Everything: nothing was dispatched. The service should be left alone for
-    /// this long, where it said so.
+    /// Another replica may accept it: this one did not, and dispatched nothing.
+    Refused,
+    /// Everything: nothing was dispatched. The replica should be left alone for
+    /// this long, if it said so.
     NotDispatched(Option<Duration>),
-    /// Everything: it never left the client, and the service is not to blame.
+    /// Everything: the call never left the client, or was given back, and the
+    /// replica is not to blame.
     Unsent,
-    /// What may be sent twice: the connection broke, or the service went.
+    /// Everything: what answered is not this service, or does not know the caller.
+    Foreign,
+    /// The idempotent requests: the others may have been dispatched.
     Lost,
 }
 
-impl From<Status> for Failure {
-    fn from(status: Status) -> Self {
+impl Failure {
+    /// A call that was refused before its response began.
+    pub(super) fn unopened(status: Status) -> Self {
         let meaning = meaning(&status);
         Self {
             error: status.into(),
             meaning,
         }
     }
-}
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
+    /// A call whose response broke off, before any message if it `is_empty`.
+    pub(super) fn cut(status: Status, is_empty: bool) -> Self {
+        // A web server's refusal looks like a response until it is read. This code
+        // is also what the decoder says of bytes that are no message.
+        let is_refusal = is_empty && status.source().is_none() && status.code() != Code::OutOfRange;
+        if is_refusal {
+            Self::unopened(status)
+        } else {
+            Self::lost(status.into())
+        }
+    }
+
+    /// A call that may have dispatched its requests.
+    pub(super) fn lost(error: Error) -> Self {
         Self {
             error,
-            meaning: Meaning::Final,
+            meaning: Meaning::Lost,
         }
+    }
+
+    /// A call of which nothing was heard for `limit`.
+    pub(super) fn silent(limit: Duration) -> Self {
+        Self::lost(Error::Call {
+            code: "UNAVAILABLE",
+            message: format!("the service said nothing for {limit:?} while requests were open"),
+            retryable: true,
+        })
     }
 }
 
 fn meaning(status: &Status) -> Meaning {
-    let is_transport = status.source().is_some();
     let causes = || status.source().into_iter().flat_map(chain);
     if causes().any(|cause| cause.downcast_ref::<tonic::ConnectError>().is_some()) {
         return Meaning::NotDispatched(None);
+    }
+    if let Some(error) = causes().find_map(|cause| cause.downcast_ref::<h2::Error>())
+        && error.is_remote()
+    {
+        // RFC 9113, 6.8 and 8.7: neither was acted on. A connection that ends
+        // refuses the calls above its last one with the first.
+        if error.is_go_away() {
+            return Meaning::Unsent;
+        }
+        if error.reason() == Some(h2::Reason::REFUSED_STREAM) {
+            return Meaning::NotDispatched(None);
+        }
     }
     // A call that begins as the connection is being closed.
     let unsent = |error: &hyper::Error| error.is_canceled();
     if causes().any(|cause| cause.downcast_ref().is_some_and(unsent)) {
         return Meaning::Unsent;
     }
+    if status.source().is_some() {
+        return Meaning::Lost;
+    }
     match status.code() {
+        Code::InvalidArgument | Code::OutOfRange => Meaning::Refused,
         Code::Unavailable if is_draining(status) => Meaning::NotDispatched(None),
         Code::ResourceExhausted => match status.get_details_retry_info() {
             Some(retry) => Meaning::NotDispatched(retry.retry_delay),
-            // Nothing was taken for too long.
-            None => Meaning::Final,
+            None => Meaning::Lost,
         },
-        Code::Unavailable | Code::Cancelled | Code::Aborted => Meaning::Lost,
-        Code::Unknown | Code::Internal if is_transport => Meaning::Lost,
-        _ => Meaning::Final,
+        Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied => Meaning::Foreign,
+        _ => Meaning::Lost,
     }
 }
 
@@ -103,10 +142,12 @@ mod tests {
             ),
             (Status::unavailable(""), Meaning::Lost),
             (Status::cancelled(""), Meaning::Lost),
-            (Status::resource_exhausted(""), Meaning::Final),
-            (Status::invalid_argument(""), Meaning::Final),
-            (Status::internal(""), Meaning::Final),
-            (Status::unauthenticated(""), Meaning::Final),
+            (Status::resource_exhausted(""), Meaning::Lost),
+            (Status::invalid_argument(""), Meaning::Refused),
+            (Status::out_of_range(""), Meaning::Refused),
+            (Status::internal(""), Meaning::Lost),
+            (Status::unauthenticated(""), Meaning::Foreign),
+            (Status::unimplemented(""), Meaning::Foreign),
         ] {
             assert_eq!(meaning(&status), meant, "{status:?}");
         }

@@ -102,14 +102,15 @@ fn received(
                 })
             })
             .collect();
-        let responses = Responses::Open(stream::iter(messages).boxed());
+        let responses = Responses::open(stream::iter(messages).boxed());
         let items = (0..count).map(|position| Item::new(position, FetchRequest::default()));
-        let events = Call::new(items.collect(), 1, responses).events();
+        let events = Call::new(items.collect(), 1, responses, Duration::from_secs(1)).events();
         let outcomes = events.map(|event| match event {
             Event::Outcome { item, outcome, .. } => {
                 assert_eq!(item.position, outcome.index);
                 vec![*outcome]
             }
+            Event::Alive => Vec::new(),
             Event::Ended { left, failure, .. } => {
                 let left = left.into_iter().map(|item| {
                     let failure = failure.clone().expect("nothing is left without a reason");

@@ -8,41 +8,43 @@ pub(super) struct Item {
     /// Its place in the list.
     pub(super) position: usize,
     pub(super) message: FetchRequest,
-    /// How often it was sent to a service that may have taken it.
-    pub(super) sends: u32,
-    /// How often it was refused for lack of room.
-    refusals: u32,
+    /// How often it was lost with a call that may have dispatched it.
+    losses: u32,
+    /// The replicas that failed it since it was last sent to all.
+    avoided: Vec<String>,
 }
-
-/// The most services that a request is sent to, one after another.
-const MAX_SENDS: u32 = 6;
-
-/// How often it may be refused besides: with the waits that are asked for, some
-/// minutes.
-const MAX_REFUSALS: u32 = 60;
 
 impl Item {
     pub(super) fn new(position: usize, message: FetchRequest) -> Self {
         Self {
             position,
             message,
-            sends: 0,
-            refusals: 0,
+            losses: 0,
+            avoided: Vec::new(),
         }
     }
 
-    /// Notes that the last sending came to nothing, where it was `for_room`.
-    pub(super) fn refused(&mut self, for_room: bool) {
-        if for_room && self.refusals < MAX_REFUSALS {
-            self.refusals += 1;
-            self.sends = self.sends.saturating_sub(1);
+    /// Counts a loss, and returns how many there were.
+    pub(super) fn count_loss(&mut self) -> u32 {
+        self.losses += 1;
+        self.losses
+    }
+
+    /// Notes that the replica `name` failed it.
+    pub(super) fn avoid(&mut self, name: &str) {
+        if !self.avoids(name) {
+            self.avoided.push(name.to_owned());
         }
     }
 
-    /// Whether it may be sent again, after a service that may have `dispatched`
-    /// it: what is not idempotent may not.
-    pub(super) fn may_be_sent_again(&self, dispatched: bool) -> bool {
-        self.sends < MAX_SENDS && (self.is_idempotent() || !dispatched)
+    /// Returns true if the replica `name` failed it.
+    pub(super) fn avoids(&self, name: &str) -> bool {
+        self.avoided.iter().any(|avoided| avoided == name)
+    }
+
+    /// Forgets which replicas failed it.
+    pub(super) fn avoid_none(&mut self) {
+        self.avoided.clear();
     }
 
     /// Returns true if sending it twice is the same as once (RFC 9110, 9.2.2).
@@ -67,37 +69,20 @@ impl Item {
 mod tests {
     use super::*;
 
-    fn item(method: &str, url: &str) -> Item {
-        let (method, url) = (method.to_owned(), url.to_owned());
-        Item::new(
-            0,
-            FetchRequest {
-                method,
-                url,
-                ..FetchRequest::default()
-            },
-        )
-    }
-
     #[test]
-    fn a_host_is_what_stands_between() {
+    fn the_host_of_a_url_is_found_without_parsing_it() {
         for (url, host) in [
             ("http://a.example/path", "a.example"),
             ("https://user:p@a.example:8443?x", "a.example:8443"),
             ("http://[::1]:80/", "[::1]:80"),
             ("nonsense", "nonsense"),
         ] {
-            assert_eq!(item("", url).host(), host);
+            let url = url.to_owned();
+            let message = FetchRequest {
+                url,
+                ..FetchRequest::default()
+            };
+            assert_eq!(Item::new(0, message).host(), host);
         }
-    }
-
-    #[test]
-    fn a_post_is_sent_again_only_where_it_was_not_dispatched() {
-        assert!(item("GET", "").may_be_sent_again(true));
-        assert!(!item("POST", "").may_be_sent_again(true));
-        assert!(item("POST", "").may_be_sent_again(false));
-        let mut tired = item("GET", "");
-        tired.sends = MAX_SENDS;
-        assert!(!tired.may_be_sent_again(false));
     }
 }

@@ -17,6 +17,15 @@ pub(super) struct Load {
     pub(super) calls: usize,
 }
 
+/// A call that is to be made.
+pub(super) struct NextCall {
+    pub(super) items: Vec<Item>,
+    /// How many may be in flight at once. 0: as many as the service has by default.
+    pub(super) concurrency: u32,
+    /// How many slots of the replica's share it may fill.
+    pub(super) slots: usize,
+}
+
 /// The most requests, and bytes of them, that are one call: well within a
 /// service's usual limits.
 const MAX_CALL: usize = 1000;
@@ -29,11 +38,12 @@ impl Load {
         self.assigned.len() + self.outstanding
     }
 
-    /// Takes the requests of the next call: all that fit if it `is_whole`, else
-    /// some more than the `free` slots for them. No more than these if one of
-    /// them must not be sent twice: of a call that is lost, it is not known which
-    /// were dispatched.
-    pub(super) fn next_call(&mut self, is_whole: bool, free: usize) -> Vec<Item> {
+    /// Takes the requests of the next call: all that fit if the list is one call, of
+    /// the concurrency `whole`, else some more than the `free` slots for them. No
+    /// more than these if one of them must not be sent twice: of a call that is
+    /// lost, it is not known which were dispatched.
+    pub(super) fn next_call(&mut self, whole: Option<u32>, free: usize) -> NextCall {
+        let is_whole = whole.is_some();
         let most = if is_whole { MAX_WHOLE } else { MAX_CALL };
         let mut bytes = 0;
         let fits = self.assigned.iter().take(most).zip(0..);
@@ -44,11 +54,17 @@ impl Load {
         });
         // One that is larger than all that goes alone.
         let count = fits.count().max(1);
-        let mut items: Vec<_> = self.assigned.drain(..count).collect();
-        for item in &mut items {
-            item.sends += 1;
+        let items: Vec<_> = self.assigned.drain(..count).collect();
+        let in_flight = free.min(items.len());
+        self.calls += 1;
+        self.outstanding += items.len();
+        self.in_flight += in_flight;
+        let concurrency = whole.unwrap_or(u32::try_from(in_flight).unwrap_or(u32::MAX));
+        NextCall {
+            items,
+            concurrency,
+            slots: free,
         }
-        items
     }
 }
 

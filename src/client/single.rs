@@ -1,18 +1,20 @@
 //! One request in a call of its own, its body read as a stream.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use tokio::time;
 use tonic::Streaming;
 
 use super::{
     Error, Request, Response, Stats,
     assembly::OTHER_SIZE,
-    endpoints::{Endpoint, Endpoints},
+    call::heard,
+    endpoint::Endpoint,
+    endpoints::Endpoints,
     failure::{Failure, Meaning},
     item::Item,
+    resend::Resend,
 };
 use crate::proto::{FetchBatchRequest, FetchBatchResponse, FetchEnd, Reason, ResultPart};
 
@@ -20,6 +22,9 @@ use crate::proto::{FetchBatchRequest, FetchBatchResponse, FetchEnd, Reason, Resu
 struct Parts {
     responses: Streaming<FetchBatchResponse>,
     received: VecDeque<ResultPart>,
+    /// No message has come yet.
+    is_empty: bool,
+    silence_timeout: Duration,
 }
 
 /// The rest of a body.
@@ -32,74 +37,65 @@ struct Rest {
     end: Option<FetchEnd>,
 }
 
-/// Sends `request`, to another replica where one fails before anything is there
-/// and it may be sent again, and gives the response as soon as its first part is
+/// Sends `request`, to another replica if one fails before anything is there and
+/// it may be sent again, and gives the response as soon as its first part is
 /// there.
 pub(super) async fn execute(
     endpoints: &Endpoints,
     request: Request,
 ) -> Result<reqwest::Response, Error> {
     let mut item = Item::new(0, request.into_message()?);
+    let mut outage = endpoints.outage();
     loop {
-        endpoints.refresh().await;
-        let available = match endpoints.available() {
-            Ok(available) => available,
-            Err(back) => {
-                time::sleep_until(back).await;
-                continue;
-            }
-        };
-        let preferred = available
+        let admitted = endpoints.wait_for_admitted(&mut outage).await?;
+        let untried = admitted
             .iter()
-            .max_by_key(|endpoint| endpoint.weight(item.host()));
-        let Some(endpoint) = preferred else {
-            return Err(Error::Contract("a client without a service"));
+            .filter(|endpoint| !item.avoids(endpoint.name()));
+        let preferred = |endpoint: &&Arc<Endpoint>| endpoint.weight(item.host());
+        let Some(endpoint) = untried.max_by_key(preferred) else {
+            item.avoid_none();
+            continue;
         };
-        item.sends += 1;
-        let failure = match begin(endpoint, &item).await {
+        let failure = match begin(endpoint, &item, endpoints.silence_timeout()).await {
             Ok(response) => {
                 endpoint.works();
                 return Ok(response);
             }
             Err(failure) => failure,
         };
-        let (dispatched, wait) = match failure.meaning {
-            Meaning::Final => return Err(failure.error),
-            Meaning::Unsent => (false, None),
-            Meaning::NotDispatched(wait) => {
-                endpoint.failed(wait);
-                (false, wait)
-            }
-            Meaning::Lost => {
-                endpoint.failed(None);
-                (true, None)
-            }
-        };
-        item.refused(wait.is_some());
-        if !item.may_be_sent_again(dispatched) {
+        outage.failed(&failure);
+        if !Resend::after(endpoints, endpoint, failure.meaning).allows(&mut item) {
             return Err(failure.error);
         }
     }
 }
 
 /// Makes the call, as far as the first part of its result.
-async fn begin(endpoint: &Endpoint, item: &Item) -> Result<reqwest::Response, Failure> {
+async fn begin(
+    endpoint: &Endpoint,
+    item: &Item,
+    silence_timeout: Duration,
+) -> Result<reqwest::Response, Failure> {
     let call = FetchBatchRequest {
         requests: vec![item.message.clone()],
         ..Default::default()
     };
+    let mut service = endpoint.service();
+    let response = heard(service.fetch_batch(call), silence_timeout).await?;
     let mut parts = Parts {
-        responses: endpoint.service().fetch_batch(call).await?.into_inner(),
+        responses: response.map_err(Failure::unopened)?.into_inner(),
         received: VecDeque::new(),
+        is_empty: true,
+        silence_timeout,
     };
     let first = parts.next().await?;
     let Some(head) = first.head else {
         let Some(end) = first.end else {
-            return Err(Error::Contract("a part before the head").into());
+            return Err(Failure::lost(Error::Contract("a part before the head")));
         };
         return Err(ended(&end));
     };
-    let response = Response::new(head)?;
+    let response = Response::new(head).map_err(Failure::lost)?;
     let stats = first.end.as_ref().map(Stats::from);
     let rest = Rest {
         parts,
@@ -118,7 +114,7 @@ async fn begin(endpoint: &Endpoint, item: &Item) -> Result<reqwest::Response, Fa
 /// Why there is no response.
 fn ended(end: &FetchEnd) -> Failure {
     let Some(error) = &end.error else {
-        return Error::Contract("an end with neither response nor error").into();
+        return Failure::lost(Error::Contract("an end with neither response nor error"));
     };
     let meaning = match (error.reason(), end.attempts) {
         (Reason::ShuttingDown, 0) => Meaning::NotDispatched(None),
@@ -136,13 +132,20 @@ impl Parts {
         loop {
             match self.received.pop_front() {
                 Some(part) if part.index == 0 => return Ok(part),
-                Some(_) => return Err(Error::Contract("a part with an index out of range").into()),
+                Some(_) => {
+                    let error = Error::Contract("a part with an index out of range");
+                    return Err(Failure::lost(error));
+                }
                 None => {}
             }
-            match self.responses.message().await? {
-                Some(message) => self.received.extend(message.parts),
-                None => return Err(Error::Contract("the stream ended without an end").into()),
-            }
+            let message = heard(self.responses.message(), self.silence_timeout).await?;
+            let Some(message) = message.map_err(|status| Failure::cut(status, self.is_empty))?
+            else {
+                let error = Error::Contract("the stream ended without an end");
+                return Err(Failure::lost(error));
+            };
+            self.is_empty = false;
+            self.received.extend(message.parts);
         }
     }
 }

@@ -4,6 +4,7 @@
 // Each test file uses some of it.
 #![allow(dead_code, unused_imports)]
 
+pub(crate) mod caller;
 mod dns;
 mod faults;
 pub(crate) mod http2;
@@ -12,14 +13,16 @@ pub(crate) mod namespace;
 mod origin;
 mod process;
 mod raw;
+pub(crate) mod replica;
 mod service;
 mod tls;
+pub(crate) mod unreading;
 
 pub(crate) use dns::{Answer, Dns};
 pub(crate) use faults::{Row, check, row};
 pub(crate) use origin::{Origin, Reply, held, reply};
 pub(crate) use process::Process;
-pub(crate) use raw::{RawOrigin, fill, finish, request, reset, short_backlog};
+pub(crate) use raw::{RawOrigin, fill, finish, request, reset, short_backlog, short_backlog_at};
 pub(crate) use service::{
     Service, allow_loopback, raw_client, requests, service, service_at, service_with,
 };

@@ -98,7 +98,7 @@ pub(crate) struct Args {
     )]
     max_queued_bytes: u64,
 
-    /// Most connections from callers; further ones wait to be accepted
+    /// Most connections from callers; further ones can ask for health, and wait with a batch
     #[arg(
         long,
         env = "FETCHD_MAX_CONNECTIONS",
@@ -107,7 +107,8 @@ pub(crate) struct Args {
     )]
     max_connections: u32,
 
-    /// After how long a caller counts as gone that takes nothing while there is something to take
+    /// After how long a caller counts as gone that takes nothing while there is something to
+    /// take, or less than 16 KiB/s while others wait
     #[arg(
         long,
         env = "FETCHD_STALL_TIMEOUT",
