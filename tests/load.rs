@@ -367,7 +367,8 @@ async fn every_metric_moves_and_every_gauge_comes_back() {
         "2",
     ]);
     assert_eq!(get(&service.admin, "/healthz").await.0, 200);
-    assert_eq!(get(&service.admin, "/readyz").await.0, 200);
+    // A moment after its log says where it listens.
+    patiently(async { while get(&service.admin, "/readyz").await.0 != 200 {} }).await;
     assert_eq!(get(&service.admin, "/nothing").await.0, 404);
     let gauges = [
         "fetchd_batches_active",
