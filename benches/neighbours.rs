@@ -237,15 +237,8 @@ impl Scene {
         attack
     }
 
-    /// Requests that fail and are tried again, without end.
-    async fn retry(&self) -> Attack {
-        let mut batch = of(vec![self.failing.url(""); 500], 50);
-        let dead = vec!["http://127.0.0.9:1/".to_owned(); 500];
-        batch.requests.extend(requests(dead));
-        batch.options = Some(FetchOptions {
-            max_attempts: Some(10),
-            ..Default::default()
-        });
+    /// `batch` again and again, all of which is read.
+    async fn repeat(&self, batch: FetchBatchRequest) -> Attack {
         let mut client = caller::client(&self.service.url, address(2)).await;
         vec![spawn(async move {
             loop {
@@ -259,19 +252,21 @@ impl Scene {
         })]
     }
 
+    /// Requests that fail and are tried again, without end.
+    async fn retry(&self) -> Attack {
+        let mut batch = of(vec![self.failing.url(""); 500], 50);
+        let dead = vec!["http://127.0.0.9:1/".to_owned(); 500];
+        batch.requests.extend(requests(dead));
+        batch.options = Some(FetchOptions {
+            max_attempts: Some(10),
+            ..Default::default()
+        });
+        self.repeat(batch).await
+    }
+
     /// Interim responses without end, without end.
     async fn meet_interims(&self) -> Attack {
         let batch = of(vec![self.endless.url(); 500], 50);
-        let mut client = caller::client(&self.service.url, address(2)).await;
-        vec![spawn(async move {
-            loop {
-                let mut messages = client
-                    .fetch_batch(batch.clone())
-                    .await
-                    .unwrap()
-                    .into_inner();
-                while let Ok(Some(_)) = messages.message().await {}
-            }
-        })]
+        self.repeat(batch).await
     }
 }
