@@ -172,7 +172,7 @@ impl Dispatch {
                 }
                 () = until(endpoints.probe_due()) => {}
                 () = changed => if !endpoints.admitted().is_empty() {
-                    self.outage.is_over();
+                    self.outage.is_probed();
                 },
                 () = until(late) => {}
                 () = hold.changed() => {}

@@ -188,11 +188,17 @@ impl Endpoints {
         self.all().iter().all(|endpoint| endpoint.is_foreign())
     }
 
-    /// The addresses of all, for messages.
+    /// The addresses of the first few, for messages.
     pub(super) fn names(&self) -> String {
+        const MOST: usize = 8;
+
         let all = self.all();
-        let names: Vec<_> = all.iter().map(|endpoint| endpoint.name()).collect();
-        names.join(", ")
+        let first = all.iter().take(MOST).map(|endpoint| endpoint.name());
+        let names = first.collect::<Vec<_>>().join(", ");
+        match all.len().checked_sub(MOST) {
+            None | Some(0) => names,
+            Some(more) => format!("{names} and {more} more"),
+        }
     }
 
     /// Looks the names up again, where that is due: what is new is used, what is

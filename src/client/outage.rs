@@ -48,11 +48,23 @@ impl Outage {
         self.silence = Some(Silence { since, last });
     }
 
-    /// Notes what became of a call.
+    /// Notes what became of a probe.
     pub(super) fn note(&mut self, answered: Result<(), Failure>) {
         match answered {
-            Ok(()) => self.is_over(),
+            Ok(()) => self.is_probed(),
             Err(failure) => self.failed(&failure),
+        }
+    }
+
+    /// Notes that a replica answered a probe. One that was full may have room for an
+    /// empty batch, and for no other.
+    pub(super) fn is_probed(&mut self) {
+        if self
+            .silence
+            .as_ref()
+            .is_some_and(|silence| !silence.is_of_full())
+        {
+            self.is_over();
         }
     }
 
@@ -77,9 +89,46 @@ impl Outage {
     }
 
     fn limit(&self, silence: &Silence) -> Duration {
-        match silence.last.meaning {
-            Meaning::NotDispatched(Some(_)) => self.give_up_after.saturating_mul(FULL),
-            _ => self.give_up_after,
+        if silence.is_of_full() {
+            self.give_up_after.saturating_mul(FULL)
+        } else {
+            self.give_up_after
         }
+    }
+}
+
+impl Silence {
+    /// Returns true if the replicas are there, and say that they are full.
+    fn is_of_full(&self) -> bool {
+        matches!(self.last.meaning, Meaning::NotDispatched(Some(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: Duration = Duration::from_secs(30);
+
+    fn outage_after(meaning: Meaning) -> Outage {
+        let mut outage = Outage::new(TIME);
+        let failure = Failure::silent(TIME);
+        outage.failed(&Failure { meaning, ..failure });
+        outage
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_ends_no_wait_for_room() {
+        let begun = Instant::now();
+        let mut full = outage_after(Meaning::NotDispatched(Some(TIME)));
+        full.is_probed();
+        assert_eq!(full.end(), Some(begun + FULL * TIME));
+        full.is_over();
+        assert_eq!(full.end(), None);
+
+        let mut gone = outage_after(Meaning::Lost);
+        assert_eq!(gone.end(), Some(begun + TIME));
+        gone.is_probed();
+        assert_eq!(gone.end(), None);
     }
 }
