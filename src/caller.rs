@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Who makes a call: an address, or the process itself. All addresses of an IPv6
 /// network of 64 bits count as one, since a single machine has that many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Caller(Option<IpAddr>);
 
 impl Caller {

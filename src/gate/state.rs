@@ -1,7 +1,7 @@
 //! What the gate knows, behind its lock.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
+    collections::{BTreeMap, HashMap, VecDeque, btree_map, hash_map::Entry},
     sync::Arc,
 };
 
@@ -24,10 +24,10 @@ pub(super) struct State {
     reserve: usize,
     /// Free slots of those that are kept for batches, one for each.
     kept: usize,
-    /// Those with a line.
-    callers: HashMap<Caller, Holding>,
+    /// Those with a line. Few, as lines are, and looked up several times for each
+    /// request: a tree beats hashing.
+    callers: BTreeMap<Caller, Holding>,
     per_host: Option<usize>,
-    /// Few, and looked up several times for each request: a tree beats hashing.
     lines: BTreeMap<LineId, Line>,
     next_line: LineId,
     /// Lines with nothing in flight, whose kept slot may be free. Looked at, and
@@ -83,7 +83,7 @@ impl State {
             shared: all_shared,
             reserve: (all_shared / RESERVE).min(room.batches),
             kept: room.batches,
-            callers: HashMap::new(),
+            callers: BTreeMap::new(),
             per_host: room.per_host,
             lines: BTreeMap::new(),
             next_line: 0,
@@ -173,7 +173,7 @@ impl State {
         if line.has_turn {
             self.turns.remove(line.caller, id);
         }
-        if let Entry::Occupied(mut caller) = self.callers.entry(line.caller) {
+        if let btree_map::Entry::Occupied(mut caller) = self.callers.entry(line.caller) {
             caller.get_mut().lines -= 1;
             if caller.get().lines == 0 {
                 caller.remove();

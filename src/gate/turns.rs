@@ -1,6 +1,6 @@
 //! Whose turn it is: the callers in turn, and the lines of each in turn.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::state::LineId;
 use crate::caller::Caller;
@@ -10,7 +10,7 @@ use crate::caller::Caller;
 pub(super) struct Turns {
     callers: VecDeque<Caller>,
     /// At least one for each of `callers`, and none for others.
-    lines: HashMap<Caller, VecDeque<LineId>>,
+    lines: BTreeMap<Caller, VecDeque<LineId>>,
 }
 
 impl Turns {

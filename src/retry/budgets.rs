@@ -1,7 +1,7 @@
 //! How many retries each caller may have at each host.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -20,7 +20,8 @@ pub(crate) struct Budgets {
 
 #[derive(Default)]
 struct State {
-    budgets: HashMap<Key, Arc<TpsBudget>>,
+    /// The keys are hashes, and not hashed again.
+    budgets: BTreeMap<Key, Arc<TpsBudget>>,
     /// The keys, the oldest first.
     order: VecDeque<Key>,
 }
