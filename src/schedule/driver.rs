@@ -50,7 +50,9 @@ async fn work_through(run: &Arc<Run>, parts: &queue::Sender, workers: &mut JoinS
         changed.as_mut().enable();
         let due = run.jobs.line_up(&run.batch);
         while let Some((job, slot)) = run.jobs.take(&run.batch) {
-            workers.spawn(Worker::new(Arc::clone(run), parts.clone()).work(job, slot));
+            let worker = Worker::new(Arc::clone(run), parts.clone());
+            // Boxed, since spawning moves a future several times, and this is large.
+            workers.spawn(Box::pin(worker.work(job, slot)));
         }
         while workers.try_join_next().is_some() {}
         if workers.is_empty() && run.jobs.is_empty() {

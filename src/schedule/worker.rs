@@ -53,10 +53,12 @@ impl Worker {
     /// the batch is ended, so is the request under way.
     pub(super) async fn work(self, job: Job, slot: Slot) {
         let mut current = Some(job);
-        let work = self.work_through(&mut current, slot);
-        if self.run.ended.run_until_cancelled(work).await.is_none()
-            && let (Some(job), Some(error)) = (current, self.run.end_error.get())
-        {
+        let ended = {
+            // Pinned first, since it is large, and would be moved.
+            let work = pin!(self.work_through(&mut current, slot));
+            self.run.ended.run_until_cancelled(work).await.is_none()
+        };
+        if ended && let (Some(job), Some(error)) = (current, self.run.end_error.get()) {
             let end = end(&job, error.clone());
             self.parts.room_for(&end).await.fill(end);
         }
