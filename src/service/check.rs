@@ -112,6 +112,7 @@ fn is_plain_name(name: &str) -> bool {
     KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name)) || is_own()
 }
 
+/// Looks at bytes alone, as it is asked of every request.
 fn is_plain_url(url: &str) -> bool {
     const MAX: usize = 2 << 10;
 
@@ -119,26 +120,37 @@ fn is_plain_url(url: &str) -> bool {
     let Some(rest) = rest.or_else(|| url.strip_prefix("https://")) else {
         return false;
     };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
-    let is_port = || port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
-    let is_path = || {
-        let mut bytes = path.bytes();
-        bytes.all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~?&=%+,:;@".contains(&byte))
+    let end = |of: &str, ends: fn(u8) -> bool| of.bytes().position(ends).unwrap_or(of.len());
+    let (authority, path) = rest.split_at(end(rest, |byte| byte == b'/'));
+    let (host, port) = authority.split_at(end(authority, |byte| byte == b':'));
+    let is_of_path = |byte| {
+        matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~'
+            | b'?' | b'&' | b'=' | b'%' | b'+' | b',' | b':' | b';' | b'@')
     };
-    url.len() <= MAX && is_plain_host(host) && is_port() && is_path()
+    url.len() <= MAX && is_plain_host(host) && is_plain_port(port) && path.bytes().all(is_of_path)
+}
+
+/// Nothing, or a colon and a number.
+fn is_plain_port(port: &str) -> bool {
+    let number = port.strip_prefix(':').unwrap_or("80");
+    number.bytes().all(|byte| byte.is_ascii_digit()) && number.parse::<u16>().is_ok()
 }
 
 fn is_plain_host(host: &str) -> bool {
     const MAX: usize = 200;
 
-    let is_label = |label: &str| {
-        let mut bytes = label.bytes();
-        let is_first = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase());
-        is_first && !label.starts_with("xn--") && bytes.all(|byte| byte.is_ascii_alphanumeric())
+    let is_label = |label: &[u8]| {
+        let is_first = label.first().is_some_and(u8::is_ascii_lowercase);
+        // Those that begin so stand for other letters, or for none.
+        let is_known = !label.starts_with(b"xn--");
+        let is_of_label = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+        is_first && is_known && label.iter().all(is_of_label)
     };
-    let is_name = host.len() <= MAX && host.split('.').all(is_label);
-    is_name || host.parse::<Ipv4Addr>().is_ok()
+    if host.starts_with(|first: char| first.is_ascii_digit()) {
+        return host.parse::<Ipv4Addr>().is_ok();
+    }
+    let mut labels = host.as_bytes().split(|byte| *byte == b'.');
+    host.len() <= MAX && labels.all(is_label)
 }
 
 #[cfg(test)]
@@ -155,6 +167,7 @@ mod tests {
             "https://api.example.com:8443/v1/items?page=2&sort=name",
             "http://127.0.0.1:8080/x",
             "http://localhost",
+            "http://my-service.my-ns.svc:80/",
         ] {
             assert!(is_plain_url(url), "{url}");
         }
@@ -165,6 +178,7 @@ mod tests {
             "http://a b/",
             "http://1.2.3.400/",
             "http://a:99999/",
+            "http://xn--a/",
         ] {
             assert!(!is_plain_url(url), "{url}");
         }

@@ -221,7 +221,8 @@ impl Encoded {
             }
         }
         let mut request = Request::new(url, method)?;
-        for found in Fields::of(encoded) {
+        // Most have no header lines, and are not read again.
+        for found in Fields::of(if count > 0 { encoded } else { &[] }) {
             if let (field::HEADERS, line) = found? {
                 self.add_header(&mut request, line.bytes(field::HEADERS)?)?;
             }
