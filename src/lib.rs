@@ -10,6 +10,8 @@ mod causes;
 pub mod client;
 #[cfg(feature = "server")]
 mod clock;
+#[cfg(any(feature = "client", feature = "server"))]
+mod code;
 #[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
@@ -45,3 +47,6 @@ mod service;
 mod shares;
 #[cfg(feature = "server")]
 mod telemetry;
+
+#[cfg(any(feature = "client", feature = "server"))]
+pub use code::Code;

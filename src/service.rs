@@ -20,14 +20,14 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Code, Status,
+    Status,
     body::Body,
     codec::{EncodeBody, SingleMessageCompressionOverride},
     server::NamedService,
 };
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::{caller::Caller, config::Config, schedule::Scheduler, telemetry::Metrics};
+use crate::{Code, caller::Caller, config::Config, schedule::Scheduler, telemetry::Metrics};
 pub(crate) use admission::{Admission, full};
 use inbound::{InvalidBatch, PER_REQUEST};
 use outbound::Responses;
@@ -102,8 +102,11 @@ impl Service {
 
     /// Refuses a call with `status`.
     pub(crate) fn refuse(&self, status: Status) -> Response<Body> {
-        let batches = &self.metrics.batches;
-        batches.with_label_values(&[code_name(status.code())]).inc();
+        let code = Code::of(&status);
+        self.metrics
+            .batches
+            .with_label_values(&[code.as_str()])
+            .inc();
         status.into_http()
     }
 
@@ -182,22 +185,6 @@ fn trace_id(headers: &HeaderMap) -> Option<String> {
     is_id.then(|| id.to_owned())
 }
 
-/// The name of a gRPC code.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::Cancelled => "CANCELLED",
-        Code::Internal => "INTERNAL",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-        _ => "UNKNOWN",
-    }
-}
-
 fn invalid_argument(invalid: &InvalidBatch) -> Status {
     let details = match invalid {
         InvalidBatch::Field { field, problem } => {
@@ -205,14 +192,14 @@ fn invalid_argument(invalid: &InvalidBatch) -> Status {
         }
         InvalidBatch::Malformed(_) => ErrorDetails::new(),
     };
-    Status::with_error_details(Code::InvalidArgument, invalid.to_string(), details)
+    Status::with_error_details(tonic::Code::InvalidArgument, invalid.to_string(), details)
 }
 
 /// Refuses a call because the server is to end.
 pub(crate) fn draining() -> Status {
     let details = ErrorDetails::with_error_info("DRAINING", "fetchd", HashMap::new());
     let message = "the server is draining; nothing was dispatched: call another";
-    Status::with_error_details(Code::Unavailable, message, details)
+    Status::with_error_details(tonic::Code::Unavailable, message, details)
 }
 
 #[cfg(test)]

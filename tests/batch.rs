@@ -349,7 +349,7 @@ async fn a_batch_over_the_limit_is_refused_by_its_name() {
             matches!(
                 error,
                 Error::Call {
-                    code: "INVALID_ARGUMENT",
+                    code: fetchd::Code::InvalidArgument,
                     ..
                 }
             ),

@@ -134,7 +134,8 @@ async fn a_client_of_wrong_replicas_alone_is_told() {
     let results = client.fetch_all(vec!["http://127.0.0.1:1/"; 20]).await;
     for result in results {
         let error = result.unwrap_err();
-        let is_told = matches!(&error, Error::Call { code, .. } if *code == "UNIMPLEMENTED");
+        let is_told =
+            matches!(&error, Error::Call { code, .. } if *code == fetchd::Code::Unimplemented);
         assert!(is_told, "{error:?}");
     }
     assert!(

@@ -26,6 +26,7 @@ use super::{
     failure::{Failure, Meaning},
     outage::Outage,
 };
+use crate::Code;
 
 /// The replicas, as far as they are known.
 #[derive(Debug)]
@@ -240,7 +241,7 @@ fn service_url(url: &str) -> Result<Uri, Error> {
 
 fn unreachable(message: &str) -> Error {
     Error::Call {
-        code: "UNAVAILABLE",
+        code: Code::Unavailable,
         message: message.to_owned(),
         retryable: true,
     }

@@ -5,6 +5,7 @@ use std::error::Error as _;
 use tonic::Status;
 
 use crate::{
+    Code,
     causes::with_causes,
     proto::{self, Reason},
 };
@@ -27,8 +28,8 @@ pub enum Error {
     /// The call failed, and with it every request that had no end yet.
     #[error("the call failed ({code}): {message}")]
     Call {
-        /// The gRPC code, such as `UNAVAILABLE`.
-        code: &'static str,
+        /// The gRPC code, such as [`Code::Unavailable`].
+        code: Code,
         /// For people: what happened, with the cause.
         message: String,
         /// Whether the same call may succeed if it is made again later.
@@ -62,7 +63,7 @@ impl Error {
 
     pub(super) fn transport(error: &tonic::transport::Error) -> Self {
         Self::Call {
-            code: "UNAVAILABLE",
+            code: Code::Unavailable,
             message: with_causes(error),
             retryable: true,
         }
@@ -81,30 +82,21 @@ impl From<proto::FetchError> for Error {
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
-        use tonic::Code;
-
         let is_transport = status.source().is_some();
-        let (code, retryable) = match status.code() {
+        let code = match Code::of(&status) {
             // The connection broke; tonic does not know what that means.
-            Code::Unknown if is_transport => ("UNAVAILABLE", true),
-            Code::Ok => ("OK", false),
-            Code::Cancelled => ("CANCELLED", true),
-            Code::Unknown => ("UNKNOWN", true),
-            Code::InvalidArgument => ("INVALID_ARGUMENT", false),
-            Code::DeadlineExceeded => ("DEADLINE_EXCEEDED", true),
-            Code::NotFound => ("NOT_FOUND", false),
-            Code::AlreadyExists => ("ALREADY_EXISTS", false),
-            Code::PermissionDenied => ("PERMISSION_DENIED", false),
-            Code::ResourceExhausted => ("RESOURCE_EXHAUSTED", true),
-            Code::FailedPrecondition => ("FAILED_PRECONDITION", false),
-            Code::Aborted => ("ABORTED", true),
-            Code::OutOfRange => ("OUT_OF_RANGE", false),
-            Code::Unimplemented => ("UNIMPLEMENTED", false),
-            Code::Internal => ("INTERNAL", false),
-            Code::Unavailable => ("UNAVAILABLE", true),
-            Code::DataLoss => ("DATA_LOSS", false),
-            Code::Unauthenticated => ("UNAUTHENTICATED", false),
+            Code::Unknown if is_transport => Code::Unavailable,
+            code => code,
         };
+        let retryable = matches!(
+            code,
+            Code::Cancelled
+                | Code::Unknown
+                | Code::DeadlineExceeded
+                | Code::ResourceExhausted
+                | Code::Aborted
+                | Code::Unavailable
+        );
         let message = match status.source() {
             Some(cause) if status.message().is_empty() => with_causes(cause),
             _ => status.message().to_owned(),

@@ -2,10 +2,12 @@
 
 use std::{error::Error as _, time::Duration};
 
-use tonic::{Code, Status};
+use tonic::Status;
 use tonic_types::StatusExt;
 
 use super::Error;
+use crate::Code;
+
 use crate::causes::chain;
 
 /// A call that failed.
@@ -49,7 +51,8 @@ impl Failure {
     pub(super) fn cut(status: Status, is_empty: bool) -> Self {
         // A web server's refusal looks like a response until it is read. This code
         // is also what the decoder says of bytes that are no message.
-        let is_refusal = is_empty && status.source().is_none() && status.code() != Code::OutOfRange;
+        let is_refusal =
+            is_empty && status.source().is_none() && Code::of(&status) != Code::OutOfRange;
         if is_refusal {
             Self::unopened(status)
         } else {
@@ -68,7 +71,7 @@ impl Failure {
     /// A call of which nothing was heard for `limit`.
     pub(super) fn silent(limit: Duration) -> Self {
         Self::lost(Error::Call {
-            code: "UNAVAILABLE",
+            code: Code::Unavailable,
             message: format!("the service said nothing for {limit:?} while requests were open"),
             retryable: true,
         })
@@ -100,7 +103,7 @@ fn meaning(status: &Status) -> Meaning {
     if status.source().is_some() {
         return Meaning::Lost;
     }
-    match status.code() {
+    match Code::of(status) {
         Code::InvalidArgument | Code::OutOfRange => Meaning::Refused,
         Code::Unavailable if is_draining(status) => Meaning::NotDispatched(None),
         Code::ResourceExhausted => match status.get_details_retry_info() {
@@ -133,11 +136,11 @@ mod tests {
         let full = ErrorDetails::with_retry_info(wait);
         for (status, meant) in [
             (
-                with(Code::Unavailable, draining),
+                with(tonic::Code::Unavailable, draining),
                 Meaning::NotDispatched(None),
             ),
             (
-                with(Code::ResourceExhausted, full),
+                with(tonic::Code::ResourceExhausted, full),
                 Meaning::NotDispatched(wait),
             ),
             (Status::unavailable(""), Meaning::Lost),

@@ -9,6 +9,7 @@ use super::{
     Error,
     failure::{Failure, Meaning},
 };
+use crate::Code;
 
 /// Since when no replica has answered, if any call has failed since the last answer.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl Outage {
         let last = silence.map(|silence| format!(": {}", silence.last.error));
         let last = last.unwrap_or_default();
         Error::Call {
-            code: "UNAVAILABLE",
+            code: Code::Unavailable,
             message: format!("no replica took a request for {after:?} (of {names}){last}"),
             retryable: true,
         }

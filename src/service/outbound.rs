@@ -19,6 +19,7 @@ use super::{
     wire::Message,
 };
 use crate::{
+    Code,
     response::Part,
     schedule::{GiveUp, Parts},
 };
@@ -171,11 +172,11 @@ impl Responses {
     fn finish(&mut self) -> Option<Result<Message, Status>> {
         match self.parts.take_unfinished() {
             0 => {
-                self.report.end("OK");
+                self.report.end(Code::Ok);
                 None
             }
             missing => {
-                self.report.end("INTERNAL");
+                self.report.end(Code::Internal);
                 tracing::error!(missing, "requests without an end: a fault of the service");
                 let message = format!("{missing} requests have had no end: a fault of the service");
                 Some(Err(Status::internal(message)))
@@ -203,7 +204,7 @@ impl Stream for Responses {
 impl Drop for Responses {
     fn drop(&mut self) {
         if self.give_up.is_done() {
-            self.report.end("RESOURCE_EXHAUSTED");
+            self.report.end(Code::ResourceExhausted);
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::{request::Batch, response::Part, telemetry::Metrics};
+use crate::{Code, request::Batch, response::Part, telemetry::Metrics};
 
 /// A batch on its way into the log. The line is written when this is dropped.
 pub(super) struct Report {
@@ -23,7 +23,7 @@ pub(super) struct Report {
     heads: HashMap<u32, StatusCode>,
     outcomes: Outcomes,
     /// The gRPC code that the call ends with.
-    code: &'static str,
+    code: Code,
     metrics: Arc<Metrics>,
 }
 
@@ -47,7 +47,7 @@ impl Report {
             trace_id,
             heads: HashMap::new(),
             outcomes: Outcomes::default(),
-            code: "CANCELLED",
+            code: Code::Cancelled,
             metrics,
         }
     }
@@ -85,7 +85,7 @@ impl Report {
     }
 
     /// Notes the gRPC code that the call ends with.
-    pub(super) fn end(&mut self, code: &'static str) {
+    pub(super) fn end(&mut self, code: Code) {
         self.code = code;
     }
 }
@@ -93,13 +93,16 @@ impl Report {
 impl Drop for Report {
     fn drop(&mut self) {
         self.metrics.batches_active.dec();
-        self.metrics.batches.with_label_values(&[self.code]).inc();
+        self.metrics
+            .batches
+            .with_label_values(&[self.code.as_str()])
+            .inc();
         let ended = match self.code {
-            "CANCELLED" => "batch cancelled",
+            Code::Cancelled => "batch cancelled",
             _ => "batch ended",
         };
         tracing::info!(
-            code = self.code,
+            code = self.code.as_str(),
             requests = self.requests,
             outcomes = %self.outcomes,
             duration = ?self.arrival.elapsed(),
