@@ -17,7 +17,7 @@ use fetchd::{
 };
 use futures_util::StreamExt;
 use rand::RngExt;
-use support::{Origin, Process, RawOrigin, patiently, reply, self_signed, until};
+use support::{Origin, Process, RawOrigin, reply, self_signed, until, within_timeout};
 use tokio::time::Instant;
 
 const REQUESTS: usize = 10_000;
@@ -60,7 +60,7 @@ async fn main() {
             *reasons.entry(name).or_default() += 1;
         }
         // Idle connections are kept for 4 s.
-        patiently(until(|| sockets(service.id()) <= idle)).await;
+        within_timeout(until(|| sockets(service.id()) <= idle)).await;
         println!("round {round}: {REQUESTS} ends in {took:.1} s, {wrong} not as expected");
         println!("  {reasons:?}");
         println!(

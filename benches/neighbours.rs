@@ -18,10 +18,10 @@ use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::{
     Origin, Process, RawOrigin,
-    caller::{self, address, prefixed},
+    caller::{self, length_prefixed, loopback},
     http2,
     metrics::metrics,
-    patiently, reply, requests,
+    reply, requests, within_timeout,
 };
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
         ("interim responses", &[]),
     ] {
         let scene = Scene::new(arguments).await;
-        let mut neighbour = caller::client(&scene.service.url, address(1)).await;
+        let mut neighbour = caller::client(&scene.service.url, loopback(1)).await;
         // The first one opens the connections.
         scene.batch(&mut neighbour).await;
         let alone = scene.median(&mut neighbour).await;
@@ -125,7 +125,7 @@ impl Scene {
         let begun = Instant::now();
         let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
         let mut ends = 0;
-        while let Some(message) = patiently(messages.message()).await.unwrap() {
+        while let Some(message) = within_timeout(messages.message()).await.unwrap() {
             for end in message.parts.into_iter().filter_map(|part| part.end) {
                 assert_eq!(end.error, None);
                 ends += 1;
@@ -146,7 +146,7 @@ impl Scene {
 
     /// Waits until the value of `metric` is at least `least`.
     async fn until(&self, metric: &str, least: f64) {
-        patiently(async {
+        within_timeout(async {
             while metrics(&self.service.admin).await[metric] < least {
                 sleep(Duration::from_millis(5)).await;
             }
@@ -158,7 +158,7 @@ impl Scene {
     async fn watch(&self) -> Attack {
         let mut attack = Vec::new();
         for _ in 0..4 {
-            let channel = caller::channel(&self.service.url, address(2)).await;
+            let channel = caller::channel(&self.service.url, loopback(2)).await;
             let mut health = HealthClient::new(channel.unwrap());
             let watch = health.watch(HealthCheckRequest::default()).await.unwrap();
             let mut watch = watch.into_inner();
@@ -173,7 +173,7 @@ impl Scene {
 
     /// As many batches of one request as one caller gets.
     async fn take_batches(&self) -> Attack {
-        let mut client = caller::client(&self.service.url, address(2)).await;
+        let mut client = caller::client(&self.service.url, loopback(2)).await;
         let mut open = Vec::new();
         while let Ok(response) = client.fetch_batch(of(vec![self.never.url("")], 1)).await {
             open.push(response);
@@ -187,12 +187,12 @@ impl Scene {
 
     /// Messages that are never finished, again whenever they are given up.
     async fn take_room(&self) -> Attack {
-        let message = prefixed(16 << 20, &vec![0; 15_900_000]);
+        let message = length_prefixed(16 << 20, &vec![0; 15_900_000]);
         let attack = (0..16).map(|_| {
             let (url, message) = (self.service.url.clone(), message.clone());
             spawn(async move {
                 loop {
-                    let (mut calls, connection) = caller::connect(&url, address(2)).await;
+                    let (mut calls, connection) = caller::connect(&url, loopback(2)).await;
                     let _connection = AbortOnDropHandle::new(connection);
                     let first = Ok::<_, std::io::Error>(Frame::data(message.clone()));
                     let first = futures_util::stream::once(async { first });
@@ -216,7 +216,7 @@ impl Scene {
         let attack = (0..2).map(|_| {
             let (url, message) = (self.service.url.clone(), message.clone());
             spawn(async move {
-                let stream = caller::stream(&url, address(2)).await.unwrap();
+                let stream = caller::stream(&url, loopback(2)).await.unwrap();
                 let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
                 builder
                     .initial_stream_window_size(65_535)
@@ -224,7 +224,7 @@ impl Scene {
                 let opened = builder.handshake(TokioIo::new(stream)).await;
                 let (mut calls, connection) = opened.unwrap();
                 let _connection = spawn(async { drop(connection.await) });
-                let call = http2::call(http2::whole(message));
+                let call = http2::call(http2::full_body(message));
                 let mut body = calls.send_request(call).await.unwrap().into_body();
                 while let Some(Ok(frame)) = body.frame().await {
                     let bytes = frame.data_ref().map_or(0, Bytes::len);
@@ -239,7 +239,7 @@ impl Scene {
 
     /// `batch` again and again, all of which is read.
     async fn repeat(&self, batch: FetchBatchRequest) -> Attack {
-        let mut client = caller::client(&self.service.url, address(2)).await;
+        let mut client = caller::client(&self.service.url, loopback(2)).await;
         vec![spawn(async move {
             loop {
                 let mut messages = client

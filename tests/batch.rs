@@ -26,7 +26,8 @@ use futures_util::{StreamExt, future::join_all};
 use prost::Message;
 use rand::RngExt;
 use support::{
-    Origin, allow_loopback, held, patiently, reply, requests, service, service_with, until,
+    Origin, allow_loopback, gated_origin, reply, requests, service, service_with, until,
+    within_timeout,
 };
 use tokio::sync::{Barrier, Semaphore, mpsc};
 use tonic::Code;
@@ -152,13 +153,13 @@ async fn fast_results_do_not_wait_for_a_slow_one() {
     let client = service.client().await;
     let mut results = client.fetch((0..50).map(|index| origin.url(index)));
     for _ in 1..50 {
-        let outcome = patiently(results.next()).await.unwrap();
+        let outcome = within_timeout(results.next()).await.unwrap();
         assert_ne!(outcome.index, 0);
         assert!(outcome.error.is_none());
     }
     release.add_permits(1);
-    assert_eq!(patiently(results.next()).await.unwrap().index, 0);
-    assert!(patiently(results.next()).await.is_none());
+    assert_eq!(within_timeout(results.next()).await.unwrap().index, 0);
+    assert!(within_timeout(results.next()).await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,13 +182,13 @@ async fn each_is_given_in_order_once_all_before_it_are_there() {
         .fetch((0..6).map(|index| origin.url(index)))
         .in_order();
     for index in 0..3 {
-        assert_eq!(patiently(results.next()).await.unwrap().index, index);
+        assert_eq!(within_timeout(results.next()).await.unwrap().index, index);
     }
     release.add_permits(1);
     for index in 3..6 {
-        assert_eq!(patiently(results.next()).await.unwrap().index, index);
+        assert_eq!(within_timeout(results.next()).await.unwrap().index, index);
     }
-    assert!(patiently(results.next()).await.is_none());
+    assert!(within_timeout(results.next()).await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,7 +219,7 @@ async fn all_batches_together_have_no_more_than_max_in_flight() {
         let urls = (0..30).map(|_| origin.url(5));
         client.fetch(urls).concurrency(30).all()
     });
-    let results = patiently(join_all(batches)).await;
+    let results = within_timeout(join_all(batches)).await;
     assert!(results.iter().flatten().all(Result::is_ok));
     assert_eq!(origin.seen(), 300);
     assert_eq!(origin.peak(), 20);
@@ -245,7 +246,7 @@ async fn ready_results_share_a_message() {
     };
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
     let (mut count, mut ends) = (0, 0);
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         count += 1;
         ends += message
             .parts
@@ -269,7 +270,7 @@ async fn messages_are_bounded_whatever_the_bodies() {
     };
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
     let mut bytes = HashMap::<u32, usize>::new();
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         assert!(message.encoded_len() <= 512 << 10);
         for part in message.parts {
             assert!(part.body.len() <= 64 << 10);
@@ -298,7 +299,7 @@ async fn a_lone_result_leaves_at_once() {
             ..Default::default()
         };
         let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
-        patiently(messages.message()).await.unwrap().unwrap();
+        within_timeout(messages.message()).await.unwrap().unwrap();
         delays.push(answers.recv().await.unwrap().elapsed());
     }
     delays.sort();
@@ -312,7 +313,7 @@ async fn an_empty_batch_ends_at_once() {
     let mut client = service.raw_client().await;
     let batch = FetchBatchRequest::default();
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
-    assert_eq!(patiently(messages.message()).await.unwrap(), None);
+    assert_eq!(within_timeout(messages.message()).await.unwrap(), None);
 
     let results = service.client().await.fetch_all([] as [&str; 0]).await;
     assert!(results.is_empty());
@@ -375,7 +376,7 @@ async fn a_message_over_the_limit_is_refused() {
 
 #[tokio::test]
 async fn a_call_with_nothing_to_say_shows_that_it_is_there() {
-    let (origin, gate) = held().await;
+    let (origin, gate) = gated_origin().await;
     let service = service().await;
     let mut client = service.raw_client().await;
     let batch = FetchBatchRequest {
@@ -383,7 +384,7 @@ async fn a_call_with_nothing_to_say_shows_that_it_is_there() {
         ..Default::default()
     };
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
-    until(|| origin.open() == 1).await;
+    until(|| origin.in_flight() == 1).await;
     // From here on nothing happens but by the clock, which need not be waited for.
     tokio::time::pause();
     let begun = tokio::time::Instant::now();
@@ -393,6 +394,6 @@ async fn a_call_with_nothing_to_say_shows_that_it_is_there() {
     assert!(message.parts.is_empty(), "{message:?}");
     assert!((9..=11).contains(&waited.as_secs()), "{waited:?}");
     gate.add_permits(1);
-    let message = patiently(messages.message()).await.unwrap().unwrap();
+    let message = within_timeout(messages.message()).await.unwrap().unwrap();
     assert_eq!(&message.parts[0].body[..], b"there");
 }

@@ -24,9 +24,9 @@ use fetchd::{
 use futures_util::{StreamExt, future::join_all};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use support::{
-    Origin, Process, allow_loopback, patiently,
-    replica::{Listening, Wrong, cutting, delaying, wrong},
-    reply, service_at, service_with,
+    Origin, Process, allow_loopback,
+    replica::{FakeReplica, Fault, delaying_proxy, faulty_replica, truncating_proxy},
+    reply, service_at, service_with, within_timeout,
 };
 
 /// An origin that counts the POSTs to each path.
@@ -76,7 +76,7 @@ impl Counting {
 async fn fetch(client: &Client, requests: Vec<Request>, name: &str) -> Vec<Error> {
     let count = requests.len();
     let fetch = client.fetch(requests).concurrency(50);
-    let mut outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
+    let mut outcomes: Vec<Outcome> = within_timeout(fetch.collect()).await;
     outcomes.sort_by_key(|outcome| outcome.index);
     assert!(outcomes.iter().map(|outcome| outcome.index).eq(0..count));
     let lost = outcomes.into_iter().filter_map(|outcome| {
@@ -96,8 +96,8 @@ async fn fetch(client: &Client, requests: Vec<Request>, name: &str) -> Vec<Error
 async fn a_replica_that_answers_wrongly_loses_no_get() {
     let counting = Counting::new(Duration::from_millis(2)).await;
     let well = service_with(allow_loopback()).await;
-    for kind in Wrong::ANSWERING {
-        let replica = wrong(kind).await;
+    for kind in Fault::ANSWERING {
+        let replica = faulty_replica(kind).await;
         let urls = format!("{},{}", replica.url, well.url);
         let client = Client::connect(urls).await.unwrap();
         let begun = Instant::now();
@@ -115,7 +115,7 @@ async fn a_replica_that_answers_wrongly_loses_no_get() {
         // One request alone goes to the other, too.
         for _ in 0..5 {
             let url = counting.origin.url("alone");
-            let response = patiently(client.execute(url)).await.unwrap();
+            let response = within_timeout(client.execute(url)).await.unwrap();
             assert_eq!(response.text().await.unwrap(), "there");
         }
     }
@@ -125,8 +125,8 @@ async fn a_replica_that_answers_wrongly_loses_no_get() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_wrong_replicas_alone_is_told() {
     let replicas = [
-        wrong(Wrong::Unimplemented).await,
-        wrong(Wrong::NotFound).await,
+        faulty_replica(Fault::Unimplemented).await,
+        faulty_replica(Fault::NotFound).await,
     ];
     let urls = replicas.each_ref().map(|replica| replica.url.clone());
     let client = Client::connect(urls.join(",")).await.unwrap();
@@ -164,7 +164,7 @@ async fn replicas_that_are_away_for_a_moment_lose_nothing() {
     };
     let gets = (0..400).map(|index| Request::get(counting.origin.url(index)));
     let fetching = client.fetch_all(gets);
-    let (_replicas, results) = tokio::join!(coming_back, patiently(fetching));
+    let (_replicas, results) = tokio::join!(coming_back, within_timeout(fetching));
     let lost: Vec<_> = results.into_iter().filter_map(Result::err).collect();
     assert!(lost.is_empty(), "{} lost: {}", lost.len(), lost[0]);
 }
@@ -210,7 +210,7 @@ async fn a_list_that_pauses_goes_on_when_its_service_is_back() {
             .send(Request::get(counting.origin.url(path)))
             .unwrap();
         let begun = Instant::now();
-        let outcome = patiently(outcomes.next()).await.unwrap();
+        let outcome = within_timeout(outcomes.next()).await.unwrap();
         (outcome.error, begun.elapsed())
     };
     assert!(next("there").await.0.is_none());
@@ -222,7 +222,7 @@ async fn a_list_that_pauses_goes_on_when_its_service_is_back() {
     }
     let address = url.trim_start_matches("http://");
     let _back = service_at(address, allow_loopback()).await;
-    patiently(async { while next("back").await.0.is_some() {} }).await;
+    within_timeout(async { while next("back").await.0.is_some() {} }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,7 +252,7 @@ fn rounds() -> u64 {
 enum Fate {
     Process(Process, &'static str),
     /// Bad from the beginning.
-    Bad(#[allow(dead_code)] Option<Process>, Listening),
+    Bad(#[allow(dead_code)] Option<Process>, FakeReplica),
 }
 
 impl Fate {
@@ -264,20 +264,20 @@ impl Fate {
             1 => Self::Process(serve(), "TERM"),
             2 => Self::Process(serve(), "STOP"),
             3 => {
-                let kind = random.random_range(0..=Wrong::ANSWERING.len());
-                let kind = Wrong::ANSWERING.get(kind).unwrap_or(&Wrong::Silent);
-                Self::Bad(None, wrong(*kind).await)
+                let kind = random.random_range(0..=Fault::ANSWERING.len());
+                let kind = Fault::ANSWERING.get(kind).unwrap_or(&Fault::Silent);
+                Self::Bad(None, faulty_replica(*kind).await)
             }
             4 => {
                 let process = serve();
                 let bytes = random.random_range(100..20_000);
-                let way = cutting(address(&process), bytes).await;
+                let way = truncating_proxy(address(&process), bytes).await;
                 Self::Bad(Some(process), way)
             }
             _ => {
                 let process = serve();
                 let delay = Duration::from_millis(random.random_range(1..200));
-                let way = delaying(address(&process), delay).await;
+                let way = delaying_proxy(address(&process), delay).await;
                 Self::Bad(Some(process), way)
             }
         }
@@ -314,7 +314,9 @@ async fn whatever_happens_to_some_replicas() {
             .silence_timeout(Duration::from_secs(1))
             .keepalive_interval(Duration::from_millis(300))
             .keepalive_timeout(Duration::from_millis(300));
-        let client = patiently(client.connect(urls.join(","))).await.unwrap();
+        let client = within_timeout(client.connect(urls.join(",")))
+            .await
+            .unwrap();
         let begun = Instant::now();
         let striking = async {
             for fate in &fates {

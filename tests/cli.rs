@@ -18,7 +18,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{Origin, Process, patiently, reply, until};
+use support::{Origin, Process, reply, until, within_timeout};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 const LOCAL: [&str; 2] = ["--allow-net", "127.0.0.0/8"];
@@ -40,7 +40,7 @@ async fn fetchd(arguments: &[&str], input: impl Into<Vec<u8>>) -> Output {
         writing.join().unwrap();
         output
     });
-    patiently(run).await.unwrap()
+    within_timeout(run).await.unwrap()
 }
 
 fn lines(output: &Output) -> Vec<Value> {
@@ -260,7 +260,7 @@ async fn an_interrupted_get_prints_what_has_arrived() {
             .success()
     );
     let status = spawn_blocking(move || (child.wait().unwrap(), child.stdout.take()));
-    let (status, output) = patiently(status).await.unwrap();
+    let (status, output) = within_timeout(status).await.unwrap();
     assert_eq!(status.code(), Some(130));
     let indices = BufReader::new(output.unwrap()).lines().map(|line| {
         let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
@@ -444,7 +444,7 @@ async fn serve_takes_its_settings_from_the_environment() {
             .output()
             .unwrap()
     });
-    let output = patiently(run).await.unwrap();
+    let output = within_timeout(run).await.unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(
         stderr(&output).contains("'none' for '--max-in-flight'"),
@@ -495,7 +495,7 @@ async fn get_calls_a_service_that_ends_in_order() {
 
     let started = Instant::now();
     service.signal("TERM");
-    let status = patiently(spawn_blocking(move || service.wait()))
+    let status = within_timeout(spawn_blocking(move || service.wait()))
         .await
         .unwrap();
     assert_eq!(status.code(), Some(0));
@@ -546,12 +546,12 @@ async fn get_ends_in_order_where_nobody_listens() {
         let mut child = child;
         (child.wait().unwrap(), lines)
     });
-    let (status, lines) = patiently(status).await.unwrap();
+    let (status, lines) = within_timeout(status).await.unwrap();
     assert_eq!((status.code(), lines), (Some(0), 1));
 
     let (output, _error, mut child) = run(|command| command);
     drop(output);
-    let status = patiently(spawn_blocking(move || child.wait().unwrap()))
+    let status = within_timeout(spawn_blocking(move || child.wait().unwrap()))
         .await
         .unwrap();
     assert_eq!(status.code(), Some(141));

@@ -19,8 +19,8 @@ use hyper::{
 };
 use support::{
     Process,
-    caller::{self, address},
-    http2, patiently,
+    caller::{self, loopback},
+    http2, within_timeout,
 };
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
@@ -51,10 +51,10 @@ async fn connection(
     AbortOnDropHandle<hyper::Result<()>>,
     Vec<Waiting>,
 ) {
-    let (mut calls, connection) = caller::connect(&service.url, address(2)).await;
+    let (mut calls, connection) = caller::connect(&service.url, loopback(2)).await;
     let waiting = (0..checks).map(|_| check(&mut calls)).collect();
-    let last = http2::call(http2::whole(Bytes::from_static(&[0; 5])));
-    patiently(calls.send_request(last)).await.unwrap();
+    let last = http2::call(http2::full_body(Bytes::from_static(&[0; 5])));
+    within_timeout(calls.send_request(last)).await.unwrap();
     (calls, AbortOnDropHandle::new(connection), waiting)
 }
 
@@ -96,7 +96,7 @@ async fn calls_that_are_no_batches_are_bounded_and_shared() {
         waiting.filter(|call| call.is_finished()).count()
     };
     // 228 of them may be open, of which one caller gets no more than 31 of 32.
-    patiently(async {
+    within_timeout(async {
         while refused(&open) < 320 - 221 {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
@@ -105,8 +105,8 @@ async fn calls_that_are_no_batches_are_bounded_and_shared() {
     let refused = refused(&open);
     println!("of 320 checks of one caller {refused} were refused");
     assert!(refused <= 320 - 220, "{refused}");
-    let channel = caller::channel(&service.url, address(1)).await.unwrap();
+    let channel = caller::channel(&service.url, loopback(1)).await.unwrap();
     let mut health = HealthClient::new(channel);
-    let answer = patiently(health.check(HealthCheckRequest::default())).await;
+    let answer = within_timeout(health.check(HealthCheckRequest::default())).await;
     assert_eq!(answer.unwrap().into_inner().status, 1);
 }

@@ -25,7 +25,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::{
     Origin, Process, allow_loopback, http2, metrics,
     namespace::{self, Network},
-    patiently, raw_client, reply, requests, service, service_with, until,
+    raw_client, reply, requests, service, service_with, until, within_timeout,
 };
 use tokio::net::{TcpSocket, TcpStream};
 use tonic::transport::{Channel, Endpoint};
@@ -96,16 +96,16 @@ async fn ends_in_time(obstacle: Obstacle) {
             held.push(Box::new(watch));
         }
     }
-    until(|| origin.open() >= 512).await;
+    until(|| origin.in_flight() >= 512).await;
 
     service.signal("TERM");
     let begun = Instant::now();
     let admin = service.admin.clone();
-    patiently(async { while metrics::get(&admin, "/readyz").await.0 != 503 {} }).await;
+    within_timeout(async { while metrics::get(&admin, "/readyz").await.0 != 503 {} }).await;
     assert_eq!(metrics::get(&admin, "/healthz").await.0, 200);
     let ended = tokio::task::spawn_blocking(|| service.wait());
-    let ends = patiently(open).await.unwrap();
-    let status = patiently(ended).await.unwrap();
+    let ends = within_timeout(open).await.unwrap();
+    let status = within_timeout(ended).await.unwrap();
     let took = begun.elapsed();
     println!("{obstacle:?}: {took:?}");
     assert_eq!(ends.len(), 1000);
@@ -133,12 +133,12 @@ async fn nothing_holds_up_the_end() {
 async fn a_delay_before_the_drain_accepts_what_comes() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let mut config = allow_loopback();
-    config.drain_delay = support::PATIENCE;
+    config.drain_delay = support::TEST_TIMEOUT;
     let service = service_with(config).await;
     service.shutdown.request();
     // Not ready, and all the same it serves: on a new connection, too.
     let mut asking = health(&service.url).await;
-    patiently(async {
+    within_timeout(async {
         let ask = || HealthCheckRequest {
             service: "fetchd.v1.FetchService".to_owned(),
         };
@@ -174,9 +174,9 @@ async fn a_message_that_is_still_coming_is_refused_when_the_drain_begins() {
     });
     let call = calls.send_request(http2::call(BodyExt::boxed(StreamBody::new(Box::pin(body)))));
     let answer = tokio::spawn(call);
-    patiently(uploading).await.unwrap();
+    within_timeout(uploading).await.unwrap();
     service.shutdown.request();
-    let response = patiently(answer).await.unwrap().unwrap();
+    let response = within_timeout(answer).await.unwrap().unwrap();
     let details = response.headers().get("grpc-status-details-bin").cloned();
     let (code, message) = http2::status(response).await;
     assert_eq!(code, "14", "{message}");
@@ -191,7 +191,7 @@ async fn a_message_that_is_still_coming_is_refused_when_the_drain_begins() {
 
 #[test]
 fn a_caller_that_vanishes_stops_its_fetches() {
-    if namespace::enter("a_caller_that_vanishes_stops_its_fetches", "") != Some(Network::Own) {
+    if namespace::enter("a_caller_that_vanishes_stops_its_fetches", "") != Some(Network::Isolated) {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -213,16 +213,16 @@ fn a_caller_that_vanishes_stops_its_fetches() {
             requests: requests(vec![origin.url(""); 50]),
             ..Default::default()
         };
-        let call = http2::call(http2::whole(http2::message(&batch)));
-        let _response = patiently(calls.send_request(call)).await.unwrap();
-        until(|| origin.open() == 50).await;
+        let call = http2::call(http2::full_body(http2::message(&batch)));
+        let _response = within_timeout(calls.send_request(call)).await.unwrap();
+        until(|| origin.in_flight() == 50).await;
         let dropped = Command::new("ip")
             .args(["route", "add", "blackhole", "10.7.7.7/32", "table", "local"])
             .status()
             .unwrap();
         assert!(dropped.success());
         let begun = Instant::now();
-        until(|| origin.open() == 0).await;
+        until(|| origin.in_flight() == 0).await;
         let took = begun.elapsed();
         println!("noticed after {took:?}");
         assert!(took < Duration::from_secs(2), "{took:?}");

@@ -33,7 +33,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use support::{
     Answer, Dns, RawOrigin, Service, finish,
     namespace::{self, Network},
-    patiently, request, service_with,
+    read_head, service_with, within_timeout,
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
@@ -68,7 +68,7 @@ impl Canary {
 async fn answer(mut stream: TcpStream, visited: Arc<Mutex<BTreeMap<IpAddr, usize>>>) {
     let address = stream.local_addr().unwrap().ip().to_canonical();
     *visited.lock().unwrap().entry(address).or_default() += 1;
-    let head = request(&mut stream).await;
+    let head = read_head(&mut stream).await;
     let path = head.split(' ').nth(1).unwrap_or_default();
     let mut steps = path.trim_start_matches('/').split('/');
     let (first, second) = (steps.next().unwrap_or_default(), steps.next());
@@ -106,7 +106,7 @@ fn block_on(body: impl Future<Output = ()>) {
 async fn outcomes(service: &Service, urls: impl IntoIterator<Item = String>) -> Vec<Outcome> {
     let requests = urls.into_iter().map(Request::get);
     let client = service.client().await;
-    patiently(client.fetch(requests).in_order().collect()).await
+    within_timeout(client.fetch(requests).in_order().collect()).await
 }
 
 fn reason(outcome: &Outcome) -> Option<Reason> {
@@ -127,7 +127,7 @@ async fn all_are(service: &Service, expected: Reason, urls: Vec<String>) {
 #[test]
 fn hostile_urls_reach_nothing() {
     match namespace::enter("hostile_urls_reach_nothing", HOSTS) {
-        Some(Network::Own) => block_on(async {
+        Some(Network::Isolated) => block_on(async {
             let canary = Canary::new(&["[::]:80", "[::]:443", "[::]:8080"]).await;
             let service = service_with(Config::default()).await;
             let hosts = || urls::LOOPBACK.iter().chain(&urls::PRIVATE);
@@ -148,7 +148,7 @@ fn hostile_urls_reach_nothing() {
             let visits: usize = canary.visited().values().sum();
             assert_eq!(visits, urls::PUBLIC.len(), "{:?}", canary.visited());
         }),
-        Some(Network::Machine) => block_on(async {
+        Some(Network::Host) => block_on(async {
             let canary = Canary::new(&["127.0.0.1:0"]).await;
             let service = service_with(Config::default()).await;
             let port = canary.origins[0].address.port();
@@ -165,7 +165,7 @@ fn hostile_urls_reach_nothing() {
 
 #[test]
 fn redirects_reach_nothing() {
-    if namespace::enter("redirects_reach_nothing", HOSTS) != Some(Network::Own) {
+    if namespace::enter("redirects_reach_nothing", HOSTS) != Some(Network::Isolated) {
         return;
     }
     block_on(async {
@@ -193,7 +193,7 @@ fn redirects_reach_nothing() {
 
 #[test]
 fn answers_of_name_servers_reach_nothing() {
-    if namespace::enter("answers_of_name_servers_reach_nothing", HOSTS) != Some(Network::Own) {
+    if namespace::enter("answers_of_name_servers_reach_nothing", HOSTS) != Some(Network::Isolated) {
         return;
     }
     block_on(async {
@@ -233,8 +233,8 @@ fn answers_of_name_servers_reach_nothing() {
             ]),
             // Public for each first pair of questions, then this machine.
             "rebind.hostile" => match asked.fetch_add(1, Ordering::SeqCst) % 4 {
-                0 | 1 => Answer::Fleeting(vec![public]),
-                _ => Answer::Fleeting(vec![loopback, "::1".parse().unwrap()]),
+                0 | 1 => Answer::Uncacheable(vec![public]),
+                _ => Answer::Uncacheable(vec![loopback, "::1".parse().unwrap()]),
             },
             name => match zone.get(name) {
                 Some(addresses) => Answer::Addresses(addresses.clone()),
@@ -272,7 +272,7 @@ fn answers_of_name_servers_reach_nothing() {
 
 #[test]
 fn search_domains_do_not_apply() {
-    if namespace::enter("search_domains_do_not_apply", HOSTS) != Some(Network::Own) {
+    if namespace::enter("search_domains_do_not_apply", HOSTS) != Some(Network::Isolated) {
         return;
     }
     block_on(async {
@@ -308,7 +308,7 @@ fn search_domains_do_not_apply() {
 #[test]
 fn an_allowed_network_opens_itself_alone() {
     let name = "an_allowed_network_opens_itself_alone";
-    if namespace::enter(name, HOSTS) != Some(Network::Own) {
+    if namespace::enter(name, HOSTS) != Some(Network::Isolated) {
         return;
     }
     block_on(async {

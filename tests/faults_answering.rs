@@ -18,7 +18,9 @@ use fetchd::{
     proto::Reason,
 };
 use futures_util::StreamExt;
-use support::{RawOrigin, check, fill, patiently, request, reset, row, service, short_backlog};
+use support::{
+    RawOrigin, check, fill_backlog, read_head, reset, row, service, short_backlog, within_timeout,
+};
 use tokio::io::AsyncWriteExt;
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -27,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Writes `answer`, and then resets the connection.
 async fn resetting(answer: &'static [u8]) -> RawOrigin {
     RawOrigin::new(move |mut stream| async move {
-        request(&mut stream).await;
+        read_head(&mut stream).await;
         // Over loopback it is with the receiver when this returns; a reset takes
         // back nothing that was received.
         stream.write_all(answer).await.unwrap();
@@ -199,13 +201,13 @@ async fn silence_counts_from_the_connection() {
     let listener = short_backlog();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let origin = tokio::spawn(async move {
-        let filling = fill(&listener).await;
+        let filling = fill_backlog(&listener).await;
         tokio::time::sleep(SHORT * 2).await;
         for _ in 0..filling.len() {
             listener.accept().await.unwrap();
         }
         let (mut stream, _) = listener.accept().await.unwrap();
-        request(&mut stream).await;
+        read_head(&mut stream).await;
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
         stream.write_all(answer).await.unwrap();
     });
@@ -213,10 +215,10 @@ async fn silence_counts_from_the_connection() {
     let client = service.client().await;
     let request = Request::get(&url)
         .idle_timeout(SHORT)
-        .connect_timeout(support::PATIENCE)
+        .connect_timeout(support::TEST_TIMEOUT)
         .max_attempts(1);
     let outcomes = client.fetch([request]).collect();
-    let outcomes: Vec<Outcome> = patiently(outcomes).await;
+    let outcomes: Vec<Outcome> = within_timeout(outcomes).await;
     assert!(outcomes[0].error.is_none(), "{:?}", outcomes[0].error);
     assert!(outcomes[0].stats.total.unwrap() > SHORT * 2);
     origin.await.unwrap();

@@ -20,8 +20,8 @@ use fetchd::{
 use futures_util::{StreamExt, future::join_all};
 use prost::Message;
 use support::{
-    Origin, RawOrigin, allow_loopback, check, http2, patiently, reply, requests, row, service,
-    service_with, until,
+    Origin, RawOrigin, allow_loopback, check, http2, reply, requests, row, service, service_with,
+    until, within_timeout,
 };
 use tonic::Code;
 
@@ -30,7 +30,7 @@ async fn parts(service: &support::Service, batch: FetchBatchRequest) -> Vec<Resu
     let mut client = service.raw_client().await;
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
     let mut parts = Vec::new();
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         assert!(message.encoded_len() <= 512 << 10);
         parts.extend(message.parts);
     }
@@ -141,13 +141,13 @@ async fn many_cancelled_calls_leave_the_connection_to_the_others() {
             client.fetch([origin.url("")]).next().await;
         }
     };
-    let (results, ()) = patiently(async { tokio::join!(going_on, cancelling) }).await;
+    let (results, ()) = within_timeout(async { tokio::join!(going_on, cancelling) }).await;
     let errors: Vec<_> = results
         .iter()
         .filter_map(|result| result.as_ref().err())
         .collect();
     assert!(errors.is_empty(), "{} of 500: {}", errors.len(), errors[0]);
-    until(|| origin.open() == 0).await;
+    until(|| origin.in_flight() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,12 +162,15 @@ async fn many_unread_bodies_hold_up_no_other_call() {
     let service = service().await;
     let client = service.client().await;
     let unread = (0..40).map(|_| client.execute(origin.url("large")));
-    let unread = patiently(join_all(unread)).await;
-    let results = patiently(client.fetch_all((0..100).map(|_| origin.url("")))).await;
+    let unread = within_timeout(join_all(unread)).await;
+    let results = within_timeout(client.fetch_all((0..100).map(|_| origin.url("")))).await;
     assert!(results.iter().all(Result::is_ok));
     for response in unread {
         assert_eq!(
-            patiently(response.unwrap().bytes()).await.unwrap().len(),
+            within_timeout(response.unwrap().bytes())
+                .await
+                .unwrap()
+                .len(),
             8 << 20
         );
     }
@@ -191,7 +194,7 @@ async fn connections_to_origins_are_bounded() {
             tokio::spawn(async move {
                 let _ = opened.send(std::sync::Arc::strong_count(&open) - 1);
                 let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
-                while !support::request(&mut stream).await.is_empty() {
+                while !support::read_head(&mut stream).await.is_empty() {
                     tokio::io::AsyncWriteExt::write_all(&mut stream, answer)
                         .await
                         .unwrap();
@@ -200,7 +203,7 @@ async fn connections_to_origins_are_bounded() {
         }
     });
     let urls = (0..200).map(|host| format!("http://127.0.1.{host}:{port}/"));
-    let results = patiently(client.fetch_all(urls)).await;
+    let results = within_timeout(client.fetch_all(urls)).await;
     assert!(results.iter().all(Result::is_ok));
     accepting.abort();
     let mut most = 0;
@@ -276,7 +279,7 @@ async fn a_caller_that_resets_without_end_loses_its_connection_alone() {
     let resetting = tokio::spawn(async move {
         loop {
             let begun: Vec<_> = (0..500)
-                .map(|_| calls.send_request(http2::call(http2::whole(""))))
+                .map(|_| calls.send_request(http2::call(http2::full_body(""))))
                 .collect();
             drop(begun);
             if calls.ready().await.is_err() {
@@ -286,7 +289,7 @@ async fn a_caller_that_resets_without_end_loses_its_connection_alone() {
         }
     });
     for _ in 0..20 {
-        let results = patiently(client.fetch_all([origin.url("")])).await;
+        let results = within_timeout(client.fetch_all([origin.url("")])).await;
         assert!(results[0].is_ok());
     }
     // Either it was thrown out, or it may go on at its own cost.
@@ -298,13 +301,13 @@ async fn a_caller_that_resets_without_end_loses_its_connection_alone() {
 async fn a_list_of_headers_has_a_limit() {
     let service = service().await;
     let (mut calls, connection) = http2::connect(&service.url).await;
-    let mut call = http2::call(http2::whole(""));
+    let mut call = http2::call(http2::full_body(""));
     for line in 0..20 {
         let name: http::HeaderName = format!("x-{line}").parse().unwrap();
         call.headers_mut()
             .insert(name, "x".repeat(1000).parse().unwrap());
     }
-    let answer = patiently(calls.send_request(call)).await;
+    let answer = within_timeout(calls.send_request(call)).await;
     let status = answer.map(|response| response.status());
     assert!(
         status.is_err() || status.unwrap() == 431,

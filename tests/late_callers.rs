@@ -24,8 +24,8 @@ use futures_util::future::join_all;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::{
     Origin, Process,
-    caller::{self, address},
-    http2, patiently, raw_client, reply, requests,
+    caller::{self, loopback},
+    http2, raw_client, reply, requests, within_timeout,
 };
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -47,7 +47,7 @@ fn is_draining(status: &Status) -> bool {
 
 /// A call by hyper on a connection of its own: what it meets is not hidden.
 async fn call(url: &str, batch: &FetchBatchRequest) -> Met {
-    let Ok(stream) = caller::stream(url, address(1)).await else {
+    let Ok(stream) = caller::stream(url, loopback(1)).await else {
         return Met::Unconnected;
     };
     let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
@@ -56,7 +56,7 @@ async fn call(url: &str, batch: &FetchBatchRequest) -> Met {
         Err(error) => return Met::Broken(format!("handshake: {error:?}")),
     };
     let connection = tokio::spawn(connection);
-    let call = http2::call(http2::whole(http2::message(batch)));
+    let call = http2::call(http2::full_body(http2::message(batch)));
     let response = match calls.send_request(call).await {
         Ok(response) => response,
         Err(error) => {
@@ -82,7 +82,7 @@ async fn call(url: &str, batch: &FetchBatchRequest) -> Met {
 
 /// A call by tonic on a channel of its own.
 async fn call_by_tonic(url: &str, batch: &FetchBatchRequest) -> Met {
-    let Ok(channel) = caller::channel(url, address(1)).await else {
+    let Ok(channel) = caller::channel(url, loopback(1)).await else {
         return Met::Unconnected;
     };
     let mut client = fetchd::proto::fetch_service_client::FetchServiceClient::new(channel);
@@ -144,12 +144,12 @@ async fn end_beside_callers(arguments: &[&str]) -> (BTreeMap<Met, usize>, Durati
     tokio::time::sleep(Duration::from_millis(200)).await;
     service.signal("TERM");
     let begun = Instant::now();
-    let status = patiently(tokio::task::spawn_blocking(|| service.wait()));
+    let status = within_timeout(tokio::task::spawn_blocking(|| service.wait()));
     assert_eq!(status.await.unwrap().code(), Some(0));
     let took = begun.elapsed();
     has_ended.store(true, SeqCst);
     let mut met = BTreeMap::new();
-    for of_one in patiently(join_all(callers)).await {
+    for of_one in within_timeout(join_all(callers)).await {
         for (one, count) in of_one.unwrap() {
             *met.entry(one).or_default() += count;
         }

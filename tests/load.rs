@@ -22,9 +22,9 @@ use fetchd::{
 };
 use futures_util::{StreamExt, future::join_all};
 use support::{
-    Answer, Dns, Origin, Process, Service, allow_loopback, held, http2,
+    Answer, Dns, Origin, Process, Service, allow_loopback, gated_origin, http2,
     metrics::{get, metrics},
-    patiently, raw_client, reply, requests, service_with, until,
+    raw_client, reply, requests, service_with, until, within_timeout,
 };
 use tonic::{Code, Streaming};
 use tonic_types::StatusExt;
@@ -44,7 +44,7 @@ async fn answering_after(delay: Duration) -> Origin {
 async fn time(client: &Client, urls: Vec<String>, concurrency: u32) -> Duration {
     let begun = Instant::now();
     let results = client.fetch(urls).concurrency(concurrency).all();
-    let results = patiently(results).await;
+    let results = within_timeout(results).await;
     assert!(results.iter().all(Result::is_ok));
     begun.elapsed()
 }
@@ -68,7 +68,7 @@ async fn a_large_batch_starves_no_small_one() {
         .fetch((0..10_000).map(|_| origin.url("")))
         .concurrency(1000);
     let large = tokio::spawn(large.all());
-    until(|| origin.open() >= 70).await;
+    until(|| origin.in_flight() >= 70).await;
     let mut beside = Vec::new();
     for _ in 0..20 {
         beside.push(time(&client, small(), 5).await);
@@ -99,7 +99,7 @@ async fn a_slow_host_takes_no_one_elses_room() {
     let mut outcomes = client.fetch(mixed).concurrency(200);
     // They come although none of the slow host's ever does.
     for _ in 0..500 {
-        let outcome = patiently(outcomes.next()).await.unwrap();
+        let outcome = within_timeout(outcomes.next()).await.unwrap();
         assert!(
             outcome.index % 2 == 1 && outcome.error.is_none(),
             "{outcome:?}"
@@ -136,12 +136,12 @@ async fn a_caller_that_takes_nothing_is_given_up() {
     config.limits.stall_timeout = Duration::from_millis(400);
     let service = service_with(config).await;
     let mut stalled = unread(&service, vec![origin.url("large"); 4]).await;
-    until(|| origin.open() == 2 || origin.seen() >= 2).await;
+    until(|| origin.in_flight() == 2 || origin.seen() >= 2).await;
     // The host is full of what nobody reads, until the caller counts as gone.
     let waited = time(&service.client().await, vec![origin.url(""); 10], 2).await;
     assert!(waited < Duration::from_secs(10), "{waited:?}");
     let status = loop {
-        match patiently(stalled.message()).await {
+        match within_timeout(stalled.message()).await {
             Ok(Some(_)) => {}
             Ok(None) => panic!("the call ended OK"),
             Err(status) => break status,
@@ -182,7 +182,7 @@ async fn a_caller_never_comes_back(size: usize) {
     // The room of the batch is free again, though its caller is still there.
     let refused = client.fetch_batch(FetchBatchRequest::default()).await;
     assert_eq!(refused.unwrap_err().code(), Code::ResourceExhausted);
-    patiently(async {
+    within_timeout(async {
         while client
             .fetch_batch(FetchBatchRequest::default())
             .await
@@ -196,7 +196,7 @@ async fn a_caller_never_comes_back(size: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_says_so_before_it_decodes() {
-    let (origin, gate) = held().await;
+    let (origin, gate) = gated_origin().await;
     let mut config = allow_loopback();
     config.limits.max_batches = Some(2);
     config.limits.max_request_bytes = 1 << 20;
@@ -204,7 +204,7 @@ async fn a_full_server_says_so_before_it_decodes() {
     let service = service_with(config).await;
     let client = service.client().await;
     let (mut calls, connection) = http2::connect(&service.url).await;
-    let nonsense = || http2::call(http2::whole(&b"\0\0\0\0\x01\xff"[..]));
+    let nonsense = || http2::call(http2::full_body(&b"\0\0\0\0\x01\xff"[..]));
 
     // Not full: what cannot be decoded is a fault of the caller.
     let response = calls.send_request(nonsense()).await.unwrap();
@@ -213,7 +213,7 @@ async fn a_full_server_says_so_before_it_decodes() {
     let open: Vec<_> = (0..2)
         .map(|_| tokio::spawn(client.fetch([origin.url("")]).all()))
         .collect();
-    until(|| origin.open() == 2).await;
+    until(|| origin.in_flight() == 2).await;
     let response = calls.send_request(nonsense()).await.unwrap();
     assert_eq!(http2::status(response).await.0, "8");
     let mut raw = service.raw_client().await;
@@ -248,7 +248,7 @@ async fn a_full_server_says_so_before_it_decodes() {
     while first.message().await.unwrap().is_some() {}
     drop(first);
     gate.add_permits(100);
-    patiently(async {
+    within_timeout(async {
         while raw.fetch_batch(large("")).await.is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -265,8 +265,8 @@ async fn too_many_requests_are_refused_before_they_are_decoded() {
     let requests = [0x0a_u8, 0].repeat(8_000_000);
     let length = u32::try_from(requests.len()).unwrap().to_be_bytes();
     let message = [&[0][..], &length, &requests].concat();
-    let call = http2::call(http2::whole(message));
-    let response = patiently(calls.send_request(call)).await.unwrap();
+    let call = http2::call(http2::full_body(message));
+    let response = within_timeout(calls.send_request(call)).await.unwrap();
     assert_eq!(http2::status(response).await.0, "3");
     let peak = service.peak_memory();
     println!("too many requests: peak {} MiB", peak >> 20);
@@ -285,10 +285,10 @@ async fn a_waiting_request_costs_little() {
     };
     // What the first call costs is not the requests' cost.
     let _first = client.fetch_batch(batch(60)).await.unwrap();
-    until(|| origin.open() == 50).await;
+    until(|| origin.in_flight() == 50).await;
     let before = service.memory();
     let _waiting = client.fetch_batch(batch(10_000)).await.unwrap();
-    until(|| origin.open() == 100).await;
+    until(|| origin.in_flight() == 100).await;
     let cost = service.memory().saturating_sub(before);
     println!("10,000 waiting requests: {} KiB", cost >> 10);
     assert!(cost < 10 << 20, "{cost}");
@@ -296,7 +296,7 @@ async fn a_waiting_request_costs_little() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_past_its_age_is_asked_to_go_while_its_batches_finish() {
-    let (origin, gate) = held().await;
+    let (origin, gate) = gated_origin().await;
     let mut config = allow_loopback();
     config.limits.max_connection_age = Duration::from_millis(300);
     let service = service_with(config).await;
@@ -305,11 +305,15 @@ async fn a_connection_past_its_age_is_asked_to_go_while_its_batches_finish() {
         requests: requests([origin.url("")]),
         ..Default::default()
     };
-    let call = http2::call(http2::whole(http2::message(&batch)));
-    let response = patiently(calls.send_request(call)).await.unwrap();
+    let call = http2::call(http2::full_body(http2::message(&batch)));
+    let response = within_timeout(calls.send_request(call)).await.unwrap();
     // Told to go: no further call is taken, and the open one goes on.
-    let empty = || http2::call(http2::whole(http2::message(&FetchBatchRequest::default())));
-    patiently(async {
+    let empty = || {
+        http2::call(http2::full_body(http2::message(
+            &FetchBatchRequest::default(),
+        )))
+    };
+    within_timeout(async {
         while let Ok(response) = calls.send_request(empty()).await {
             assert_eq!(http2::status(response).await.0, "0");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -318,7 +322,7 @@ async fn a_connection_past_its_age_is_asked_to_go_while_its_batches_finish() {
     .await;
     gate.add_permits(1);
     assert_eq!(http2::status(response).await.0, "0");
-    patiently(connection).await.unwrap().unwrap();
+    within_timeout(connection).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -327,7 +331,11 @@ async fn connections_beyond_the_limit_wait() {
     config.limits.max_connections = 1;
     let service = service_with(config).await;
     let (mut first, connection) = http2::connect(&service.url).await;
-    let empty = || http2::call(http2::whole(http2::message(&FetchBatchRequest::default())));
+    let empty = || {
+        http2::call(http2::full_body(http2::message(
+            &FetchBatchRequest::default(),
+        )))
+    };
     let response = first.send_request(empty()).await.unwrap();
     assert_eq!(http2::status(response).await.0, "0");
     let (mut second, waiting) = http2::connect(&service.url).await;
@@ -336,7 +344,7 @@ async fn connections_beyond_the_limit_wait() {
     assert!(early.is_err(), "a second connection was served");
     drop(first);
     connection.abort();
-    let response = patiently(answer).await.unwrap().unwrap();
+    let response = within_timeout(answer).await.unwrap().unwrap();
     assert_eq!(http2::status(response).await.0, "0");
     waiting.abort();
 }
@@ -368,7 +376,7 @@ async fn every_metric_moves_and_every_gauge_comes_back() {
     ]);
     assert_eq!(get(&service.admin, "/healthz").await.0, 200);
     // A moment after its log says where it listens.
-    patiently(async { while get(&service.admin, "/readyz").await.0 != 200 {} }).await;
+    within_timeout(async { while get(&service.admin, "/readyz").await.0 != 200 {} }).await;
     assert_eq!(get(&service.admin, "/nothing").await.0, 404);
     let gauges = [
         "fetchd_batches_active",
@@ -410,7 +418,7 @@ async fn every_metric_moves_and_every_gauge_comes_back() {
     };
     let mut raw = raw_client(&service.url).await;
     let mut unread = raw.fetch_batch(batch).await.unwrap().into_inner();
-    let stalled = patiently(async {
+    let stalled = within_timeout(async {
         loop {
             let now = metrics(&service.admin).await;
             if now["fetchd_stalled"] > 0.0 {
@@ -422,9 +430,9 @@ async fn every_metric_moves_and_every_gauge_comes_back() {
     assert_eq!(stalled["fetchd_batches_active"], 1.0);
     assert!(stalled["fetchd_fetches_in_flight"] > 0.0);
     assert!(stalled["fetchd_fetches_queued"] > 0.0);
-    while patiently(unread.message()).await.unwrap().is_some() {}
+    while within_timeout(unread.message()).await.unwrap().is_some() {}
 
-    let now = patiently(async {
+    let now = within_timeout(async {
         loop {
             let now = metrics(&service.admin).await;
             if gauges.iter().all(|gauge| now[*gauge] == 0.0) {
@@ -485,7 +493,7 @@ async fn callers_that_never_read_leave_the_others_their_room() {
         let mut client = raw_client(&service.url).await;
         let mut messages = client.fetch_batch(batch()).await.unwrap().into_inner();
         let mut bytes = 0;
-        while let Some(message) = patiently(messages.message()).await.unwrap() {
+        while let Some(message) = within_timeout(messages.message()).await.unwrap() {
             bytes += message
                 .parts
                 .iter()
@@ -501,9 +509,9 @@ async fn callers_that_never_read_leave_the_others_their_room() {
         let messages = client.fetch_batch(batch()).await.unwrap();
         (client, messages)
     });
-    let _unread = patiently(join_all(callers)).await;
+    let _unread = within_timeout(join_all(callers)).await;
     // All that is shared is taken, and each has its own.
-    patiently(async {
+    within_timeout(async {
         while metrics(&service.admin).await["fetchd_stalled"] < 900.0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

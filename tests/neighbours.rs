@@ -28,10 +28,10 @@ use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::{
     Origin, Process,
-    caller::{self, address, prefixed},
-    held, http2,
+    caller::{self, length_prefixed, loopback},
+    gated_origin, http2,
     metrics::metrics,
-    patiently, reply, requests, until,
+    reply, requests, until, within_timeout,
 };
 use tonic::{Code, transport::Channel};
 
@@ -42,7 +42,7 @@ async fn ends(
 ) -> Vec<ResultPart> {
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
     let mut ends = Vec::new();
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         ends.extend(message.parts.into_iter().filter(|part| part.end.is_some()));
     }
     ends
@@ -57,14 +57,14 @@ fn batch(urls: impl IntoIterator<Item = String>) -> FetchBatchRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_with_all_the_batches_it_can_get_leaves_some_to_the_next() {
-    let (origin, _gate) = held().await;
+    let (origin, _gate) = gated_origin().await;
     let quick = Origin::new(|_| async { reply("there") }).await;
     let service = Process::serve(&[]);
     let mut open = Vec::new();
     // On several connections, each of which may have 256 calls.
     let mut greedy = Vec::new();
     for _ in 0..3 {
-        greedy.push(caller::client(&service.url, address(2)).await);
+        greedy.push(caller::client(&service.url, loopback(2)).await);
     }
     'connections: for client in &mut greedy {
         for _ in 0..200 {
@@ -78,7 +78,7 @@ async fn a_caller_with_all_the_batches_it_can_get_leaves_some_to_the_next() {
         }
     }
     let begun = Instant::now();
-    let mut next = caller::client(&service.url, address(1)).await;
+    let mut next = caller::client(&service.url, loopback(1)).await;
     let parts = ends(&mut next, batch(vec![quick.url(""); 10])).await;
     assert!(
         parts
@@ -100,8 +100,8 @@ async fn messages_that_are_never_finished_leave_room_to_the_next_caller() {
 
     let origin = Origin::new(|_| async { reply("there") }).await;
     let service = Process::serve(&[]);
-    let large = prefixed(16 << 20, &vec![0; SENT]);
-    let small = prefixed(1 << 20, &vec![0; SENT / 16]);
+    let large = length_prefixed(16 << 20, &vec![0; SENT]);
+    let small = length_prefixed(1 << 20, &vec![0; SENT / 16]);
     let begun = Instant::now();
     let unfinished: Vec<_> = (0..60)
         .map(|index| {
@@ -109,7 +109,7 @@ async fn messages_that_are_never_finished_leave_room_to_the_next_caller() {
             let message = if index < 20 { &large } else { &small };
             let (url, message) = (service.url.clone(), message.clone());
             tokio::spawn(async move {
-                let (mut calls, connection) = caller::connect(&url, address(2)).await;
+                let (mut calls, connection) = caller::connect(&url, loopback(2)).await;
                 let first = Ok::<_, std::io::Error>(Frame::data(message));
                 let frames = stream::once(ready(first)).chain(stream::pending());
                 let body = StreamBody::new(frames);
@@ -124,7 +124,7 @@ async fn messages_that_are_never_finished_leave_room_to_the_next_caller() {
     until(|| unfinished.iter().filter(|call| call.is_finished()).count() > 5).await;
     println!("taken after {:?}", begun.elapsed());
     let since = Instant::now();
-    let mut next = caller::client(&service.url, address(1)).await;
+    let mut next = caller::client(&service.url, loopback(1)).await;
     let mut whole = batch(vec![origin.url(""); 10]);
     whole.requests[0].body = vec![0; 2 << 20].into();
     whole.requests[0].method = "POST".to_owned();
@@ -137,7 +137,7 @@ async fn messages_that_are_never_finished_leave_room_to_the_next_caller() {
     let served = since.elapsed();
     let mut codes = Vec::new();
     for call in unfinished {
-        let ((code, _), ended) = patiently(call).await.unwrap();
+        let ((code, _), ended) = within_timeout(call).await.unwrap();
         codes.push((code, ended - begun));
     }
     let late = codes.iter().filter(|(code, _)| code == "4");
@@ -157,14 +157,14 @@ async fn messages_that_are_never_finished_leave_room_to_the_next_caller() {
 
 /// Reads a response from `from` at `pace` bytes a second, until its end.
 async fn read_slowly(url: String, from: u8, batch: FetchBatchRequest, pace: usize) {
-    let stream = TokioIo::new(caller::stream(&url, address(from)).await.unwrap());
+    let stream = TokioIo::new(caller::stream(&url, loopback(from)).await.unwrap());
     let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
     builder
         .initial_stream_window_size(65_535)
         .initial_connection_window_size(65_535);
     let (mut calls, connection) = builder.handshake(stream).await.unwrap();
     let _connection = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(connection));
-    let call = http2::call(http2::whole(http2::message(&batch)));
+    let call = http2::call(http2::full_body(http2::message(&batch)));
     let mut body = calls.send_request(call).await.unwrap().into_body();
     while let Some(Ok(frame)) = body.frame().await {
         let bytes = frame.data_ref().map_or(0, bytes::Bytes::len);
@@ -184,7 +184,7 @@ async fn slow_readers_leave_slots_to_the_next_caller() {
     .await;
     let service = Process::serve(&[]);
     let hundred = || batch(vec![origin.url(""); 100]);
-    let mut next = caller::client(&service.url, address(1)).await;
+    let mut next = caller::client(&service.url, loopback(1)).await;
     let begun = Instant::now();
     ends(&mut next, hundred()).await;
     let alone = begun.elapsed();
@@ -198,7 +198,7 @@ async fn slow_readers_leave_slots_to_the_next_caller() {
             tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reading))
         })
         .collect();
-    let taken = patiently(async {
+    let taken = within_timeout(async {
         loop {
             let now = metrics(&service.admin).await;
             if now["fetchd_stalled"] > 400.0 {
@@ -232,7 +232,7 @@ async fn a_slow_reader_of_small_results_is_given_up_if_others_wait() {
     .await;
     let service = Process::serve(&["--stall-timeout", "2s", "--max-in-flight", "8"]);
     // More of them than there are slots, for as long as it takes.
-    let mut waiting = caller::client(&service.url, address(1)).await;
+    let mut waiting = caller::client(&service.url, loopback(1)).await;
     let _waiting = waiting.fetch_batch(batch(vec![origin.url(""); 100])).await;
     let small = FetchBatchRequest {
         concurrency: 8,
@@ -242,7 +242,7 @@ async fn a_slow_reader_of_small_results_is_given_up_if_others_wait() {
     let _reading = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reading));
     let given_up = "fetchd_batches_total{code=\"RESOURCE_EXHAUSTED\"}";
     let begun = Instant::now();
-    patiently(async {
+    within_timeout(async {
         while !metrics(&service.admin).await.contains_key(given_up) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -278,7 +278,7 @@ async fn a_caller_that_uses_up_its_retries_leaves_those_of_the_next() {
         .requests
         .extend(requests(vec!["http://127.0.0.9:1/"; 1000]));
     failing.concurrency = 512;
-    let mut greedy = caller::client(&service.url, address(2)).await;
+    let mut greedy = caller::client(&service.url, loopback(2)).await;
     let parts = ends(&mut greedy, failing.clone()).await;
     let attempts = |part: &ResultPart| part.end.as_ref().unwrap().attempts;
     let retries: u32 = parts.iter().map(|part| attempts(part) - 1).sum();
@@ -290,7 +290,7 @@ async fn a_caller_that_uses_up_its_retries_leaves_those_of_the_next() {
             ends(&mut greedy, failing.clone()).await;
         }
     });
-    let mut next = caller::client(&service.url, address(1)).await;
+    let mut next = caller::client(&service.url, loopback(1)).await;
     let parts = ends(&mut next, batch((0..20).map(|index| origin.url(index)))).await;
     going_on.abort();
     println!("beside a caller that had {retries} retries for 2,000 requests");
@@ -303,7 +303,7 @@ async fn a_caller_that_uses_up_its_retries_leaves_those_of_the_next() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_with_many_batches_get_no_more_slots_than_others() {
-    let (origin, _gate) = held().await;
+    let (origin, _gate) = gated_origin().await;
     let quick = Origin::new(|_| async {
         tokio::time::sleep(Duration::from_millis(20)).await;
         reply("there")
@@ -311,21 +311,21 @@ async fn callers_with_many_batches_get_no_more_slots_than_others() {
     .await;
     let service = Process::serve(&["--max-in-flight", "256"]);
     // Sixty batches that never end, and would take every slot.
-    let mut greedy = caller::client(&service.url, address(2)).await;
+    let mut greedy = caller::client(&service.url, loopback(2)).await;
     let open = join_all((0..60).map(|_| {
         let mut client = greedy.clone();
         let batch = batch(vec![origin.url(""); 100]);
         async move { client.fetch_batch(batch).await.unwrap() }
     }));
-    let open = patiently(open).await;
-    until(|| origin.open() >= 192 + 30).await;
-    let mut next = caller::client(&service.url, address(1)).await;
+    let open = within_timeout(open).await;
+    until(|| origin.in_flight() >= 192 + 30).await;
+    let mut next = caller::client(&service.url, loopback(1)).await;
     let begun = Instant::now();
     let parts = ends(&mut next, batch(vec![quick.url(""); 100])).await;
     let beside = begun.elapsed();
     println!(
         "beside {} slots of another caller: {beside:?}",
-        origin.open()
+        origin.in_flight()
     );
     assert_eq!(parts.len(), 100);
     assert!(beside < Duration::from_secs(3), "{beside:?}");

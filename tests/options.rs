@@ -26,8 +26,8 @@ use fetchd::{
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use support::{
-    Origin, Service, allow_loopback, fill, patiently, reply, requests, service, service_with,
-    short_backlog,
+    Origin, Service, allow_loopback, fill_backlog, reply, requests, service, service_with,
+    short_backlog, within_timeout,
 };
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -36,7 +36,7 @@ use tonic_types::StatusExt;
 async fn outcome(service: &Service, request: impl Into<Request>) -> Outcome {
     let client = service.client().await;
     let mut outcomes = client.fetch([request]);
-    patiently(outcomes.next()).await.unwrap()
+    within_timeout(outcomes.next()).await.unwrap()
 }
 
 fn reason(outcome: &Outcome) -> Option<Reason> {
@@ -56,7 +56,7 @@ async fn parts(service: &Service, batch: FetchBatchRequest) -> Vec<ResultPart> {
         .unwrap()
         .into_inner();
     let mut parts = Vec::new();
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         parts.extend(message.parts);
     }
     parts
@@ -306,7 +306,7 @@ async fn each_clock_ends_what_it_is_meant_to() {
     assert_eq!(idle.stats.attempts, 2);
 
     let full = short_backlog();
-    let _filling = fill(&full).await;
+    let _filling = fill_backlog(&full).await;
     let address = full.local_addr().unwrap();
     let request = Request::get(format!("http://{address}/"))
         .connect_timeout(short)
@@ -474,7 +474,13 @@ async fn what_cannot_be_sent_ends_in_its_place_at_once() {
     // The first of the batch never ends, and yet the others have.
     let mut parts = Vec::new();
     while parts.len() < 7 {
-        parts.extend(patiently(messages.message()).await.unwrap().unwrap().parts);
+        parts.extend(
+            within_timeout(messages.message())
+                .await
+                .unwrap()
+                .unwrap()
+                .parts,
+        );
     }
     for part in parts {
         let end = part.end.unwrap();

@@ -28,7 +28,7 @@ use futures_util::{StreamExt, stream};
 use support::{
     Answer, Dns, Origin, Process, Service, allow_loopback,
     namespace::{self, Network},
-    patiently, reply, service_at, service_with, until,
+    reply, service_at, service_with, until, within_timeout,
 };
 use tokio::sync::Semaphore;
 
@@ -81,7 +81,7 @@ async fn nothing_is_lost_when_replicas_go() {
         tokio::time::sleep(Duration::from_millis((round * 23) % 50)).await;
         drained.signal("TERM");
 
-        let mut outcomes = patiently(fetching).await.unwrap();
+        let mut outcomes = within_timeout(fetching).await.unwrap();
         outcomes.sort_by_key(|outcome| outcome.index);
         assert!(outcomes.iter().map(|outcome| outcome.index).eq(0..REQUESTS));
         for outcome in &outcomes {
@@ -150,7 +150,7 @@ async fn a_single_request_goes_to_another_replica_too() {
     drop(goes);
     for index in 0..20 {
         let url = format!("http://h{index}.test:{}/", origin.address.port());
-        let response = patiently(client.execute(url)).await.unwrap();
+        let response = within_timeout(client.execute(url)).await.unwrap();
         assert_eq!(response.text().await.unwrap(), "there");
     }
 }
@@ -195,7 +195,7 @@ async fn a_full_service_is_asked_again() {
             Request::get(origin.url("")),
         ])
     });
-    let (one, two) = patiently(async { tokio::join!(one, two) }).await;
+    let (one, two) = within_timeout(async { tokio::join!(one, two) }).await;
     assert!(one.iter().chain(&two).all(Result::is_ok), "{one:?} {two:?}");
     assert_eq!(origin.seen(), 4);
 }
@@ -228,7 +228,7 @@ async fn an_endless_list_is_taken_as_fast_as_it_is_worked() {
     let early = tokio::time::timeout(Duration::from_millis(1), in_order.next()).await;
     assert!(early.is_err());
     let mut last = 0;
-    patiently(async {
+    within_timeout(async {
         loop {
             let wait = tokio::time::timeout(Duration::from_millis(500), in_order.next());
             assert!(wait.await.is_err(), "the first has not come");
@@ -245,7 +245,7 @@ async fn an_endless_list_is_taken_as_fast_as_it_is_worked() {
     assert!(last <= 10_000 + 40 * 100, "{last}");
     gate.add_permits(1);
     for index in 0..20_000 {
-        let outcome = patiently(in_order.next()).await.unwrap();
+        let outcome = within_timeout(in_order.next()).await.unwrap();
         assert_eq!(outcome.index, index);
         assert_eq!(outcome.response.unwrap().body, format!("/{index}"));
     }
@@ -284,7 +284,7 @@ async fn counting(delay: Duration) -> (Origin, Arc<Mutex<BTreeMap<(String, Strin
 #[test]
 fn each_replica_has_its_share_and_each_host_its_replica() {
     let name = "each_replica_has_its_share_and_each_host_its_replica";
-    if namespace::enter(name, "127.0.0.1 localhost\n") != Some(Network::Own) {
+    if namespace::enter(name, "127.0.0.1 localhost\n") != Some(Network::Isolated) {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -328,7 +328,7 @@ fn each_replica_has_its_share_and_each_host_its_replica() {
 fn a_new_replica_of_a_name_is_used_soon() {
     let name = "a_new_replica_of_a_name_is_used_soon";
     let hosts = "127.0.0.1 localhost\n127.0.0.11 headless\n";
-    if namespace::enter(name, hosts) != Some(Network::Own) {
+    if namespace::enter(name, hosts) != Some(Network::Isolated) {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -25,13 +25,15 @@ use futures_util::{StreamExt, future::join_all};
 use http::Version;
 use rand::RngExt;
 use support::{
-    Answer, Authority, Dns, Origin, RawOrigin, allow_loopback, check, patiently, reply, request,
-    row, service, service_with,
+    Answer, Authority, Dns, Origin, RawOrigin, allow_loopback, check, read_head, reply, row,
+    service, service_with, within_timeout,
 };
 use tokio::io::AsyncWriteExt;
 
 async fn outcome(client: &Client, request: impl Into<Request>) -> Outcome {
-    patiently(client.fetch([request]).next()).await.unwrap()
+    within_timeout(client.fetch([request]).next())
+        .await
+        .unwrap()
 }
 
 /// The response to `method`, from an origin that answers `answer`.
@@ -281,7 +283,7 @@ async fn posts_to_an_origin_that_closes_idle_connections() {
     // Both times scaled down, and as far apart as the usual ones by their order.
     let (kept, closed) = (Duration::from_millis(200), Duration::from_millis(250));
     let origin = RawOrigin::new(move |mut stream| async move {
-        while let Ok(head) = tokio::time::timeout(closed, request(&mut stream)).await {
+        while let Ok(head) = tokio::time::timeout(closed, read_head(&mut stream)).await {
             if head.is_empty() {
                 return;
             }
@@ -397,7 +399,7 @@ async fn an_unasked_response_is_not_the_answer_to_the_next_request() {
     let origin = RawOrigin::new(move |mut stream| {
         let planted = planted.clone();
         async move {
-            while !request(&mut stream).await.is_empty() {
+            while !read_head(&mut stream).await.is_empty() {
                 let right = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nright";
                 stream.write_all(right).await.unwrap();
                 let wrong = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nplanted";
@@ -429,7 +431,7 @@ async fn the_phases_of_a_connection_are_told() {
         let acceptor = acceptor.clone();
         async move {
             let mut stream = acceptor.accept(stream).await.unwrap();
-            while !request(&mut stream).await.is_empty() {
+            while !read_head(&mut stream).await.is_empty() {
                 let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
                 stream.write_all(answer).await.unwrap();
             }

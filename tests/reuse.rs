@@ -27,8 +27,8 @@ use fetchd::{
 use futures_util::{StreamExt, stream};
 use rand::RngExt;
 use support::{
-    Process, RawOrigin, allow_loopback, metrics, patiently, request, reset, service, service_with,
-    until,
+    Process, RawOrigin, allow_loopback, metrics, read_head, reset, service, service_with, until,
+    within_timeout,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -56,7 +56,7 @@ const CLOSINGS: [Closing; 5] = [
 impl Closing {
     /// Answers one request, and notes its path in `seen`.
     async fn serve(self, mut stream: TcpStream, seen: &Mutex<HashMap<String, usize>>) {
-        let head = request(&mut stream).await;
+        let head = read_head(&mut stream).await;
         if let Some(path) = head.split(' ').nth(1) {
             *seen.lock().unwrap().entry(path.to_owned()).or_default() += 1;
         }
@@ -98,7 +98,7 @@ async fn gets_to_origins_that_close_without_a_word() {
         for (concurrency, count) in [(1, 200), (16, 800), (50, 1000)] {
             let urls = (0..count).map(|index| format!("{}{index}", origin.url()));
             let fetch = client.fetch(urls).concurrency(concurrency);
-            let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
+            let outcomes: Vec<Outcome> = within_timeout(fetch.collect()).await;
             for outcome in &outcomes {
                 let name = format!("{closing:?}, {concurrency}: {outcome:?}");
                 assert!(outcome.error.is_none(), "{name}");
@@ -130,7 +130,7 @@ async fn posts_to_origins_that_close_without_a_word() {
         let posts =
             (0..COUNT).map(|index| Request::new("POST", format!("{}{index}", origin.url())));
         let fetch = client.fetch(posts).concurrency(CONCURRENCY as u32);
-        let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
+        let outcomes: Vec<Outcome> = within_timeout(fetch.collect()).await;
         let failed = outcomes.iter().filter(|outcome| outcome.error.is_some());
         let failed = failed.count();
         assert!(seen.lock().unwrap().values().all(|count| *count == 1));
@@ -140,7 +140,7 @@ async fn posts_to_origins_that_close_without_a_word() {
             let post = plain.post(format!("{}{index}", origin.url())).send();
             async move { post.await.and_then(|response| response.error_for_status()) }
         });
-        let results: Vec<_> = patiently(posts.buffer_unordered(CONCURRENCY).collect()).await;
+        let results: Vec<_> = within_timeout(posts.buffer_unordered(CONCURRENCY).collect()).await;
         let plain = results.iter().filter(|result| result.is_err()).count();
         println!("{closing:?}: {failed} of {COUNT} failed, {plain} by a plain client");
         ours += failed;
@@ -168,7 +168,7 @@ impl Keeping {
             async move {
                 opened.fetch_add(1, Ordering::SeqCst);
                 loop {
-                    let head = request(&mut stream).await;
+                    let head = read_head(&mut stream).await;
                     if head.is_empty() || stream.write_all(&answer(&head)).await.is_err() {
                         break;
                     }
@@ -191,7 +191,9 @@ impl Keeping {
 }
 
 async fn outcome(client: &Client, request: impl Into<Request>) -> Outcome {
-    patiently(client.fetch([request]).next()).await.unwrap()
+    within_timeout(client.fetch([request]).next())
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,7 +243,7 @@ async fn what_is_not_read_or_written_whole_is_not_used_again() {
 
     // Answered before the upload is there, of which the rest is never read.
     let early = RawOrigin::new(|mut stream| async move {
-        request(&mut stream).await;
+        read_head(&mut stream).await;
         stream.write_all(ANSWER).await.unwrap();
         std::future::pending::<()>().await;
     })
@@ -257,9 +259,9 @@ async fn what_is_not_read_or_written_whole_is_not_used_again() {
 async fn a_response_that_began_is_no_matter_of_the_connection() {
     // The second request on a connection gets half a head.
     let origin = RawOrigin::new(|mut stream| async move {
-        request(&mut stream).await;
+        read_head(&mut stream).await;
         stream.write_all(ANSWER).await.unwrap();
-        request(&mut stream).await;
+        read_head(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await;
     })
     .await;
@@ -279,7 +281,7 @@ async fn a_post_that_was_written_is_not_written_again() {
     let origin = RawOrigin::new(move |mut stream| {
         let posts = Arc::clone(&counted);
         async move {
-            while request(&mut stream).await.starts_with("GET") {
+            while read_head(&mut stream).await.starts_with("GET") {
                 stream.write_all(ANSWER).await.unwrap();
             }
             posts.fetch_add(1, Ordering::SeqCst);

@@ -14,7 +14,7 @@ mod support;
 use fetchd::proto::{
     FetchBatchRequest, FetchOptions, FetchRequest, Header, Reason, fetch_service_client,
 };
-use support::{Origin, Process, RawOrigin, patiently, raw_client, reply};
+use support::{Origin, Process, RawOrigin, raw_client, reply, within_timeout};
 use tonic::{metadata::MetadataValue, transport::Channel};
 
 /// In every secret.
@@ -105,7 +105,7 @@ async fn errors(client: &mut Raw, requests: Vec<FetchRequest>) -> Vec<(Reason, S
     call.metadata_mut().insert("authorization", token);
     let mut messages = client.fetch_batch(call).await.unwrap().into_inner();
     let mut errors = Vec::new();
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         let ends = message.parts.into_iter().filter_map(|part| part.end?.error);
         errors.extend(ends.map(|error| (error.reason(), error.message)));
     }

@@ -27,7 +27,9 @@ use fetchd::{
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{Response, body::Frame};
-use support::{Origin, Process, Reply, patiently, raw_client, reply, requests, service, until};
+use support::{
+    Origin, Process, Reply, raw_client, reply, requests, service, until, within_timeout,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -55,7 +57,7 @@ async fn a_body_of_a_gibibyte_passes_through_little_memory() {
     let request = Request::get(origin.url("")).max_body_bytes(1 << 30);
     let mut body = client.execute(request).await.unwrap().bytes_stream();
     let (mut received, mut checksum) = (0, crc32fast::Hasher::new());
-    while let Some(bytes) = patiently(body.next()).await {
+    while let Some(bytes) = within_timeout(body.next()).await {
         let bytes = bytes.unwrap();
         received += bytes.len();
         checksum.update(&bytes);
@@ -101,11 +103,11 @@ async fn a_caller_that_stops_reading_stops_the_origins() {
         }
         ends
     };
-    while take(patiently(messages.message()).await.unwrap().unwrap()) == 0 {}
+    while take(within_timeout(messages.message()).await.unwrap().unwrap()) == 0 {}
 
     // Not reading: after a while nothing is taken from the origin any more.
     let mut stalled = 0;
-    patiently(async {
+    within_timeout(async {
         loop {
             let before = std::mem::replace(&mut stalled, taken.load(Ordering::SeqCst));
             if stalled == before {
@@ -117,7 +119,7 @@ async fn a_caller_that_stops_reading_stops_the_origins() {
     .await;
     assert!(stalled < BODIES * CHUNKS / 2, "{stalled} chunks were taken");
 
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         take(message);
     }
     assert_eq!(bytes, [CHUNKS * (64 << 10); BODIES]);
@@ -157,14 +159,20 @@ async fn a_caller_that_leaves_stops_its_fetches() {
     let service = service().await;
     let client = service.client().await;
     let mut results = client.fetch((0..500).map(|index| format!("http://{address}/{index}")));
-    assert!(patiently(results.next()).await.unwrap().error.is_none());
+    assert!(
+        within_timeout(results.next())
+            .await
+            .unwrap()
+            .error
+            .is_none()
+    );
     // The pool is full again: all slots wait for an answer.
     until(|| seen.load(Ordering::SeqCst) == 51).await;
 
     let left = Instant::now();
     drop(results);
     for _ in 0..50 {
-        let closed = patiently(closings.recv()).await.unwrap();
+        let closed = within_timeout(closings.recv()).await.unwrap();
         let delay = closed - left;
         assert!(delay < Duration::from_millis(100), "closed after {delay:?}");
     }
@@ -189,7 +197,7 @@ async fn a_streamed_body_that_is_cut_short_says_so() {
     let mut body = response.bytes_stream();
     let mut received = 0;
     let error = loop {
-        match patiently(body.next()).await.unwrap() {
+        match within_timeout(body.next()).await.unwrap() {
             Ok(bytes) => received += bytes.len(),
             Err(error) => break error,
         }
@@ -216,9 +224,9 @@ async fn an_unread_body_holds_up_no_other_request() {
     let client = service.client().await;
     let request = Request::get(origin.url("large")).max_body_bytes(1 << 30);
     let unread = client.execute(request).await.unwrap();
-    let results = patiently(client.fetch_all((0..100).map(|_| origin.url("")))).await;
+    let results = within_timeout(client.fetch_all((0..100).map(|_| origin.url("")))).await;
     assert!(results.iter().all(Result::is_ok));
-    let read = patiently(unread.bytes()).await.unwrap();
+    let read = within_timeout(unread.bytes()).await.unwrap();
     assert_eq!(read.len(), 1000 * (64 << 10));
 }
 
@@ -233,10 +241,10 @@ async fn waiting_for_the_caller_counts_against_no_timeout() {
         .timeout(timeout)
         .idle_timeout(timeout);
     let mut body = client.execute(request).await.unwrap().bytes_stream();
-    let mut received = patiently(body.next()).await.unwrap().unwrap().len();
+    let mut received = within_timeout(body.next()).await.unwrap().unwrap().len();
     // The caller does something else, for longer than the request may take.
     tokio::time::sleep(timeout * 3 / 2).await;
-    while let Some(bytes) = patiently(body.next()).await {
+    while let Some(bytes) = within_timeout(body.next()).await {
         received += bytes.unwrap().len();
     }
     assert_eq!(received, 400 * (64 << 10));

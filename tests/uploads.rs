@@ -18,14 +18,13 @@ use futures_util::{StreamExt, future::join_all, stream};
 use support::{
     Authority, Process,
     metrics::metrics,
-    patiently,
-    unreading::{Manner, Unreading},
-    until,
+    unreading::{EarlyAnswer, StalledOrigin},
+    until, within_timeout,
 };
 
 /// Waits until the service has nothing under way, and `origin` no connection.
-async fn at_rest(service: &Process, origin: &Unreading) {
-    patiently(async {
+async fn at_rest(service: &Process, origin: &StalledOrigin) {
+    within_timeout(async {
         while metrics(&service.admin).await["fetchd_fetches_in_flight"] > 0.0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -38,7 +37,7 @@ async fn at_rest(service: &Process, origin: &Unreading) {
 async fn uploads_that_end_early_leave_no_connection_and_no_memory() {
     const UPLOADS: usize = 40;
 
-    let origin = Unreading::new(Manner::Silent, 1 << 16).await;
+    let origin = StalledOrigin::new(EarlyAnswer::Never, 1 << 16).await;
     let service = Process::serve(&[]);
     let client = Client::connect(&service.url).await.unwrap();
     client.fetch_all(["not a url"]).await;
@@ -61,7 +60,7 @@ async fn uploads_that_end_early_leave_no_connection_and_no_memory() {
         () = until(|| origin.opened() == UPLOADS) => {}
     }
     drop(cancelled);
-    for outcome in patiently(late).await.unwrap() {
+    for outcome in within_timeout(late).await.unwrap() {
         let reason = outcome[0].as_ref().unwrap_err().reason();
         assert_eq!(reason, Some(Reason::Timeout));
     }
@@ -76,7 +75,7 @@ async fn uploads_that_end_early_leave_no_connection_and_no_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_are_in_the_system_s_buffers_count_as_long_as_they_are() {
-    let origin = Unreading::new(Manner::Silent, 4096).await;
+    let origin = StalledOrigin::new(EarlyAnswer::Never, 4096).await;
     let service = Process::serve(&["--max-in-flight", "64"]);
     let client = Client::connect(&service.url).await.unwrap();
     let body = Bytes::from(vec![b'x'; 300_000]);
@@ -85,7 +84,7 @@ async fn uploads_that_are_in_the_system_s_buffers_count_as_long_as_they_are() {
         let request = request.timeout(Duration::from_millis(100));
         client.fetch(vec![request; 50]).concurrency(64).all()
     });
-    let results = patiently(join_all(batches)).await;
+    let results = within_timeout(join_all(batches)).await;
     for result in results.iter().flatten() {
         assert_eq!(result.as_ref().unwrap_err().reason(), Some(Reason::Timeout));
     }
@@ -97,7 +96,7 @@ async fn uploads_that_are_in_the_system_s_buffers_count_as_long_as_they_are() {
 }
 
 /// Makes `calls`, each with a body of 15 MB, all of which `origin` answers.
-async fn early_answers(service: &Process, origin: &Unreading, scheme: &str, calls: usize) {
+async fn early_answers(service: &Process, origin: &StalledOrigin, scheme: &str, calls: usize) {
     let client = Client::connect(&service.url).await.unwrap();
     client.fetch_all(["not a url"]).await;
     let base = service.memory();
@@ -105,7 +104,7 @@ async fn early_answers(service: &Process, origin: &Unreading, scheme: &str, call
     let mut calls = stream::iter(0..calls)
         .map(|_| client.fetch([origin.upload(scheme, body.clone())]).all())
         .buffer_unordered(4);
-    while let Some(results) = patiently(calls.next()).await {
+    while let Some(results) = within_timeout(calls.next()).await {
         assert_eq!(results[0].as_ref().unwrap().status(), 200);
     }
     at_rest(service, origin).await;
@@ -125,7 +124,7 @@ async fn early_answers(service: &Process, origin: &Unreading, scheme: &str, call
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_before_the_upload_ends_it() {
-    let origin = Unreading::new(Manner::Early, 1 << 16).await;
+    let origin = StalledOrigin::new(EarlyAnswer::Plain, 1 << 16).await;
     let service = Process::serve(&[]);
     early_answers(&service, &origin, "http", 60).await;
 }
@@ -136,7 +135,7 @@ async fn an_answer_before_the_upload_ends_it_over_tls_too() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), authority.pem()).unwrap();
     let acceptor = authority.acceptor("127.0.0.1");
-    let origin = Unreading::new(Manner::EarlyTls(acceptor), 1 << 16).await;
+    let origin = StalledOrigin::new(EarlyAnswer::Tls(acceptor), 1 << 16).await;
     let service = Process::serve(&["--ca-cert", file.path().to_str().unwrap()]);
     early_answers(&service, &origin, "https", 20).await;
 }
