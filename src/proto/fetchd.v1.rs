@@ -2,221 +2,233 @@
 /// A batch of requests.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FetchBatchRequest {
-    /// What to fetch. May be empty: the stream then ends at once. At most the
-    /// server's limit (10,000 unless configured).
+    /// The requests to fetch. At most 10,000 unless the server is configured
+    /// otherwise; more fail the call with INVALID_ARGUMENT. If empty, the stream
+    /// ends at once.
     #[prost(message, repeated, tag = "1")]
     pub requests: ::prost::alloc::vec::Vec<FetchRequest>,
-    /// Options of every request that does not set its own.
+    /// The options of all requests. Options that a request sets itself take
+    /// precedence.
     #[prost(message, optional, tag = "2")]
     pub options: ::core::option::Option<FetchOptions>,
-    /// How many requests of this batch may be in flight at once. 0: the
-    /// server's default (50). Lowered to the server's maximum where above it.
+    /// The maximum number of requests of this batch in flight. If 0, the server's
+    /// default (50 unless configured). Values above the server's maximum (512
+    /// unless configured) are lowered to it.
     #[prost(uint32, tag = "3")]
     pub concurrency: u32,
-    /// How long the whole batch may take. Requests unfinished by then end with
-    /// REASON_BATCH_DEADLINE. Unset: no limit but the deadline of the call.
+    /// The time limit of the whole batch, from the arrival of the call. Requests
+    /// that are unfinished by then end with REASON_BATCH_DEADLINE. If unset, only
+    /// the deadline of the call applies.
     #[prost(message, optional, tag = "4")]
     pub timeout: ::core::option::Option<::prost_types::Duration>,
 }
 /// One HTTP request.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FetchRequest {
-    /// An absolute http or https URL of at most 16 KiB. A fragment is not sent.
+    /// An absolute http or https URL of at most 16 KiB. The fragment is not sent.
     #[prost(string, tag = "1")]
     pub url: ::prost::alloc::string::String,
-    /// The HTTP method: any upper-case token but CONNECT; lower case is refused
-    /// by name. Empty: GET.
+    /// The HTTP method: any token in upper case except CONNECT. Lower case ends
+    /// the request with REASON_INVALID_REQUEST. If empty, GET.
     #[prost(string, tag = "2")]
     pub method: ::prost::alloc::string::String,
-    /// Sent with duplicates kept. Connection, Content-Length, Expect, Host,
-    /// Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding and Upgrade end the
-    /// request with REASON_INVALID_REQUEST. Accept-Encoding or Range switches
-    /// decompression off: the body comes as it is.
+    /// The header lines to send, including duplicates. Connection, Content-Length,
+    /// Expect, Host, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding and
+    /// Upgrade end the request with REASON_INVALID_REQUEST. Accept-Encoding or
+    /// Range disables decompression: the body is returned as the origin sent it.
     #[prost(message, repeated, tag = "3")]
     pub headers: ::prost::alloc::vec::Vec<Header>,
-    /// The request body. Empty: none.
+    /// The request body. If empty, the request has none.
     #[prost(bytes = "bytes", tag = "4")]
     pub body: ::prost::bytes::Bytes,
-    /// Options of this request. A field set here replaces the batch's.
+    /// The options of this request. Each field set here replaces the one of the
+    /// batch.
     #[prost(message, optional, tag = "5")]
     pub options: ::core::option::Option<FetchOptions>,
 }
-/// One header line. Values of one name stay in order; the order of different
-/// names is not promised.
+/// One header line. Values of the same name keep their order. The order of
+/// different names is unspecified.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Header {
     /// The field name. Lower case in responses.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// The field value: bytes, since HTTP does not promise UTF-8.
+    /// The field value. Bytes, because HTTP does not guarantee UTF-8.
     #[prost(bytes = "bytes", tag = "2")]
     pub value: ::prost::bytes::Bytes,
 }
-/// How to fetch. A duration that is zero or negative, `max_attempts` 0 and an
-/// unknown `body_overflow` are refused; values over a maximum are lowered to it.
+/// Options of a fetch. Zero and negative durations, zero `max_attempts` and
+/// unknown values of `body_overflow` are rejected. Values above a maximum are
+/// lowered to it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FetchOptions {
-    /// How long one request may take: from its dispatch to the last byte of its
-    /// body, redirects, retries and backoff included. Time spent waiting for a
-    /// slot (also before a retry), or for the caller to read, does not count.
-    /// Where it passes, the message names what the last attempt met. Unset: 30 s.
-    /// Maximum: the server's, 10 min unless configured.
+    /// The time limit of one request, from its dispatch to the last byte of its
+    /// body, including redirects, retries and back-off. Time spent waiting for a
+    /// slot (also before a retry), or for the caller to read, does not count. If
+    /// it passes, the error message includes the failure of the last attempt.
+    /// If unset, 30 s. Maximum: 10 min unless the server is configured otherwise.
     #[prost(message, optional, tag = "1")]
     pub timeout: ::core::option::Option<::prost_types::Duration>,
-    /// The longest silence of an origin. Its head must be complete this long
-    /// after the request was written, and each further byte of body must come
-    /// this long after the one before; else the attempt ends. Unset: 15 s.
+    /// The maximum time without progress of the origin: from the last byte of the
+    /// request to the complete head of the response, and from each byte of the
+    /// body to the next. If it passes, the attempt fails. If unset, 15 s.
     #[prost(message, optional, tag = "2")]
     pub idle_timeout: ::core::option::Option<::prost_types::Duration>,
-    /// How long connecting may take, DNS, TCP and TLS together. Unset: 5 s.
+    /// The time limit of connecting, including DNS, TCP and TLS. If unset, 5 s.
     #[prost(message, optional, tag = "3")]
     pub connect_timeout: ::core::option::Option<::prost_types::Duration>,
-    /// How many redirects (301, 302, 303, 307, 308) to follow. 0: a redirect is
-    /// the response. Unset: 10. Maximum: 20.
+    /// The maximum number of redirects (301, 302, 303, 307, 308) to follow. If 0,
+    /// a redirect is returned as the response. If unset, 10. Maximum: 20.
     #[prost(uint32, optional, tag = "4")]
     pub max_redirects: ::core::option::Option<u32>,
-    /// The largest body to accept, counted after decompression. Unset: 10 MiB.
-    /// Maximum: the server's, 1 GiB unless configured.
+    /// The maximum size of the response body in bytes, after decompression. If
+    /// unset, 10 MiB. Maximum: 1 GiB unless the server is configured otherwise.
     #[prost(uint64, optional, tag = "5")]
     pub max_body_bytes: ::core::option::Option<u64>,
-    /// What to do with a larger body.
+    /// The action if the body is larger than `max_body_bytes`. If unspecified, the
+    /// request fails.
     #[prost(enumeration = "BodyOverflow", tag = "6")]
     pub body_overflow: i32,
-    /// How often to try, the first time included: 1 never retries. Only
-    /// idempotent methods (GET, HEAD, OPTIONS, TRACE, PUT, DELETE) are tried again, after a failed connection, a broken
-    /// or silent response, or status 408, 429, 502, 503 or 504, and only while
-    /// no part of a result was sent (a body of up to one part is held until it is
-    /// whole). Other methods: only where nothing was written. Unset: 3.
-    /// Maximum: 10.
+    /// The maximum number of attempts, including the first; 1 disables retries.
+    /// Only idempotent methods (GET, HEAD, OPTIONS, TRACE, PUT, DELETE) are
+    /// retried, after a failed connection, a broken or silent response, or status
+    /// 408, 429, 502, 503 or 504, and only while no part of a result was sent
+    /// (the first part of a body is held back until it is full or the body is
+    /// complete). Other methods are retried only if nothing was written. If unset,
+    /// 3. Maximum: 10.
     #[prost(uint32, optional, tag = "7")]
     pub max_attempts: ::core::option::Option<u32>,
 }
-/// Parts of results: as many as were ready, up to about 256 KiB, so that no
-/// caller has to raise the usual limit of 4 MiB a message.
+/// Parts of results. A message has all parts that were ready, up to about
+/// 256 KiB, so that the usual limit of 4 MiB a message suffices for callers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FetchBatchResponse {
-    /// In order of arrival. Parts of one index are in order, and may be spread
-    /// over messages with parts of others between them.
+    /// Parts in order of arrival. Parts of one index are in order. Parts of other
+    /// indices may come between them, in the same or in other messages.
     #[prost(message, repeated, tag = "1")]
     pub parts: ::prost::alloc::vec::Vec<ResultPart>,
 }
-/// A part of the result of one request. Most results are one part: `head`,
-/// `body` and `end` together, or `end` alone where no response arrived. A
-/// larger body comes in several: `head` in the first, `end` in the last; do not
-/// rely on where it is cut.
+/// A part of the result of one request. Most results have one part: `head`,
+/// `body` and `end` together, or `end` alone if no response arrived. A larger
+/// body has several parts, with `head` in the first and `end` in the last. The
+/// sizes of the parts are unspecified.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ResultPart {
-    /// Position of the request in `FetchBatchRequest.requests`, from 0.
+    /// The index of the request in `FetchBatchRequest.requests`, from 0.
     #[prost(uint32, tag = "1")]
     pub index: u32,
-    /// In the first part, where the origin answered.
+    /// The head of the response. Set in the first part if the origin responded.
     #[prost(message, optional, tag = "2")]
     pub head: ::core::option::Option<ResponseHead>,
-    /// The next bytes of the body: at most 64 KiB.
+    /// The next bytes of the body. At most 64 KiB.
     #[prost(bytes = "bytes", tag = "3")]
     pub body: ::prost::bytes::Bytes,
-    /// In the last part: the request has come to its end.
+    /// The end of the request. Set in the last part.
     #[prost(message, optional, tag = "4")]
     pub end: ::core::option::Option<FetchEnd>,
 }
-/// The head of an origin's response. Any status counts as a response, 404 and
-/// 500 too.
+/// The head of an origin's response. A response may have any status, including
+/// 404 and 500.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ResponseHead {
     /// The HTTP status code.
     #[prost(uint32, tag = "1")]
     pub status: u32,
-    /// Duplicates kept. Without Content-Encoding and Content-Length where the
-    /// body was decompressed. At most 64 KiB together; trailers are dropped.
+    /// The header lines, including duplicates. Without Content-Encoding and
+    /// Content-Length if the body was decompressed. At most 64 KiB in total.
+    /// Trailers are dropped.
     #[prost(message, repeated, tag = "2")]
     pub headers: ::prost::alloc::vec::Vec<Header>,
-    /// The URL that answered: the last one where redirects were followed.
-    /// Without user info and fragment.
+    /// The URL that responded, after redirects. Without user info and fragment.
     #[prost(string, tag = "3")]
     pub url: ::prost::alloc::string::String,
     /// The HTTP version of the response.
     #[prost(enumeration = "HttpVersion", tag = "4")]
     pub version: i32,
 }
-/// How a request came to its end.
+/// The end of a request.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FetchEnd {
-    /// Unset: the response is complete. May be set after a head and some of the
-    /// body were sent, or together with them: the body is then cut short.
+    /// The reason why the response is missing or incomplete. If unset, the
+    /// response is complete. May be set after a head and some of the body were
+    /// sent, or together with them: the body is then incomplete.
     #[prost(message, optional, tag = "1")]
     pub error: ::core::option::Option<FetchError>,
-    /// How many attempts were made. 0: never dispatched.
+    /// The number of attempts. 0 if the request was never dispatched.
     #[prost(uint32, tag = "2")]
     pub attempts: u32,
-    /// How many redirects were followed in the last attempt.
+    /// The number of redirects followed in the last attempt.
     #[prost(uint32, tag = "3")]
     pub redirects: u32,
-    /// The size of the body as sent to the caller.
+    /// The size of the body as sent to the caller, in bytes.
     #[prost(uint64, tag = "4")]
     pub body_bytes: u64,
-    /// The body was cut at `max_body_bytes`, as asked for.
+    /// True if the body was cut at `max_body_bytes` because of
+    /// BODY_OVERFLOW_TRUNCATE.
     #[prost(bool, tag = "5")]
     pub truncated: bool,
-    /// Where the time went.
+    /// The durations of the phases of the request.
     #[prost(message, optional, tag = "6")]
     pub timing: ::core::option::Option<Timing>,
 }
-/// Where the time of one request went.
+/// The durations of the phases of one request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Timing {
-    /// All waits for a slot together, before retries too, the first from the
-    /// arrival of the batch.
+    /// The total time spent waiting for a slot, from the arrival of the batch and
+    /// before each retry.
     #[prost(message, optional, tag = "1")]
     pub queued: ::core::option::Option<::prost_types::Duration>,
-    /// From the dispatch to the head of the final response. Unset: none came.
+    /// The time from the dispatch to the head of the final response. Unset if no
+    /// head arrived.
     #[prost(message, optional, tag = "2")]
     pub first_byte: ::core::option::Option<::prost_types::Duration>,
-    /// From the first dispatch to the end by the wall clock, waits for a slot or
-    /// for the caller included: may exceed `timeout`. Unset: never dispatched.
+    /// The wall-clock time from the first dispatch to the end. Includes time spent
+    /// waiting for a slot or for the caller, so it may exceed `timeout`. Unset if
+    /// the request was never dispatched.
     #[prost(message, optional, tag = "3")]
     pub total: ::core::option::Option<::prost_types::Duration>,
-    /// The phases of the last attempt's last hop, each unset if it was not
-    /// reached. All three are unset on a reused connection.
-    /// Looking up the name. Unset also if the URL names an address, or if a proxy
-    /// looks it up.
+    /// The time for looking up the name, in the last hop of the last attempt. Like
+    /// `connect` and `tls`, unset if the phase was not reached or the connection
+    /// was reused. Also unset if the URL has an address, or if a proxy looks up
+    /// the name.
     #[prost(message, optional, tag = "4")]
     pub dns: ::core::option::Option<::prost_types::Duration>,
-    /// Connecting, by TCP, and through the proxy if there is one.
+    /// The time for connecting by TCP, and through the proxy if there is one.
     #[prost(message, optional, tag = "5")]
     pub connect: ::core::option::Option<::prost_types::Duration>,
-    /// The TLS handshake. Unset also for http.
+    /// The time for the TLS handshake. Also unset for http URLs.
     #[prost(message, optional, tag = "6")]
     pub tls: ::core::option::Option<::prost_types::Duration>,
-    /// The last attempt's last hop went over a connection that had carried a
-    /// request before.
+    /// True if the last hop of the last attempt used a connection that had carried
+    /// a request before.
     #[prost(bool, tag = "7")]
     pub connection_reused: bool,
 }
-/// Why a request has no complete response.
+/// The reason why a request has no complete response.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FetchError {
-    /// What happened. Match on this, never on `message`.
+    /// The kind of the failure. Programs must use this instead of `message`.
     #[prost(enumeration = "Reason", tag = "1")]
     pub reason: i32,
-    /// For people: what happened, with the cause. Holds no credentials, and no
+    /// A description for people, with the cause. Contains no credentials and no
     /// query string of a URL.
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
-    /// Whether the same request may succeed if it is sent again later. Says
-    /// nothing on whether sending it twice is safe.
+    /// True if the same request may succeed when it is sent again later. Says
+    /// nothing about whether it is safe to send it twice.
     #[prost(bool, tag = "3")]
     pub retryable: bool,
 }
-/// What to do with a body larger than `max_body_bytes`.
+/// The action if a body is larger than `max_body_bytes`.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum BodyOverflow {
-    /// As FAIL.
+    /// Same as BODY_OVERFLOW_FAIL.
     Unspecified = 0,
-    /// End the request with REASON_BODY_TOO_LARGE.
+    /// Ends the request with REASON_BODY_TOO_LARGE.
     Fail = 1,
-    /// Keep the first `max_body_bytes`, and set `FetchEnd.truncated`.
+    /// Returns the first `max_body_bytes` bytes, and sets `FetchEnd.truncated`.
     Truncate = 2,
 }
 impl BodyOverflow {
@@ -246,7 +258,7 @@ impl BodyOverflow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum HttpVersion {
-    /// Not known.
+    /// Unknown.
     Unspecified = 0,
     /// HTTP/1.0.
     Http10 = 1,
@@ -283,46 +295,44 @@ impl HttpVersion {
         }
     }
 }
-/// Why a request has no complete response. More may be added: where a reason is
-/// not known to the caller, `retryable` decides.
+/// The kinds of failure. More may be added; a caller that does not know a reason
+/// uses `retryable`.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Reason {
     /// Never sent.
     Unspecified = 0,
-    /// The caller's side: a malformed URL, method, header or option.
+    /// The URL, the method, a header or an option is invalid.
     InvalidRequest = 1,
-    /// The server's egress policy forbids the destination, at first or after a
+    /// The server's egress policy denies the destination, of the URL or after a
     /// redirect. The message names the rule.
     Blocked = 2,
-    /// The origin's side, in the order in which a fetch meets them.
     /// The name has no address, or its name servers did not answer.
     Dns = 3,
-    /// No connection: refused, unreachable, or `connect_timeout` passed in TCP or
-    /// TLS (in DNS: REASON_DNS).
+    /// The connection was refused, the address was unreachable, or
+    /// `connect_timeout` passed during TCP or TLS (during DNS: REASON_DNS).
     Connect = 4,
-    /// The TLS handshake failed, or the certificate was not accepted.
+    /// The TLS handshake failed, or the certificate was rejected.
     Tls = 5,
     /// `timeout` or `idle_timeout` passed.
     Timeout = 6,
-    /// More than `max_redirects`.
+    /// There were more redirects than `max_redirects`.
     TooManyRedirects = 7,
-    /// The response is not valid HTTP, or its head is too large (64 KiB, 100
-    /// lines).
+    /// The response is not valid HTTP, or its head is too large (more than 64 KiB
+    /// or 100 lines).
     Protocol = 8,
-    /// The connection broke before the response was complete.
+    /// The connection was closed before the response was complete.
     Disconnected = 9,
-    /// The body is not what its Content-Encoding says.
+    /// The body cannot be decoded as its Content-Encoding.
     Decode = 10,
-    /// The body exceeds `max_body_bytes`.
+    /// The body is larger than `max_body_bytes`.
     BodyTooLarge = 11,
-    /// The service's side.
     /// The deadline of the batch passed first.
     BatchDeadline = 12,
-    /// The server is shutting down: send the request to another.
+    /// The server is shutting down. Send the request to another server.
     ShuttingDown = 13,
-    /// A fault of the server itself.
+    /// An internal error of the server.
     Internal = 14,
 }
 impl Reason {
@@ -453,42 +463,43 @@ pub mod fetch_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Fetches every request of a batch, many at a time, and streams the results
-        /// back as they arrive.
+        /// Fetches all requests of a batch concurrently, and streams the results back
+        /// as they arrive.
         ///
-        /// The requests succeed or fail independently: a request that fails never
-        /// fails the call, and status OK means only that every request has come to
-        /// its end. Each index gets exactly one part with `end` set. Results arrive
-        /// in order of completion; a caller that wants the original order places
-        /// them by `index`. Cancelling the call, or losing its connection, stops all
-        /// of its fetches.
+        /// The requests succeed or fail independently. A failed request never fails
+        /// the call, and status OK means only that every request has ended. Each index
+        /// gets exactly one part with `end` set. Results arrive in order of
+        /// completion; a caller that needs the original order sorts them by `index`.
+        /// If the call is cancelled or its connection is lost, all of its fetches
+        /// stop.
         ///
-        /// A message without parts is sent after 10 s without another, so that a silent
-        /// call can be told from a dead one.
+        /// If the server has nothing to send for 10 s, it sends a message without
+        /// parts, so that the caller can distinguish a silent call from a dead one.
         ///
-        /// A deadline on the call (`grpc-timeout`) bounds the whole batch: a tenth of
-        /// it before it passes (at least 20 ms, at most 1 s), every unfinished request
-        /// ends with REASON_BATCH_DEADLINE, and the call ends OK, so that no index is
-        /// ever left unanswered.
+        /// A deadline on the call (`grpc-timeout`) limits the whole batch. Shortly
+        /// before it (a tenth of its length, at least 20 ms and at most 1 s), every
+        /// unfinished request ends with REASON_BATCH_DEADLINE and the call ends with
+        /// OK, so that every index gets its end in time.
         ///
         /// Errors of the call as a whole:
         ///
-        /// * INVALID_ARGUMENT: too many requests, or a batch option out of its range
-        ///   (`BadRequest` names the field), or bytes that are no FetchBatchRequest.
-        ///   Do not retry.
+        /// * INVALID_ARGUMENT: the batch has too many requests, a batch option is out
+        ///   of range (`BadRequest` names the field), or the message is not a valid
+        ///   FetchBatchRequest. Do not retry.
         /// * OUT_OF_RANGE: the message is larger than the server accepts (16 MiB
         ///   unless configured). Do not retry; send smaller batches.
-        /// * RESOURCE_EXHAUSTED: with `RetryInfo`, the server is full, or this caller
-        ///   holds its share of it, and nothing was dispatched: retry after it.
-        ///   Without, this caller took nothing for the stall timeout (60 s unless
-        ///   configured) while results were ready, or less than 16 KiB/s while other
-        ///   callers waited.
-        /// * DEADLINE_EXCEEDED: the request message did not arrive in time, or came at
-        ///   less than 16 KiB/s. Nothing was dispatched.
+        /// * RESOURCE_EXHAUSTED with `RetryInfo`: the server is full, or this caller
+        ///   has its share of the server. Nothing was dispatched. Retry after the
+        ///   delay.
+        /// * RESOURCE_EXHAUSTED without `RetryInfo`: for the stall timeout (60 s
+        ///   unless configured), this caller read none of the available results, or
+        ///   less than 16 KiB/s of them while other callers waited.
+        /// * DEADLINE_EXCEEDED: the request message did not arrive in time, or slower
+        ///   than 16 KiB/s. Nothing was dispatched.
         /// * UNAVAILABLE: the server is draining or gone. Retry on another
-        ///   connection. With `ErrorInfo` reason DRAINING, domain `fetchd`, nothing
-        ///   was dispatched, and any request may be sent again.
-        /// * UNAUTHENTICATED: no accepted credential.
+        ///   connection. If `ErrorInfo` has the reason DRAINING and the domain
+        ///   `fetchd`, nothing was dispatched, and every request may be sent again.
+        /// * UNAUTHENTICATED: the call has no accepted credential.
         pub async fn fetch_batch(
             &mut self,
             request: impl tonic::IntoRequest<super::FetchBatchRequest>,
@@ -535,42 +546,43 @@ pub mod fetch_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Fetches every request of a batch, many at a time, and streams the results
-        /// back as they arrive.
+        /// Fetches all requests of a batch concurrently, and streams the results back
+        /// as they arrive.
         ///
-        /// The requests succeed or fail independently: a request that fails never
-        /// fails the call, and status OK means only that every request has come to
-        /// its end. Each index gets exactly one part with `end` set. Results arrive
-        /// in order of completion; a caller that wants the original order places
-        /// them by `index`. Cancelling the call, or losing its connection, stops all
-        /// of its fetches.
+        /// The requests succeed or fail independently. A failed request never fails
+        /// the call, and status OK means only that every request has ended. Each index
+        /// gets exactly one part with `end` set. Results arrive in order of
+        /// completion; a caller that needs the original order sorts them by `index`.
+        /// If the call is cancelled or its connection is lost, all of its fetches
+        /// stop.
         ///
-        /// A message without parts is sent after 10 s without another, so that a silent
-        /// call can be told from a dead one.
+        /// If the server has nothing to send for 10 s, it sends a message without
+        /// parts, so that the caller can distinguish a silent call from a dead one.
         ///
-        /// A deadline on the call (`grpc-timeout`) bounds the whole batch: a tenth of
-        /// it before it passes (at least 20 ms, at most 1 s), every unfinished request
-        /// ends with REASON_BATCH_DEADLINE, and the call ends OK, so that no index is
-        /// ever left unanswered.
+        /// A deadline on the call (`grpc-timeout`) limits the whole batch. Shortly
+        /// before it (a tenth of its length, at least 20 ms and at most 1 s), every
+        /// unfinished request ends with REASON_BATCH_DEADLINE and the call ends with
+        /// OK, so that every index gets its end in time.
         ///
         /// Errors of the call as a whole:
         ///
-        /// * INVALID_ARGUMENT: too many requests, or a batch option out of its range
-        ///   (`BadRequest` names the field), or bytes that are no FetchBatchRequest.
-        ///   Do not retry.
+        /// * INVALID_ARGUMENT: the batch has too many requests, a batch option is out
+        ///   of range (`BadRequest` names the field), or the message is not a valid
+        ///   FetchBatchRequest. Do not retry.
         /// * OUT_OF_RANGE: the message is larger than the server accepts (16 MiB
         ///   unless configured). Do not retry; send smaller batches.
-        /// * RESOURCE_EXHAUSTED: with `RetryInfo`, the server is full, or this caller
-        ///   holds its share of it, and nothing was dispatched: retry after it.
-        ///   Without, this caller took nothing for the stall timeout (60 s unless
-        ///   configured) while results were ready, or less than 16 KiB/s while other
-        ///   callers waited.
-        /// * DEADLINE_EXCEEDED: the request message did not arrive in time, or came at
-        ///   less than 16 KiB/s. Nothing was dispatched.
+        /// * RESOURCE_EXHAUSTED with `RetryInfo`: the server is full, or this caller
+        ///   has its share of the server. Nothing was dispatched. Retry after the
+        ///   delay.
+        /// * RESOURCE_EXHAUSTED without `RetryInfo`: for the stall timeout (60 s
+        ///   unless configured), this caller read none of the available results, or
+        ///   less than 16 KiB/s of them while other callers waited.
+        /// * DEADLINE_EXCEEDED: the request message did not arrive in time, or slower
+        ///   than 16 KiB/s. Nothing was dispatched.
         /// * UNAVAILABLE: the server is draining or gone. Retry on another
-        ///   connection. With `ErrorInfo` reason DRAINING, domain `fetchd`, nothing
-        ///   was dispatched, and any request may be sent again.
-        /// * UNAUTHENTICATED: no accepted credential.
+        ///   connection. If `ErrorInfo` has the reason DRAINING and the domain
+        ///   `fetchd`, nothing was dispatched, and every request may be sent again.
+        /// * UNAUTHENTICATED: the call has no accepted credential.
         async fn fetch_batch(
             &self,
             request: tonic::Request<super::FetchBatchRequest>,
