@@ -19,7 +19,7 @@ use anyhow::Context;
 use fetchd::{
     client::{Client, Error, Fetch, InOrder, Outcome, Request},
     config::{Ceilings, Config, Egress, Limits},
-    server::Server,
+    server::{Peer, Server},
 };
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use ipnet::IpNet;
@@ -225,7 +225,7 @@ fn embedded(args: &Args) -> anyhow::Result<Client> {
     let server = Server::new(config)?;
     let (near, far) = tokio::io::duplex(IN_MEMORY);
     // Ends with the connection, which the client holds.
-    tokio::spawn(server.serve_connection(far, None));
+    tokio::spawn(server.serve_connection(far, Peer::Local));
     Ok(Client::over_stream(near))
 }
 

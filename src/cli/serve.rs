@@ -8,12 +8,12 @@ use std::{
 };
 
 use anyhow::Context;
+use futures_util::future::OptionFuture;
 use tokio::{
     net::TcpListener,
     runtime,
     signal::unix::{SignalKind, signal},
 };
-use tokio_util::task::AbortOnDropHandle;
 use tracing::level_filters::LevelFilter;
 
 use super::{Usage, logging, value::Listen};
@@ -92,10 +92,12 @@ fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
             max_batch_requests = limits.max_batch_requests,
             "serving"
         );
-        let _admin = admin.map(|(listener, _)| {
-            AbortOnDropHandle::new(tokio::spawn(server.admin().serve(listener)))
-        });
-        server.serve(listener, shutdown).await;
+        let admin = admin.map(|(listener, _)| server.admin().serve(listener));
+        let admin = OptionFuture::from(admin);
+        tokio::select! {
+            result = server.serve(listener, shutdown) => result.context("serving")?,
+            Some(result) = admin => result.context("serving the admin listener")?,
+        }
         tracing::info!("stopped");
         Ok(())
     })
