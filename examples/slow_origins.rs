@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{count:>5}  {alone:>12.1} s  {took:>13.2} s");
     }
     shutdown.request();
-    serving.await?;
+    serving.await??;
     Ok(())
 }
 

@@ -69,7 +69,7 @@ async fn serve() -> Result<(), BoxError> {
             println!("minute {minute}: memory {memory}, files {files}, tasks {tasks}");
         }
     });
-    server.serve(listener, Shutdown::new()).await;
+    server.serve(listener, Shutdown::new()).await?;
     Ok(())
 }
 

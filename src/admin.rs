@@ -1,9 +1,9 @@
-//! What operators and Kubernetes ask: `/metrics`, `/healthz`, `/readyz`, over
-//! HTTP/1.1.
+//! The admin listener: `/metrics`, `/healthz` and `/readyz` over HTTP/1.1, for operators
+//! and Kubernetes.
 
 use std::{
     convert::Infallible,
-    fmt,
+    fmt, io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -22,34 +22,44 @@ use tokio::{
     time,
 };
 
-use crate::{egress::Policy, schedule::Scheduler, server::is_of_this_machine, telemetry::Metrics};
+use crate::{egress::Policy, local_address::is_local, schedule::Scheduler, telemetry::Metrics};
 
-/// The admin listener of a server.
+/// The admin listener of a [`Server`](crate::server::Server), which
+/// [`Server::admin`](crate::server::Server::admin) returns.
+///
+/// It answers:
+///
+/// - `/metrics` with the metrics in the text format of Prometheus,
+/// - `/healthz` with 200 if the process runs,
+/// - `/readyz` with 200 if the server takes new batches, else with 503.
 #[derive(Clone)]
 pub struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) scheduler: Scheduler,
     pub(crate) policy: Policy,
-    /// Whether the server takes new batches.
+    /// The server takes new batches.
     pub(crate) is_ready: Arc<AtomicBool>,
 }
 
-/// Most connections at once.
+/// The most connections at once.
 const MAX_CONNECTIONS: usize = 64;
 
-/// How long a connection may take for a request, and to be done with it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may take to send its request, and again to read the response.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Admin {
-    /// Answers until it is dropped. The address is one that no fetch may reach.
-    pub async fn serve(self, listener: TcpListener) {
-        match listener.local_addr() {
-            Ok(own) => self.policy.deny_own(own, is_of_this_machine),
-            Err(error) => return tracing::error!(%error, "where to listen is not known"),
-        }
+    /// Answers requests until the future is dropped. No fetch may reach the address of
+    /// `listener`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the local address of `listener` cannot be read. Otherwise it
+    /// never returns.
+    pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
+        self.policy.deny_own(listener.local_addr()?, is_local);
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -59,7 +69,7 @@ impl Admin {
                             connections.spawn(self.clone().serve_connection(tcp));
                         }
                         Err(error) => {
-                            tracing::warn!(%error, "an admin connection could not be accepted");
+                            tracing::warn!(%error, "accepting an admin connection failed");
                             time::sleep(ACCEPT_PAUSE).await;
                         }
                     }
@@ -76,20 +86,17 @@ impl Admin {
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(PATIENCE)
-            // So that one that does not read ends.
+            .header_read_timeout(REQUEST_TIMEOUT)
+            // One request only, so that an idle peer does not hold a connection.
             .keep_alive(false)
             .serve_connection(TokioIo::new(tcp), service);
-        // Who broke off, or dawdles, has nothing to be told.
-        let _ = time::timeout(2 * PATIENCE, connection).await;
+        // A peer that breaks off or is too slow gets no answer.
+        let _ = time::timeout(2 * REQUEST_TIMEOUT, connection).await;
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return text(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "GET and HEAD are accepted\n",
-            );
+            return text(StatusCode::METHOD_NOT_ALLOWED, "expected GET or HEAD\n");
         }
         match request.uri().path() {
             "/metrics" => {
@@ -99,10 +106,13 @@ impl Admin {
             }
             "/healthz" => text(StatusCode::OK, "alive\n"),
             "/readyz" if self.is_ready.load(Ordering::Relaxed) => text(StatusCode::OK, "ready\n"),
-            "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "takes no new batches\n"),
+            "/readyz" => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the server takes no new batches\n",
+            ),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "there are /metrics, /healthz and /readyz\n",
+                "expected /metrics, /healthz or /readyz\n",
             ),
         }
     }
@@ -111,8 +121,10 @@ impl Admin {
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    let kind = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let content_type = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
     response
 }
 

@@ -1,27 +1,70 @@
-//! Callers, told from one another by their addresses.
+//! The callers of the service, told apart by their addresses.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Who makes a call: an address, or the process itself. All addresses of an IPv6
-/// network of 64 bits count as one, since a single machine has that many.
+/// The other end of a connection to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Peer {
+    /// A caller that connected over TCP, from this address.
+    ///
+    /// The server may ask it to reconnect: when the connection reaches its maximum age,
+    /// when it has been idle for 5 min, or when another caller needs its place.
+    Tcp(SocketAddr),
+    /// The process itself, over a stream in memory.
+    ///
+    /// The limits that protect the server hold for it as for a TCP caller: the
+    /// handshake timeout, the stall timeout, keepalive, and the limits on messages and
+    /// calls. The server never asks it to reconnect, except when it drains, because a
+    /// client over one stream (`Client::over_stream`) cannot open another. So
+    /// [`max_connection_age`](crate::config::Limits::max_connection_age) and the idle
+    /// limit do not apply to it. The handshake timeout starts with its first byte,
+    /// because such a client sends nothing before its first call.
+    Local,
+}
+
+/// The party that limits and shares are counted for: an address, or the process
+/// itself. All addresses of an IPv6 /64 network count as one caller, because a single
+/// machine usually has a whole /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Caller(Option<IpAddr>);
 
+impl Peer {
+    /// Returns the address of a TCP peer.
+    pub(crate) fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(address),
+            Self::Local => None,
+        }
+    }
+
+    /// Returns true if the peer can be asked to close its connection and open another.
+    pub(crate) fn can_reconnect(self) -> bool {
+        match self {
+            Self::Tcp(_) => true,
+            Self::Local => false,
+        }
+    }
+}
+
 impl Caller {
-    /// The caller at `peer`. `None`: the process itself.
-    pub(crate) fn at(peer: Option<SocketAddr>) -> Self {
-        Self(peer.map(|peer| match peer.ip().to_canonical() {
-            IpAddr::V6(address) => {
-                let network = address.to_bits() >> 64 << 64;
-                IpAddr::V6(Ipv6Addr::from_bits(network))
-            }
-            address @ IpAddr::V4(_) => address,
+    /// Returns the caller at `address`, or the process itself if there is none.
+    pub(crate) fn at(address: Option<SocketAddr>) -> Self {
+        Self(address.map(|address| match address.ip().to_canonical() {
+            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+            ip @ IpAddr::V4(_) => ip,
         }))
     }
 
-    /// Returns true for the process itself.
+    /// Returns true if the caller is the process itself.
     pub(crate) fn is_self(self) -> bool {
         self.0.is_none()
+    }
+}
+
+impl From<Peer> for Caller {
+    fn from(peer: Peer) -> Self {
+        Self::at(peer.address())
     }
 }
 
@@ -34,10 +77,10 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_is_an_address_or_a_network_of_ipv6() {
+    fn caller_is_an_ipv4_address_or_an_ipv6_network() {
         assert_eq!(caller("::ffff:10.0.0.1"), caller("10.0.0.1"));
         assert_eq!(caller("2001:db8::1"), caller("2001:db8::ffff:2"));
         assert_ne!(caller("2001:db8::1"), caller("2001:db8:0:1::1"));
-        assert_ne!(caller("127.0.0.1"), Caller::at(None));
+        assert_ne!(caller("127.0.0.1"), Caller::from(Peer::Local));
     }
 }

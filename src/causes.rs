@@ -1,20 +1,22 @@
-//! An error and what caused it.
+//! The chain of causes behind an error.
 
 use std::error::Error;
 
-/// The error and its causes, one after another, each said once.
+/// Returns the messages of `error` and of its causes, joined by colons. A cause that
+/// the text already ends with is not repeated.
 pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
-    chain(error).skip(1).fold(error.to_string(), |text, cause| {
+    let mut text = error.to_string();
+    for cause in chain(error).skip(1) {
         let cause = cause.to_string();
-        if text.ends_with(&cause) {
-            text
-        } else {
-            text + ": " + &cause
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
         }
-    })
+    }
+    text
 }
 
-/// The error, what caused it, what caused that.
+/// Returns `error`, then its cause, then the cause of that, to the root.
 pub(crate) fn chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

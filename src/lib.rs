@@ -121,6 +121,8 @@ mod gate;
 mod http1;
 #[cfg(all(feature = "server", fuzzing))]
 pub mod http1;
+#[cfg(feature = "server")]
+mod local_address;
 pub mod proto;
 #[cfg(feature = "server")]
 mod request;

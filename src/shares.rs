@@ -1,17 +1,16 @@
-//! How callers share what is limited.
+//! Limited amounts that callers share: no caller may take all of one.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
 
 use crate::caller::Caller;
 
 /// A limited amount, and how much of it each caller holds.
 ///
-/// A caller that holds `ratio` times as much as is free gets no more, so that a
-/// part of the amount is left to the others, however many calls it makes. The
-/// process itself may take all of it.
+/// A caller that holds `ratio` times the free amount gets no more, so some of the
+/// amount is left for the others, however many calls it makes. The process itself may
+/// take all of it.
 #[derive(Debug)]
 pub(crate) struct Shares {
     free: usize,
@@ -19,21 +18,22 @@ pub(crate) struct Shares {
     held: HashMap<Caller, usize>,
 }
 
-/// Shares of an amount, each held until it is dropped. Cheap to clone; all clones
-/// share one amount.
+/// A limited amount from which callers reserve. Cheap to clone; all clones share one
+/// amount.
 #[derive(Debug, Clone)]
 pub(crate) struct Quota(Arc<Mutex<Shares>>);
 
-/// What one holder has of a [`Quota`].
+/// An amount that one caller has reserved from a [`Quota`]. Dropping it releases the
+/// amount.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct Reservation {
     quota: Quota,
     caller: Caller,
     amount: usize,
 }
 
 impl Shares {
-    /// `amount`, all of it free.
+    /// Returns shares of `amount`, all of which is free.
     pub(crate) fn new(amount: usize, ratio: usize) -> Self {
         Self {
             free: amount,
@@ -47,13 +47,14 @@ impl Shares {
         if amount == 0 || amount > self.free || caller.is_self() {
             return amount <= self.free;
         }
-        // As if it were taken bit by bit, down to the last.
-        let held = self.held.get(&caller).copied().unwrap_or(0);
-        let (held, free) = (held + amount - 1, self.free - amount + 1);
+        // The last unit decides, as if the amount were taken one unit at a time.
+        let held = self.held.get(&caller).copied().unwrap_or(0) + (amount - 1);
+        let free = self.free - (amount - 1);
         held < free.saturating_mul(self.ratio)
     }
 
-    /// Gives `amount` to `caller` if it may take it.
+    /// Takes `amount` for `caller`. Returns false, and takes nothing, if it may not
+    /// have that much.
     #[must_use]
     pub(crate) fn take(&mut self, caller: Caller, amount: usize) -> bool {
         let is_allowed = self.allows(caller, amount);
@@ -64,8 +65,8 @@ impl Shares {
         is_allowed
     }
 
-    /// Takes `amount` back from `caller`, which was given as much.
-    pub(crate) fn give_back(&mut self, caller: Caller, amount: usize) {
+    /// Releases `amount`, which `caller` had taken.
+    pub(crate) fn release(&mut self, caller: Caller, amount: usize) {
         self.free += amount;
         if let Some(held) = self.held.get_mut(&caller) {
             *held -= amount;
@@ -77,41 +78,33 @@ impl Shares {
 }
 
 impl Quota {
-    /// `amount`, all of it free.
+    /// Returns a quota of `amount`, shared as [`Shares`] are.
     pub(crate) fn new(amount: usize, ratio: usize) -> Self {
         Self(Arc::new(Mutex::new(Shares::new(amount, ratio))))
     }
 
-    /// Returns true if `caller` may take `amount`.
+    /// Returns true if `caller` may reserve `amount`.
     pub(crate) fn allows(&self, caller: Caller, amount: usize) -> bool {
-        self.shares().allows(caller, amount)
+        self.0.lock().allows(caller, amount)
     }
 
-    /// Nothing yet, for `caller`.
-    pub(crate) fn hold(&self, caller: Caller) -> Held {
-        Held {
+    /// Reserves `amount` for `caller`. Returns `None` if it may not have that much.
+    pub(crate) fn reserve(&self, caller: Caller, amount: usize) -> Option<Reservation> {
+        let mut reservation = Reservation {
             quota: self.clone(),
             caller,
             amount: 0,
-        }
-    }
-
-    /// Gives `amount` to `caller`, if it may take it.
-    pub(crate) fn take(&self, caller: Caller, amount: usize) -> Option<Held> {
-        let mut held = self.hold(caller);
-        held.grow(amount).then_some(held)
-    }
-
-    fn shares(&self) -> MutexGuard<'_, Shares> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        };
+        reservation.grow(amount).then_some(reservation)
     }
 }
 
-impl Held {
-    /// Adds `amount`. False: the caller may not have it.
+impl Reservation {
+    /// Adds `amount`. Returns false, and adds nothing, if the caller may not have that
+    /// much more.
     #[must_use]
     pub(crate) fn grow(&mut self, amount: usize) -> bool {
-        let is_taken = self.quota.shares().take(self.caller, amount);
+        let is_taken = self.quota.0.lock().take(self.caller, amount);
         if is_taken {
             self.amount += amount;
         }
@@ -119,9 +112,9 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.quota.shares().give_back(self.caller, self.amount);
+        self.quota.0.lock().release(self.caller, self.amount);
     }
 }
 
@@ -140,25 +133,25 @@ mod tests {
     }
 
     #[test]
-    fn each_caller_leaves_a_part_to_the_next() {
+    fn each_caller_leaves_a_part_for_the_next() {
         let mut shares = Shares::new(256, 7);
         let [one, two, three] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(caller);
         assert_eq!(take_all(&mut shares, one), 224);
         assert_eq!(take_all(&mut shares, two), 28);
         assert_eq!(take_all(&mut shares, three), 4);
-        shares.give_back(one, 224);
+        shares.release(one, 224);
         assert_eq!(take_all(&mut shares, two), 193);
         let free = shares.free;
         assert_eq!(take_all(&mut shares, Caller::at(None)), free);
     }
 
     #[test]
-    fn no_caller_takes_all_however_large_its_steps_are() {
+    fn caller_never_takes_all_whatever_its_step_size() {
         for step in [1000, 8 << 20, 250 << 20] {
             let mut shares = Shares::new(256 << 20, 31);
             let one = caller("10.0.0.1");
             while shares.take(one, step) {}
-            // What is left after the largest steps is taken by smaller ones.
+            // Smaller steps take the remainder that the large ones leave.
             while shares.take(one, 1 << 16) {}
             assert!(shares.free >= 8 << 20, "{step}: {} is free", shares.free);
             assert!(shares.take(caller("10.0.0.2"), 1 << 20));
@@ -166,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_amount_can_be_taken_whole() {
+    fn small_amount_can_be_taken_whole() {
         for amount in 1..=7 {
             let mut shares = Shares::new(amount, 7);
             assert_eq!(take_all(&mut shares, caller("10.0.0.1")), amount);

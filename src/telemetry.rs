@@ -1,4 +1,4 @@
-//! What the service does, in figures: every metric's name and labels, once.
+//! The metrics of the service: the only place that knows their names and labels.
 //! Labels come from closed sets: never a URL, a host or a caller.
 
 use std::time::Duration;
@@ -11,21 +11,21 @@ use prometheus::{
 /// The metrics of one server.
 pub(crate) struct Metrics {
     registry: Registry,
-    /// Batches under way.
+    /// Open batches.
     pub(crate) batches_active: IntGauge,
-    /// Calls by the gRPC code that they ended with.
+    /// Calls of `FetchBatch`, by the gRPC code that they ended with.
     pub(crate) batches: IntCounterVec,
-    /// Requests that ended, by their outcome, each of which is looked up once.
+    /// Ended requests by outcome. The counters are looked up once, when they are made.
     fetches: Vec<(&'static str, IntCounter)>,
-    /// Attempts after the first, by what the one before met.
+    /// Attempts after the first, by the failure of the attempt before.
     pub(crate) retries: IntCounterVec,
-    /// Of bodies, as sent to callers.
+    /// Bytes of response bodies sent to callers.
     pub(crate) body_bytes: IntCounter,
     /// Fetches that wait for their caller to read.
     pub(crate) stalled: IntGauge,
-    /// Requests that the egress policy denied, by its rule.
+    /// Requests that the egress policy denied, by rule.
     pub(crate) denied: IntCounterVec,
-    /// 1 from the beginning of a shutdown on.
+    /// 1 once a shutdown has begun, 0 before.
     pub(crate) draining: IntGauge,
     fetch_duration: Histogram,
     queue_duration: Histogram,
@@ -34,7 +34,7 @@ pub(crate) struct Metrics {
     limit_waits: IntCounterVec,
 }
 
-/// What becomes of requests: the class of a status, or a reason.
+/// The outcomes of requests: the class of a status, or the reason of an error.
 const OUTCOMES: [&str; 20] = [
     "1xx",
     "2xx",
@@ -61,7 +61,7 @@ const OUTCOMES: [&str; 20] = [
 /// The limits that requests wait for, in the order of `Gate::waits`.
 const LIMITS: [&str; 3] = ["batch", "host", "process"];
 
-/// Seconds: from what a cache answers to the longest timeout.
+/// Buckets in seconds, from the answer of a cache to the default maximum timeout.
 const FETCH_SECONDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0,
 ];
@@ -70,31 +70,31 @@ const QUEUE_SECONDS: [f64; 12] = [
 ];
 
 impl Metrics {
-    /// All metrics, at 0.
+    /// Returns all metrics, each at 0.
     pub(crate) fn new() -> Self {
         let registry = Registry::new();
-        let gauge = |name, help| registered(&registry, IntGauge::new(name, help).expect(LEGAL));
+        let gauge = |name, help| registered(&registry, IntGauge::new(name, help).expect(VALID));
         let counters = |name, help, label| {
             let counters = IntCounterVec::new(Opts::new(name, help), &[label]);
-            registered(&registry, counters.expect(LEGAL))
+            registered(&registry, counters.expect(VALID))
         };
         let histogram = |name, help, buckets: &[f64]| {
             let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-            registered(&registry, Histogram::with_opts(options).expect(LEGAL))
+            registered(&registry, Histogram::with_opts(options).expect(VALID))
         };
         let body_bytes = IntCounter::new(
             "fetchd_body_bytes_total",
-            "Bytes of bodies, as sent to callers",
+            "Bytes of response bodies sent to callers",
         );
         let process = registry.register(Box::new(ProcessCollector::for_self()));
-        process.expect("no metric of ours is named after the process");
+        process.expect("no other metric is named process_*");
         let fetches = counters(
             "fetchd_fetches_total",
             "Requests that ended, by outcome",
             "outcome",
         );
         let metrics = Self {
-            batches_active: gauge("fetchd_batches_active", "Batches under way"),
+            batches_active: gauge("fetchd_batches_active", "Open batches"),
             batches: counters("fetchd_batches_total", "Calls by gRPC code", "code"),
             fetches: OUTCOMES
                 .iter()
@@ -102,10 +102,10 @@ impl Metrics {
                 .collect(),
             retries: counters(
                 "fetchd_retries_total",
-                "Further attempts, by what the one before met",
+                "Attempts after the first, by the failure of the attempt before",
                 "cause",
             ),
-            body_bytes: registered(&registry, body_bytes.expect(LEGAL)),
+            body_bytes: registered(&registry, body_bytes.expect(VALID)),
             stalled: gauge(
                 "fetchd_stalled",
                 "Fetches that wait for their caller to read",
@@ -123,26 +123,26 @@ impl Metrics {
             ),
             queue_duration: histogram(
                 "fetchd_queue_duration_seconds",
-                "All waits of a request for a slot together",
+                "Total time that a request waited for a slot",
                 &QUEUE_SECONDS,
             ),
             in_flight: gauge("fetchd_fetches_in_flight", "Requests that have a slot"),
             queued: gauge("fetchd_fetches_queued", "Requests that wait for a slot"),
             limit_waits: counters(
                 "fetchd_limit_waits_total",
-                "Requests that waited for room, by the limit",
+                "Requests that waited for a slot, by limit",
                 "limit",
             ),
             registry,
         };
-        // Seen before they first move.
+        // Expose the counters before they are first incremented.
         for limit in LIMITS {
             metrics.limit_waits.with_label_values(&[limit]);
         }
         metrics
     }
 
-    /// Counts a request that ended, by its outcome.
+    /// Counts an ended request under `outcome`, one of [`OUTCOMES`].
     pub(crate) fn count_fetch(&self, outcome: &str) {
         let counter = self.fetches.iter().find(|(name, _)| *name == outcome);
         if let Some((_, counter)) = counter {
@@ -150,8 +150,8 @@ impl Metrics {
         }
     }
 
-    /// Notes how long a request waited, and how long it took where it was
-    /// dispatched.
+    /// Records how long a request waited for slots and, if it was dispatched, how long
+    /// it took.
     pub(crate) fn note_times(&self, queued: Duration, total: Option<Duration>) {
         self.queue_duration.observe(queued.as_secs_f64());
         if let Some(total) = total {
@@ -170,20 +170,22 @@ impl Metrics {
         }
     }
 
-    /// All metrics in the text format of Prometheus.
+    /// Returns all metrics in the text format of Prometheus.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
-            tracing::error!(%error, "the metrics cannot be written");
+            tracing::error!(%error, "encoding the metrics failed");
         }
         text
     }
 }
 
-const LEGAL: &str = "the names of metrics and labels are legal";
+const VALID: &str = "the names of metrics and labels are valid";
 
 fn registered<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> C {
     let boxed = Box::new(metric.clone());
-    registry.register(boxed).expect("every name is there once");
+    registry
+        .register(boxed)
+        .expect("every metric has a name of its own");
     metric
 }

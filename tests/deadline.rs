@@ -168,7 +168,7 @@ async fn a_shutdown_lets_batches_finish_and_refuses_new_ones() {
     ends.extend(some_ends(&mut messages, 10).await);
     assert_eq!(within_timeout(messages.message()).await.unwrap(), None);
     assert_eq!(in_order(ends), expected(Reason::ShuttingDown));
-    within_timeout(&mut service.serving).await.unwrap();
+    within_timeout(&mut service.serving).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,7 +180,7 @@ async fn a_silent_connection_does_not_hold_up_a_shutdown() {
     service.client().await.fetch_all([] as [&str; 0]).await;
     let started = Instant::now();
     service.shutdown.request();
-    within_timeout(&mut service.serving).await.unwrap();
+    within_timeout(&mut service.serving).await.unwrap().unwrap();
     assert!(started.elapsed() < Duration::from_secs(5));
     drop(silent);
 }

@@ -7,11 +7,11 @@ mod listeners;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use futures_util::future::OptionFuture;
 use tokio::{
     runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
 };
-use tokio_util::task::AbortOnDropHandle;
 use tracing::level_filters::LevelFilter;
 
 use super::{Usage, logging};
@@ -91,10 +91,14 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
         max_batch_requests = limits.max_batch_requests,
         "serving"
     );
-    let _admin = listeners
+    let admin = listeners
         .admin
-        .map(|admin| AbortOnDropHandle::new(tokio::spawn(server.admin().serve(admin.listener))));
-    server.serve(listeners.grpc.listener, shutdown).await;
+        .map(|admin| server.admin().serve(admin.listener));
+    let admin = OptionFuture::from(admin);
+    tokio::select! {
+        result = server.serve(listeners.grpc.listener, shutdown) => result.context("cannot serve")?,
+        Some(result) = admin => result.context("cannot serve the admin listener")?,
+    }
     tracing::info!("stopped");
     Ok(())
 }

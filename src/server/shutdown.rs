@@ -1,9 +1,11 @@
-//! How a server is asked to end.
+//! The request to end a server.
 
 use tokio_util::sync::CancellationToken;
 
-/// Asks a server to shut down, and asks it again to hurry. Cheap to clone; the
-/// clones are one.
+/// Asks a [`Server`](super::Server) to shut down. Cheap to clone; all clones share one
+/// state.
+///
+/// A shutdown that is never requested lets the server run until its future is dropped.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     begun: CancellationToken,
@@ -11,14 +13,14 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// A shutdown that has not begun.
+    /// Returns a shutdown that has not been requested.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The first call begins the shutdown: new batches are refused, and open
-    /// ones go on for the drain timeout. A further call cuts that time short;
-    /// unfinished requests still get their end.
+    /// Requests the shutdown. The first call begins the drain: the server rejects new
+    /// batches, and open batches have the drain timeout to finish. A further call cuts
+    /// that time short; unfinished requests still get an end.
     pub fn request(&self) {
         if self.begun.is_cancelled() {
             self.hurried.cancel();
@@ -26,12 +28,12 @@ impl Shutdown {
         self.begun.cancel();
     }
 
-    /// Waits until the shutdown begins. Cancel-safe.
+    /// Waits until the shutdown is requested. Cancel-safe.
     pub(super) async fn begun(&self) {
         self.begun.cancelled().await;
     }
 
-    /// Waits until it is to hurry. Cancel-safe.
+    /// Waits until the shutdown is requested again. Cancel-safe.
     pub(super) async fn hurried(&self) {
         self.hurried.cancelled().await;
     }

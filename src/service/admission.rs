@@ -1,124 +1,116 @@
-//! Which calls are let in: no more batches, and no more bytes of their messages,
-//! than the process has room for, and no more of one caller than its share.
+//! Admission: which calls may start a batch. The process has room for a limited number
+//! of batches and of bytes of their messages, and each caller for its share of them.
 
-use std::time::Duration;
-
+use bytes::Bytes;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
-use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic::Status;
 
-use super::{draining, inbound::PER_REQUEST, message::Inbound};
+use super::{
+    batch_message::PER_REQUEST,
+    message::InboundMessage,
+    status::{self, Limit},
+};
 use crate::{
     caller::Caller,
     config::Limits,
-    shares::{Held, Quota},
+    shares::{Quota, Reservation},
 };
 
-/// The room for batches. Cheap to clone.
+/// Admits calls within the limits of the process. Cheap to clone; all clones share one
+/// state.
 #[derive(Clone)]
 pub(crate) struct Admission {
     batches: Quota,
-    /// For request messages, in bytes.
+    /// Bytes of request messages.
     messages: Quota,
     max_message: usize,
     draining: CancellationToken,
     open: TaskTracker,
 }
 
-/// The room of one batch, from its message until its response is with the system.
-pub(crate) struct Admitted {
-    _batch: Held,
-    message: Held,
+/// The right to run one batch, held until the end of its response is written.
+pub(crate) struct Permit {
+    _batch: Reservation,
+    message: Reservation,
+    /// Counts the batch as open, until its response ends.
     open: Option<TaskTrackerToken>,
 }
 
-/// A caller that holds this many times as much as is free gets no more: alone, it
-/// leaves a thirty-second of the batches, and of the bytes, to the others.
-const SHARE: usize = 31;
+/// A caller that holds this many times the free amount gets no more: alone, it leaves a
+/// thirty-second of the batches, and of the bytes, to others.
+const SHARE_RATIO: usize = 31;
 
-/// What a call takes beside its message: its headers, its stream, its tasks.
+/// The bytes that a call takes besides its message: headers, stream and tasks.
 const PER_CALL: usize = 16 << 10;
 
-/// When a caller that was refused for lack of room should try again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// What there may be no room for.
-const BATCHES: &str = "batches (--max-batches)";
-pub(super) const ROOM: &str = "request messages (--max-queued-bytes)";
-
 impl Admission {
-    /// Room within `limits`, and none once `draining`. What is let in is counted
-    /// in `open`.
+    /// Returns an admission within `limits` that rejects all calls once `draining` is
+    /// cancelled. Admitted batches are counted in `open`.
     pub(crate) fn new(limits: &Limits, draining: CancellationToken, open: TaskTracker) -> Self {
-        // So that the largest message fits, whatever the limits are.
-        let of_largest = PER_CALL + PER_REQUEST * limits.max_batch_requests as usize;
-        // Beside what one caller leaves to others.
-        let least = (limits.max_request_bytes + of_largest) / SHARE * (SHARE + 1) + 2 * SHARE;
-        let messages = (limits.max_queued_bytes + of_largest).max(least);
+        let overhead = PER_CALL + PER_REQUEST * limits.max_batch_requests as usize;
+        // The largest message must fit, whatever the limits are, in the part that one
+        // caller may take.
+        let largest = limits.max_request_bytes + overhead;
+        let min = largest / SHARE_RATIO * (SHARE_RATIO + 1) + 2 * SHARE_RATIO;
+        let messages = (limits.max_queued_bytes + overhead).max(min);
         Self {
-            batches: Quota::new(limits.batches() as usize, SHARE),
-            messages: Quota::new(messages, SHARE),
+            batches: Quota::new(limits.batches() as usize, SHARE_RATIO),
+            messages: Quota::new(messages, SHARE_RATIO),
             max_message: limits.max_request_bytes,
             draining,
             open,
         }
     }
 
-    /// Lets a call of `caller` in once its message is there, or says why not.
+    /// Receives the message of a call, by `deadline`, and then admits the call.
     pub(super) async fn admit(
         &self,
         body: Incoming,
         caller: Caller,
-        timeout: Option<Duration>,
-    ) -> Result<(bytes::Bytes, Admitted), Status> {
+        deadline: Option<Instant>,
+    ) -> Result<(Bytes, Permit), Status> {
         let open = self.open.token();
+        let batches_full = || status::server_full(Limit::Batches);
+        // The batch is reserved after the message has arrived, so that a caller that
+        // sends it slowly takes no batch from others.
         if !self.batches.allows(caller, 1) {
-            return Err(full(BATCHES));
+            return Err(batches_full());
         }
-        let mut room = self.messages.hold(caller);
-        if !room.grow(PER_CALL) {
-            return Err(full(ROOM));
-        }
-        let receiving = Inbound::receive(body, self.max_message, room, timeout);
+        let reserved = self.messages.reserve(caller, PER_CALL);
+        let reservation = reserved.ok_or_else(|| status::server_full(Limit::QueuedBytes))?;
+        let receiving = InboundMessage::receive(body, self.max_message, reservation, deadline);
         let (bytes, message) = tokio::select! {
             biased;
-            () = self.draining.cancelled() => return Err(draining()),
+            () = self.draining.cancelled() => return Err(status::draining()),
             received = receiving => received?,
         };
-        let batch = self.batches.take(caller, 1).ok_or_else(|| full(BATCHES))?;
-        let admitted = Admitted {
+        let batch = self.batches.reserve(caller, 1).ok_or_else(batches_full)?;
+        let permit = Permit {
             _batch: batch,
             message,
             open: Some(open),
         };
-        Ok((bytes, admitted))
+        Ok((bytes, permit))
     }
 }
 
-impl Admitted {
-    /// Notes that the batch has ended: a drain waits for it no more. Its room is held
-    /// until the end is sent.
+impl Permit {
+    /// Notes that the batch has ended: a drain no longer waits for it.
     pub(super) fn end(&mut self) {
         self.open = None;
     }
 
-    /// Takes room for `bytes` more than the message has.
+    /// Reserves `bytes` more than the message has.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Status> {
-        let is_taken = self.message.grow(bytes);
-        is_taken.then_some(()).ok_or_else(|| full(ROOM))
+        if self.message.grow(bytes) {
+            Ok(())
+        } else {
+            Err(status::server_full(Limit::QueuedBytes))
+        }
     }
-}
-
-/// Refuses a call for lack of room.
-pub(crate) fn full(of: &str) -> Status {
-    let details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
-    let message = format!(
-        "the server has no room for more {of} of this caller; nothing was dispatched: \
-         retry in {RETRY_AFTER:?}"
-    );
-    Status::with_error_details(Code::ResourceExhausted, message, details)
 }

@@ -1,43 +1,43 @@
-//! Requests as they came, checked without decoding them: whether they can be decoded,
-//! and whether they can surely be sent.
+//! Checks encoded requests without decoding them: whether each can be decoded, and
+//! whether it is plain, which means that it can certainly be sent. Nearly all requests
+//! are plain. Any other request is decoded once to see whether it can be sent.
 
 use std::net::Ipv4Addr;
 
 use tokio::task;
 
 use super::{
-    fields::{Fields, Malformed},
-    inbound::{field, merge},
+    field::{header, request as field},
+    fields::{Fields, Malformed, merge},
 };
 use crate::proto;
 
-/// Checks the requests of one message, and gives way to others meanwhile.
+/// Checks the requests of one message, and yields to other tasks meanwhile.
 #[derive(Default)]
-pub(super) struct Check {
-    /// How many fields were read.
-    read: usize,
+pub(super) struct Checker {
+    /// The number of fields that were read.
+    fields: usize,
 }
 
-/// How many fields are read before others have a turn.
-const FIELDS_AT_ONCE: usize = 4096;
+/// The number of fields that are read before other tasks get a turn.
+const FIELDS_PER_TURN: usize = 4096;
 
-/// The most header lines, and bytes of them, of a request that is plain: well within
-/// what can be sent.
+/// The most header lines of a plain request, and the most bytes in them: far below the
+/// limits of [`Request`](crate::request::Request).
 const MAX_PLAIN_LINES: usize = 100;
 const MAX_PLAIN_BYTES: usize = 16 << 10;
 
-impl Check {
-    /// Counts a field that is read, and lets others have a turn after many.
+impl Checker {
+    /// Counts a field, and yields to other tasks after many of them.
     pub(super) async fn count(&mut self) {
-        self.read += 1;
-        if self.read.is_multiple_of(FIELDS_AT_ONCE) {
+        self.fields += 1;
+        if self.fields.is_multiple_of(FIELDS_PER_TURN) {
             task::yield_now().await;
         }
     }
 
-    /// Checks that `request` can be decoded, whatever it says. Returns true if it is
-    /// plain: it can surely be sent. Any other may be.
-    pub(super) async fn request(&mut self, request: &[u8]) -> Result<bool, Malformed> {
+    /// Returns true if `request` is plain. Fails if it cannot be decoded.
+    pub(super) async fn is_plain(&mut self, request: &[u8]) -> Result<bool, Malformed> {
         let (mut url, mut method) = ("", "");
         let (mut lines, mut bytes) = (0, 0);
         let mut is_plain = true;
@@ -52,7 +52,7 @@ impl Check {
                     let line = value.bytes(number)?;
                     lines += 1;
                     bytes += line.len();
-                    is_plain &= self.header(line).await?;
+                    is_plain &= self.is_plain_header(line).await?;
                 }
                 field::OPTIONS => {
                     let mut options = proto::FetchOptions::default();
@@ -66,13 +66,13 @@ impl Check {
         Ok(is_plain && is_small && is_plain_method(method) && is_plain_url(url))
     }
 
-    async fn header(&mut self, line: &[u8]) -> Result<bool, Malformed> {
+    async fn is_plain_header(&mut self, line: &[u8]) -> Result<bool, Malformed> {
         let (mut name, mut value) = ("", &[][..]);
         for found in Fields::of(line) {
             self.count().await;
             match found? {
-                (field::NAME, text) => name = text.text(field::NAME)?,
-                (field::VALUE, bytes) => value = bytes.bytes(field::VALUE)?,
+                (header::NAME, text) => name = text.text(header::NAME)?,
+                (header::VALUE, bytes) => value = bytes.bytes(header::VALUE)?,
                 _ => {}
             }
         }
@@ -101,36 +101,41 @@ fn is_plain_name(name: &str) -> bool {
         "user-agent",
     ];
 
-    let is_own = || {
-        let own = name.strip_prefix(['x', 'X']);
-        let own = own.and_then(|rest| rest.strip_prefix('-'));
-        own.is_some_and(|rest| {
-            let mut bytes = rest.bytes();
-            bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        })
-    };
-    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name)) || is_own()
+    if let [b'x' | b'X', b'-', rest @ ..] = name.as_bytes() {
+        return rest
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    }
+    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Looks at bytes alone, as it is asked of every request.
+/// Returns true if `url` is plain. It looks at bytes only, because every request is
+/// checked.
 fn is_plain_url(url: &str) -> bool {
     const MAX: usize = 2 << 10;
 
-    let rest = url.strip_prefix("http://");
-    let Some(rest) = rest.or_else(|| url.strip_prefix("https://")) else {
+    let after_scheme = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let Some(rest) = after_scheme else {
         return false;
     };
-    let end = |of: &str, ends: fn(u8) -> bool| of.bytes().position(ends).unwrap_or(of.len());
-    let (authority, path) = rest.split_at(end(rest, |byte| byte == b'/'));
-    let (host, port) = authority.split_at(end(authority, |byte| byte == b':'));
-    let is_of_path = |byte| {
+    let (authority, path) = split_before(rest, b'/');
+    let (host, port) = split_before(authority, b':');
+    let is_path_byte = |byte| {
         matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~'
             | b'?' | b'&' | b'=' | b'%' | b'+' | b',' | b':' | b';' | b'@')
     };
-    url.len() <= MAX && is_plain_host(host) && is_plain_port(port) && path.bytes().all(is_of_path)
+    url.len() <= MAX && is_plain_host(host) && is_plain_port(port) && path.bytes().all(is_path_byte)
 }
 
-/// Nothing, or a colon and a number.
+/// Splits `text` before the first `byte`, or at its end if there is none.
+fn split_before(text: &str, byte: u8) -> (&str, &str) {
+    let position = text.bytes().position(|other| other == byte);
+    text.split_at(position.unwrap_or(text.len()))
+}
+
+/// Returns true if `port` is empty, or a colon and a port number.
 fn is_plain_port(port: &str) -> bool {
     let number = port.strip_prefix(':').unwrap_or("80");
     number.bytes().all(|byte| byte.is_ascii_digit()) && number.parse::<u16>().is_ok()
@@ -140,11 +145,11 @@ fn is_plain_host(host: &str) -> bool {
     const MAX: usize = 200;
 
     let is_label = |label: &[u8]| {
-        let is_first = label.first().is_some_and(u8::is_ascii_lowercase);
-        // Those that begin so stand for other letters, or for none.
-        let is_known = !label.starts_with(b"xn--");
-        let is_of_label = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
-        is_first && is_known && label.iter().all(is_of_label)
+        let starts_with_letter = label.first().is_some_and(u8::is_ascii_lowercase);
+        // Punycode has to be decoded to know whether it is valid.
+        let is_punycode = label.starts_with(b"xn--");
+        let is_label_byte = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+        starts_with_letter && !is_punycode && label.iter().all(is_label_byte)
     };
     if host.starts_with(|first: char| first.is_ascii_digit()) {
         return host.parse::<Ipv4Addr>().is_ok();
@@ -161,7 +166,7 @@ mod tests {
     use crate::request::Request;
 
     #[test]
-    fn usual_requests_are_plain() {
+    fn usual_urls_and_names_are_plain() {
         for url in [
             "http://a.test/",
             "https://api.example.com:8443/v1/items?page=2&sort=name",
@@ -189,14 +194,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(10_000))]
 
         #[test]
-        fn a_plain_url_can_be_sent(
+        fn plain_url_can_be_sent(
             url in "https?://[a-zx0-9.:@-]{0,12}(:[0-9]{0,6})?(/[ -~]{0,12})?",
         ) {
             prop_assert!(!is_plain_url(&url) || Request::new(&url, "").is_ok(), "{}", url);
         }
 
         #[test]
-        fn a_plain_header_can_be_sent(name in "[xX]-[!-~]{0,9}|[a-z]{1,8}(-[a-z]{1,8})?") {
+        fn plain_header_can_be_sent(name in "[xX]-[!-~]{0,9}|[a-z]{1,8}(-[a-z]{1,8})?") {
             let mut request = Request::new("http://a.test/", "").unwrap();
             let added = request.add_header(&name, "value".into());
             prop_assert!(!is_plain_name(&name) || added.is_ok(), "{}", name);

@@ -1,37 +1,36 @@
-//! The encoding of Protocol Buffers, read without decoding: the fields of a
-//! message, one after another, as slices of it.
-//! <https://protobuf.dev/programming-guides/encoding/>
+//! A reader of [encoded Protocol Buffers](https://protobuf.dev/programming-guides/encoding/):
+//! it returns the fields of a message as slices of it, without decoding them.
 
-/// The fields of an encoded message, in its order. Nothing follows an error.
+/// Iterates over the fields of an encoded message. An error is the last item.
 #[derive(Debug, Clone)]
 pub(super) struct Fields<'a> {
     rest: &'a [u8],
 }
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value<'a> {
     Varint(u64),
-    /// A text, bytes or a message.
+    /// A string, bytes or a message.
     Bytes(&'a [u8]),
-    /// A number of fixed size, or a group: of no known field.
+    /// A fixed-size number or a group, which no field of the contract is.
     Other,
 }
 
-/// Why bytes are not an encoded message.
+/// The reason why bytes are not an encoded message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Malformed {
     #[error("a varint has more than 64 bits")]
     Varint,
-    #[error("the message is cut short")]
+    #[error("the message is truncated")]
     CutShort,
-    #[error("a field has the number {0}, which is out of range")]
+    #[error("expected a field number from 1 to {MAX_NUMBER}, got {0}")]
     Number(u64),
-    #[error("a field has the unknown wire type {0}")]
+    #[error("expected a wire type from 0 to 5, got {0}")]
     WireType(u8),
-    #[error("a group ends that was not begun")]
+    #[error("a group ends that has not begun")]
     GroupEnd,
-    #[error("groups are nested more than {MAX_DEPTH} deep")]
+    #[error("expected groups nested at most {MAX_DEPTH} deep")]
     Depth,
     #[error("field {0} has the wrong wire type")]
     Unexpected(u32),
@@ -41,19 +40,29 @@ pub(super) enum Malformed {
     Field(u32),
 }
 
-/// How deep groups may be nested, as in other implementations.
+/// The deepest nesting of groups, the same as in other implementations.
 const MAX_DEPTH: usize = 100;
 
 /// The highest field number.
 const MAX_NUMBER: u64 = (1 << 29) - 1;
 
+/// Merges the encoded message in `bytes`, the value of field `number`, into `message`: a
+/// repeated field of the contract replaces the fields that it sets.
+pub(super) fn merge(
+    message: &mut (impl prost::Message + Sized),
+    bytes: &[u8],
+    number: u32,
+) -> Result<(), Malformed> {
+    message.merge(bytes).map_err(|_| Malformed::Field(number))
+}
+
 impl<'a> Fields<'a> {
-    /// The fields of `message`.
+    /// Returns the fields of `message`.
     pub(super) fn of(message: &'a [u8]) -> Self {
         Self { rest: message }
     }
 
-    /// How many bytes were not read yet.
+    /// Returns the number of bytes that are not read yet.
     pub(super) fn remaining(&self) -> usize {
         self.rest.len()
     }
@@ -78,7 +87,7 @@ impl<'a> Fields<'a> {
         if !(1..=MAX_NUMBER).contains(&number) {
             return Err(Malformed::Number(number));
         }
-        let number = u32::try_from(number).expect("the highest has 29 bits");
+        let number = u32::try_from(number).expect("a field number has 29 bits");
         Ok((number, (key & 7) as u8))
     }
 
@@ -114,7 +123,7 @@ impl<'a> Fields<'a> {
         Ok(Value::Other)
     }
 
-    /// Skips the rest of the group of field `number`, with the groups in it.
+    /// Skips the rest of the group of field `number`, and the groups in it.
     fn skip_group(&mut self, number: u32) -> Result<Value<'a>, Malformed> {
         let mut open = vec![number];
         while let Some(innermost) = open.last() {
@@ -151,7 +160,7 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The bytes of field `number`, which has them.
+    /// Returns the value as the bytes of field `number`.
     pub(super) fn bytes(self, number: u32) -> Result<&'a [u8], Malformed> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
@@ -159,14 +168,14 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text of field `number`, which is one.
+    /// Returns the value as the string of field `number`.
     pub(super) fn text(self, number: u32) -> Result<&'a str, Malformed> {
         std::str::from_utf8(self.bytes(number)?).map_err(|_| Malformed::Utf8(number))
     }
 
-    /// The `uint32` of field `number`: as in other implementations, the low bits of
-    /// what may be larger.
-    #[allow(clippy::cast_possible_truncation)] // As the encoding asks for.
+    /// Returns the value as the `uint32` of field `number`. As the encoding demands, a
+    /// larger number is cut to its low 32 bits.
+    #[allow(clippy::cast_possible_truncation)]
     pub(super) fn uint32(self, number: u32) -> Result<u32, Malformed> {
         match self {
             Self::Varint(value) => Ok(value as u32),
@@ -182,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    /// Knows no field, so that it accepts every well-formed message.
+    /// A message without fields, which prost decodes from every well-formed message.
     #[derive(Clone, PartialEq, Message)]
     struct Empty {}
 
@@ -191,14 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_one_field() {
+    fn group_is_one_field() {
         let nested = b"\x7b\x08\x01\x83\x01\x84\x01\x7c\x0a\x01x";
         let expected = [(15, Value::Other), (1, Value::Bytes(b"x"))];
         assert_eq!(read(nested).unwrap(), expected);
     }
 
     #[test]
-    fn what_is_malformed_is_refused() {
+    fn malformed_message_is_rejected() {
         for (message, fault) in [
             (&b"\x7b"[..], Malformed::CutShort),
             (b"\x7c", Malformed::GroupEnd),
@@ -221,13 +230,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_are_read_as_prost_reads_them(
+        fn fields_are_read_as_prost_reads_them(
             bytes in prop::collection::vec(prop_oneof![0..0x20_u8, any::<u8>()], 0..40),
         ) {
             let is_accepted = read(&bytes).is_ok();
             let is_expected = Empty::decode(&bytes[..]).is_ok();
-            // prost takes keys of more than 32 bits for malformed, as we do numbers
-            // above the highest.
+            // prost rejects keys of more than 32 bits, and this reader rejects the same
+            // ones as field numbers out of range.
             prop_assert_eq!(is_accepted, is_expected, "{:?}", read(&bytes));
         }
     }

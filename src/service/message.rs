@@ -1,5 +1,5 @@
-//! The message of a call, as it comes: into one buffer, which takes its room from
-//! the process and from its caller's share before it grows.
+//! The request message of a call, received into one buffer. The buffer grows only after
+//! its caller has reserved the memory.
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -7,76 +7,70 @@ use hyper::body::Incoming;
 use tokio::time::{self, Duration, Instant};
 use tonic::Status;
 
-use super::admission::{ROOM, full};
-use crate::shares::Held;
+use super::status::{self, Limit};
+use crate::shares::Reservation;
 
-/// A message on its way in.
-pub(super) struct Inbound {
+/// A request message that is being received.
+pub(super) struct InboundMessage {
     buffer: Vec<u8>,
-    /// What comes before the message: whether it is compressed, and its length.
     prefix: [u8; PREFIX],
     prefix_length: usize,
-    most: usize,
-    room: Held,
+    max: usize,
+    reservation: Reservation,
 }
 
-/// Before each message of gRPC: compressed or not, and the length.
+/// The length of the prefix of a gRPC message: one byte that says whether the message
+/// is compressed, and four for its length.
 const PREFIX: usize = 5;
 
-/// The least that is allocated for a message of unknown length.
-const LEAST: usize = 4 << 10;
+/// The smallest capacity of the buffer.
+const MIN_CAPACITY: usize = 4 << 10;
 
 /// How long a message may take to arrive.
-const UPLOAD: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A message that is not complete must bring this many bytes in each interval.
+/// An incomplete message must bring this many bytes in each interval.
 const PACE: usize = 160 << 10;
 const INTERVAL: Duration = Duration::from_secs(10);
 
-impl Inbound {
-    /// Receives the message of `body`, of at most `most` bytes, within `room`, and
-    /// within `timeout` if there is one.
+impl InboundMessage {
+    /// Receives the only message of `body`, of at most `max` bytes, and adds its memory
+    /// to `reservation`. Fails if the message is not complete by `deadline`.
     pub(super) async fn receive(
         mut body: Incoming,
-        most: usize,
-        room: Held,
-        timeout: Option<Duration>,
-    ) -> Result<(Bytes, Held), Status> {
-        let timeout = timeout.unwrap_or(UPLOAD).min(UPLOAD);
+        max: usize,
+        reservation: Reservation,
+        deadline: Option<Instant>,
+    ) -> Result<(Bytes, Reservation), Status> {
+        let timeout = Instant::now() + TIMEOUT;
+        let deadline = deadline.map_or(timeout, |deadline| deadline.min(timeout));
         let mut inbound = Self {
             buffer: Vec::new(),
             prefix: [0; PREFIX],
             prefix_length: 0,
-            most,
-            room,
+            max,
+            reservation,
         };
-        let late = |_| Status::deadline_exceeded("the request message did not arrive in time");
-        time::timeout(timeout, inbound.read_all(&mut body))
+        time::timeout_at(deadline, inbound.read_all(&mut body))
             .await
-            .map_err(late)??;
+            .map_err(|_| status::message_late())??;
         inbound.complete()
     }
 
     async fn read_all(&mut self, body: &mut Incoming) -> Result<(), Status> {
-        let slow = |_| {
-            Status::deadline_exceeded(format!(
-                "the request message comes too slowly: at least {PACE} bytes in {INTERVAL:?} \
-                 are expected until it is complete"
-            ))
-        };
         let mut expected_by = Instant::now() + INTERVAL;
-        let mut enough = PACE;
+        let mut expected_length = PACE;
         while let Some(frame) = time::timeout_at(expected_by, body.frame())
             .await
-            .map_err(slow)?
+            .map_err(|_| status::message_slow(PACE, INTERVAL))?
         {
-            let frame = frame.map_err(|_| Status::cancelled("the request broke off"))?;
+            let frame = frame.map_err(|_| status::request_aborted())?;
             if let Ok(data) = frame.into_data() {
                 self.push(&data)?;
             }
-            if self.buffer.len() >= enough {
+            if self.buffer.len() >= expected_length {
                 expected_by = Instant::now() + INTERVAL;
-                enough = self.buffer.len() + PACE;
+                expected_length = self.buffer.len() + PACE;
             }
         }
         Ok(())
@@ -85,9 +79,9 @@ impl Inbound {
     fn push(&mut self, mut data: &[u8]) -> Result<(), Status> {
         let missing = PREFIX - self.prefix_length;
         if missing > 0 {
-            let (of_prefix, rest) = data.split_at(missing.min(data.len()));
-            self.prefix[self.prefix_length..][..of_prefix.len()].copy_from_slice(of_prefix);
-            self.prefix_length += of_prefix.len();
+            let (prefix, rest) = data.split_at(missing.min(data.len()));
+            self.prefix[self.prefix_length..][..prefix.len()].copy_from_slice(prefix);
+            self.prefix_length += prefix.len();
             data = rest;
             if self.prefix_length < PREFIX {
                 return Ok(());
@@ -96,53 +90,49 @@ impl Inbound {
         }
         let length = self.buffer.len() + data.len();
         if length > self.length() {
-            return Err(Status::invalid_argument(
-                "the call has more than one message; one is expected",
-            ));
+            return Err(status::second_message());
         }
-        self.make_room(length)?;
+        self.reserve(length)?;
         self.buffer.extend_from_slice(data);
         Ok(())
     }
 
     fn check_prefix(&self) -> Result<(), Status> {
         if self.prefix[0] != 0 {
-            return Err(Status::unimplemented(
-                "compressed messages are not accepted",
-            ));
+            return Err(status::message_compressed());
         }
-        let (length, most) = (self.length(), self.most);
-        if length > most {
-            let message = format!("the message has {length} bytes; at most {most} are accepted");
-            return Err(Status::out_of_range(message));
+        if self.length() > self.max {
+            return Err(status::message_too_large(self.length(), self.max));
         }
         Ok(())
     }
 
-    /// The length of the message, once the prefix is there.
+    /// Returns the length of the message according to its prefix.
     fn length(&self) -> usize {
         let [_, length @ ..] = self.prefix;
         u32::from_be_bytes(length) as usize
     }
 
-    /// Makes room for `length` bytes: for more than comes at the moment, but never
-    /// for more than the message has.
-    fn make_room(&mut self, length: usize) -> Result<(), Status> {
+    /// Grows the buffer to hold `length` bytes: to more than that, so that it grows
+    /// seldom, but never beyond the length of the message.
+    fn reserve(&mut self, length: usize) -> Result<(), Status> {
         let capacity = self.buffer.capacity();
-        if length > capacity {
-            let wished = length.max(2 * capacity).max(LEAST).min(self.length());
-            if !self.room.grow(wished - capacity) {
-                return Err(full(ROOM));
-            }
-            self.buffer.reserve_exact(wished - self.buffer.len());
+        if length <= capacity {
+            return Ok(());
         }
+        let wanted = length.max(2 * capacity).max(MIN_CAPACITY);
+        let new_capacity = wanted.min(self.length());
+        if !self.reservation.grow(new_capacity - capacity) {
+            return Err(status::server_full(Limit::QueuedBytes));
+        }
+        self.buffer.reserve_exact(new_capacity - self.buffer.len());
         Ok(())
     }
 
-    fn complete(self) -> Result<(Bytes, Held), Status> {
+    fn complete(self) -> Result<(Bytes, Reservation), Status> {
         if self.prefix_length < PREFIX || self.buffer.len() < self.length() {
-            return Err(Status::invalid_argument("the call has no complete message"));
+            return Err(status::message_incomplete());
         }
-        Ok((self.buffer.into(), self.room))
+        Ok((self.buffer.into(), self.reservation))
     }
 }

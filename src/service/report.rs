@@ -1,50 +1,45 @@
-//! What the log and the metrics say of a batch: one line when it ends, and one
-//! for each request for those who debug. Never a URL.
+//! Reports of calls: the metrics of each call, and the log lines of each batch, one when
+//! it ends and, at `debug`, one for each request. They never contain a URL.
 
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    net::SocketAddr,
     sync::Arc,
 };
 
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::{Code, request::Batch, response::Part, telemetry::Metrics};
+use super::context::{CallContext, TraceId};
+use crate::{Code, caller::Peer, response::Part, telemetry::Metrics};
 
-/// A batch on its way into the log. The line is written when this is dropped.
+/// The report of one call, which is made when this is dropped. Unless [`Report::end`]
+/// says otherwise, the caller has cancelled the call.
 pub(super) struct Report {
-    requests: u32,
     arrival: Instant,
-    peer: Option<SocketAddr>,
-    trace_id: Option<String>,
-    /// The statuses of those whose bodies are under way.
+    peer: Peer,
+    trace_id: Option<TraceId>,
+    /// The number of requests, once the batch has begun.
+    requests: Option<u32>,
+    /// The statuses of responses whose bodies are not complete.
     heads: HashMap<u32, StatusCode>,
     outcomes: Outcomes,
-    /// The gRPC code that the call ends with.
     code: Code,
     metrics: Arc<Metrics>,
 }
 
-/// How many requests ended in which way.
+/// The number of requests by outcome.
 #[derive(Default)]
 struct Outcomes(BTreeMap<&'static str, u32>);
 
 impl Report {
-    /// A report on `batch`, called for by `peer`.
-    pub(super) fn new(
-        batch: &Batch,
-        peer: Option<SocketAddr>,
-        trace_id: Option<String>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        metrics.batches_active.inc();
+    /// Returns the report of a call that has just arrived.
+    pub(super) fn new(context: &CallContext, metrics: Arc<Metrics>) -> Self {
         Self {
-            requests: batch.requests.count(),
-            arrival: batch.arrival,
-            peer,
-            trace_id,
+            arrival: context.arrival,
+            peer: context.peer,
+            trace_id: context.trace_id(),
+            requests: None,
             heads: HashMap::new(),
             outcomes: Outcomes::default(),
             code: Code::Cancelled,
@@ -52,14 +47,20 @@ impl Report {
         }
     }
 
-    /// Counts `part`, where it is the last of its request.
+    /// Notes that the call was admitted, as a batch of this many requests.
+    pub(super) fn begin(&mut self, requests: u32) {
+        self.requests = Some(requests);
+        self.metrics.batches_active.inc();
+    }
+
+    /// Notes a part of a result, and reports the request if it is the last.
     pub(super) fn note(&mut self, part: &Part) {
-        let head = part.head.as_ref().map(|head| head.status);
+        let status = part.head.as_ref().map(|head| head.status);
         let Some(end) = &part.end else {
-            self.heads.extend(head.map(|status| (part.index, status)));
+            self.heads.extend(status.map(|status| (part.index, status)));
             return;
         };
-        let status = head.or_else(|| self.heads.remove(&part.index));
+        let status = status.or_else(|| self.heads.remove(&part.index));
         let outcome = match (&end.error, status) {
             (Some(error), _) => error.reason.as_str(),
             (None, Some(status)) => class(status),
@@ -84,32 +85,36 @@ impl Report {
         );
     }
 
-    /// Notes the gRPC code that the call ends with.
+    /// Notes the code that the call ends with.
     pub(super) fn end(&mut self, code: Code) {
         self.code = code;
     }
-}
 
-impl Drop for Report {
-    fn drop(&mut self) {
-        self.metrics.batches_active.dec();
-        self.metrics
-            .batches
-            .with_label_values(&[self.code.as_str()])
-            .inc();
-        let ended = match self.code {
+    fn log_batch(&self, requests: u32) {
+        let message = match self.code {
             Code::Cancelled => "batch cancelled",
             _ => "batch ended",
         };
         tracing::info!(
             code = self.code.as_str(),
-            requests = self.requests,
+            requests,
             outcomes = %self.outcomes,
             duration = ?self.arrival.elapsed(),
-            peer = self.peer.map(tracing::field::display),
-            trace_id = self.trace_id,
-            "{ended}"
+            peer = self.peer.address().map(tracing::field::display),
+            trace_id = self.trace_id.map(tracing::field::display),
+            "{message}"
         );
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let code = self.code.as_str();
+        self.metrics.batches.with_label_values(&[code]).inc();
+        if let Some(requests) = self.requests {
+            self.metrics.batches_active.dec();
+            self.log_batch(requests);
+        }
     }
 }
 
@@ -130,5 +135,32 @@ fn class(status: StatusCode) -> &'static str {
         3 => "3xx",
         4 => "4xx",
         _ => "5xx",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_call_is_counted_once_by_its_code() {
+        let metrics = Arc::new(Metrics::new());
+        let context = CallContext::local();
+        let report = || Report::new(&context, Arc::clone(&metrics));
+        // The caller leaves before the call is admitted.
+        drop(report());
+        let mut rejected = report();
+        rejected.end(Code::Unavailable);
+        drop(rejected);
+        let mut admitted = report();
+        admitted.begin(1);
+        assert_eq!(metrics.batches_active.get(), 1);
+        admitted.end(Code::Ok);
+        drop(admitted);
+        assert_eq!(metrics.batches_active.get(), 0);
+        for code in [Code::Cancelled, Code::Unavailable, Code::Ok] {
+            let counter = metrics.batches.with_label_values(&[code.as_str()]);
+            assert_eq!(counter.get(), 1, "{code}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 pub(crate) struct Service {
     pub url: String,
     pub shutdown: Shutdown,
-    pub serving: JoinHandle<()>,
+    pub serving: JoinHandle<std::io::Result<()>>,
 }
 
 /// Starts a service on a free port that may fetch from loopback addresses.

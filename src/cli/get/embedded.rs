@@ -4,7 +4,7 @@
 use fetchd::{
     client::Client,
     config::{Ceilings, Config, Egress, Limits},
-    server::Server,
+    server::{Peer, Server},
 };
 
 use super::Args;
@@ -21,7 +21,7 @@ pub(super) fn start(args: &Args) -> anyhow::Result<Client> {
     let server = Server::new(config(args))?;
     let (near, far) = tokio::io::duplex(BUFFER_SIZE);
     // The task ends with the connection, which the client owns.
-    tokio::spawn(server.serve_connection(far, None));
+    tokio::spawn(server.serve_connection(far, Peer::Local));
     Ok(Client::over_stream(near))
 }
 

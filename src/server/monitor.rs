@@ -1,4 +1,4 @@
-//! The transport of a caller's connection, and what it tells of the caller.
+//! Monitors the transport of a connection.
 
 use std::{
     io,
@@ -17,52 +17,57 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A connection that notes when its caller has opened it, and whether it takes
-/// what is written.
-pub(super) struct Wire<S> {
+/// A stream that reports to a [`Monitor`].
+pub(super) struct MonitoredStream<S> {
     stream: S,
-    /// How much was read, as long as that matters.
+    /// The number of bytes read, until the peer has opened the connection.
     read: usize,
-    state: WireState,
+    monitor: Monitor,
 }
 
-/// What is known of a [`Wire`]. Cheap to clone; all clones share one state.
+/// Knows whether the peer has opened its connection, and whether it reads the responses.
+/// Cheap to clone; all clones share one state.
 #[derive(Clone, Default)]
-pub(super) struct WireState {
+pub(super) struct Monitor {
+    started: CancellationToken,
     opened: CancellationToken,
     written: Arc<AtomicU64>,
     is_blocked: Arc<AtomicBool>,
 }
 
-/// The preface of HTTP/2 and the head of the settings that follow it (RFC 9113,
-/// 3.4).
+/// The length of the HTTP/2 preface and of the head of the SETTINGS frame after it
+/// (RFC 9113, 3.4).
 const OPENING: usize = 24 + 9;
 
-impl WireState {
-    /// Waits until the caller has opened its connection. Cancel-safe.
+impl Monitor {
+    /// Waits until the peer has sent its first byte. Cancel-safe.
+    pub(super) async fn started(&self) {
+        self.started.cancelled().await;
+    }
+
+    /// Waits until the peer has opened the connection. Cancel-safe.
     pub(super) async fn opened(&self) {
         self.opened.cancelled().await;
     }
 
-    /// Returns true if the caller has opened its connection.
+    /// Returns true if the peer has opened the connection.
     pub(super) fn is_opened(&self) -> bool {
         self.opened.is_cancelled()
     }
 
-    /// Forgets that the caller did not take what was written.
+    /// Resets [`Monitor::is_blocked`].
     pub(super) fn unblock(&self) {
         self.is_blocked.store(false, Ordering::Relaxed);
     }
 
-    /// Returns true if the caller did not take all that was written since
-    /// [`WireState::unblock`].
+    /// Returns true if a write had to wait for the peer since [`Monitor::unblock`].
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Relaxed)
     }
 
-    /// Waits until the caller has taken nothing for `timeout` although there was
-    /// something to take. Cancel-safe.
-    pub(super) async fn stuck(&self, timeout: Duration) {
+    /// Waits until the peer has read nothing for `timeout` while a write waited for it.
+    /// Cancel-safe.
+    pub(super) async fn stalled(&self, timeout: Duration) {
         let mut before = None;
         loop {
             time::sleep(timeout).await;
@@ -76,27 +81,39 @@ impl WireState {
     }
 }
 
-impl<S> Wire<S> {
-    /// `stream`, of which `state` tells.
-    pub(super) fn new(stream: S, state: WireState) -> Self {
+impl<S> MonitoredStream<S> {
+    /// Returns `stream`, which reports to `monitor`.
+    pub(super) fn new(stream: S, monitor: Monitor) -> Self {
         Self {
             stream,
             read: 0,
-            state,
+            monitor,
         }
     }
 
-    /// Notes what became of a write, of `count` bytes if it is ready.
-    fn note<T>(
+    /// Notes the first `count` bytes of the connection.
+    fn note_read(&mut self, count: usize) {
+        if self.read >= OPENING || count == 0 {
+            return;
+        }
+        self.monitor.started.cancel();
+        self.read += count;
+        if self.read >= OPENING {
+            self.monitor.opened.cancel();
+        }
+    }
+
+    /// Notes the result of a write or a flush.
+    fn note_written<T>(
         &self,
         polled: Poll<io::Result<T>>,
         count: impl Fn(&T) -> usize,
     ) -> Poll<io::Result<T>> {
         match &polled {
-            Poll::Pending => self.state.is_blocked.store(true, Ordering::Relaxed),
+            Poll::Pending => self.monitor.is_blocked.store(true, Ordering::Relaxed),
             Poll::Ready(Ok(done)) => {
                 let count = count(done) as u64;
-                self.state.written.fetch_add(count, Ordering::Relaxed);
+                self.monitor.written.fetch_add(count, Ordering::Relaxed);
             }
             Poll::Ready(Err(_)) => {}
         }
@@ -104,7 +121,7 @@ impl<S> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -112,24 +129,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if self.read < OPENING {
-            self.read += buf.filled().len() - before;
-            if self.read >= OPENING {
-                self.state.opened.cancel();
-            }
-        }
+        self.note_read(buf.filled().len() - before);
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MonitoredStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.note(polled, |count| *count)
+        self.note_written(polled, |count| *count)
     }
 
     fn poll_write_vectored(
@@ -138,7 +150,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.note(polled, |count| *count)
+        self.note_written(polled, |count| *count)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -147,7 +159,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
-        self.note(polled, |()| 0)
+        self.note_written(polled, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,0 +1,73 @@
+//! Accepts the connections of callers.
+
+use std::{net::SocketAddr, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time,
+};
+
+use super::{Peer, Server, registry::Registry};
+
+/// The listener of a server and the connections accepted from it. Dropping it cuts the
+/// connections.
+pub(super) struct Acceptor {
+    server: Server,
+    listener: TcpListener,
+    connections: JoinSet<()>,
+    max_connections: usize,
+}
+
+/// How long to wait after a connection could not be accepted, most likely for lack of
+/// file descriptors, which become free only as time passes.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+impl Acceptor {
+    /// Returns an acceptor of `listener` whose connections `server` serves.
+    pub(super) fn new(server: Server, listener: TcpListener) -> Self {
+        let permits = server.config.limits.max_connections as usize;
+        Self {
+            server,
+            listener,
+            connections: JoinSet::new(),
+            max_connections: Registry::max_connections(permits),
+        }
+    }
+
+    /// Accepts connections, as many as may be open, and never returns. Cancel-safe.
+    pub(super) async fn run(&mut self) {
+        loop {
+            let has_room = self.connections.len() < self.max_connections;
+            tokio::select! {
+                accepted = self.listener.accept(), if has_room => match accepted {
+                    Ok((stream, address)) => self.spawn(stream, address),
+                    Err(error) => {
+                        tracing::warn!(%error, "accepting a connection failed");
+                        time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = self.connections.join_next() => {}
+            }
+        }
+    }
+
+    /// Accepts the connections that are ready, and closes the listener. Dropping the
+    /// returned connections cuts them.
+    pub(super) fn close(mut self) -> JoinSet<()> {
+        while let Some(Ok((stream, address))) = self.listener.accept().now_or_never() {
+            self.spawn(stream, address);
+        }
+        self.connections
+    }
+
+    fn spawn(&mut self, stream: TcpStream, address: SocketAddr) {
+        // With Nagle's algorithm, small results would wait for each other.
+        let _ = stream.set_nodelay(true);
+        let server = self.server.clone();
+        let tracker = server.open_connections.clone();
+        let serving = server.serve_connection(stream, Peer::Tcp(address));
+        self.connections.spawn(tracker.track_future(serving));
+    }
+}

@@ -1,0 +1,103 @@
+//! Answers the calls of one connection.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::time::{self, Instant};
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, body::Body};
+
+use super::Connection;
+use crate::{
+    server::registry::OpenBatch,
+    service::{
+        CallContext, CallHeaders, FETCH_BATCH,
+        status::{self, Limit},
+    },
+};
+
+/// The kind of a call.
+enum Kind {
+    Batch(Arc<OpenBatch>, CancellationToken),
+    /// A call to health or reflection.
+    Auxiliary,
+    /// An auxiliary call that there is no room for.
+    Rejected,
+}
+
+/// How long a batch waits for a connection permit.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl Connection {
+    /// Answers a call. The call is classified before the returned future is first
+    /// polled, because hyper hands that future to the executor at once.
+    pub(super) fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send {
+        let arrival = Instant::now();
+        self.called.cancel();
+        let kind = self.classify(&request);
+        async move {
+            match kind {
+                Kind::Batch(batch, cut) => self.answer_batch(request, arrival, &batch, cut).await,
+                Kind::Auxiliary => self.auxiliary.call(request).await,
+                Kind::Rejected => status::server_full(Limit::AuxiliaryCalls).into_http(),
+            }
+        }
+    }
+
+    fn classify(&self, request: &Request<Incoming>) -> Kind {
+        if request.uri().path() == FETCH_BATCH {
+            let batch = Arc::new(self.registration.begin_batch());
+            let cut = self.executor.next_is_batch(Arc::clone(&batch));
+            return Kind::Batch(batch, cut);
+        }
+        // Answers that a caller does not read would pile up.
+        if self.executor.next_is_auxiliary() && !self.monitor.is_blocked() {
+            Kind::Auxiliary
+        } else {
+            Kind::Rejected
+        }
+    }
+
+    async fn answer_batch(
+        &self,
+        request: Request<Incoming>,
+        arrival: Instant,
+        batch: &OpenBatch,
+        cut: CancellationToken,
+    ) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let call = self.service.begin(CallContext {
+            arrival,
+            peer: self.peer,
+            caller: self.caller,
+            headers: CallHeaders::read(&head.headers),
+            cut,
+            outbox: self.outbox.clone(),
+        });
+        // The headers take memory, and the call may last long.
+        drop(head);
+        match self.permit(batch).await {
+            Ok(()) => call.answer(body).await,
+            Err(status) => call.reject(status),
+        }
+    }
+
+    /// Waits until the connection has a permit for batches.
+    async fn permit(&self, batch: &OpenBatch) -> Result<(), Status> {
+        let has_permit = tokio::select! {
+            biased;
+            () = self.draining.cancelled() => return Err(status::draining()),
+            () = self.registration.evicted() => false,
+            permit = time::timeout(PERMIT_TIMEOUT, batch.permit()) => permit.unwrap_or(false),
+        };
+        if has_permit {
+            Ok(())
+        } else {
+            Err(status::server_full(Limit::Connections))
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The message of a batch, in which the requests stay encoded. A request is decoded when
+//! it is dispatched, and again for each further attempt, so that a waiting request takes
+//! only its bytes and a [`Span`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    field::{header, request as field},
+    fields::{Fields, Malformed, merge},
+    options,
+};
+use crate::{
+    config::Config,
+    proto,
+    request::{InvalidRequest, Options, Request, Requests},
+};
+
+/// The encoded requests of one batch.
+pub(super) struct BatchMessage {
+    message: Bytes,
+    /// The position of each request in the message.
+    spans: Vec<Span>,
+    /// The indices of requests that cannot be sent.
+    refused: Vec<u32>,
+    /// The options of the batch.
+    options: Options,
+    config: Arc<Config>,
+}
+
+/// The position of a request in its message.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    start: u32,
+    length: u32,
+}
+
+/// The reason why a request cannot be decoded.
+enum DecodeError {
+    Malformed(Malformed),
+    Invalid(InvalidRequest),
+}
+
+/// The bytes that a waiting request takes besides its part of the message: its span, and
+/// its index in the queue.
+pub(super) const PER_REQUEST: usize = 16;
+
+impl BatchMessage {
+    /// Returns the requests at `spans` of `message`. Each has the `options` of the batch,
+    /// unless it sets its own.
+    pub(super) fn new(
+        message: Bytes,
+        spans: Vec<Span>,
+        options: Options,
+        config: Arc<Config>,
+    ) -> Self {
+        Self {
+            message,
+            spans,
+            refused: Vec::new(),
+            options,
+            config,
+        }
+    }
+
+    /// Notes the request at `index` as refused if it cannot be sent. Must be called in
+    /// the order of the indices.
+    pub(super) fn check(&mut self, index: u32) {
+        if self.get(index).is_err() {
+            self.refused.push(index);
+        }
+    }
+
+    fn decode(&self, encoded: &[u8]) -> Result<Request, DecodeError> {
+        let (mut url, mut method, mut body) = ("", "", &[][..]);
+        let mut own_options: Option<proto::FetchOptions> = None;
+        let mut header_lines = 0;
+        for found in Fields::of(encoded) {
+            let (number, value) = found?;
+            match number {
+                field::URL => url = value.text(number)?,
+                field::METHOD => method = value.text(number)?,
+                field::BODY => body = value.bytes(number)?,
+                field::OPTIONS => {
+                    let options = own_options.get_or_insert_default();
+                    merge(options, value.bytes(number)?, number)?;
+                }
+                field::HEADERS => {
+                    header_lines += 1;
+                    check_header_lines(header_lines)?;
+                }
+                _ => {}
+            }
+        }
+        let mut request = Request::new(url, method)?;
+        // Most requests have no header lines and need no second pass.
+        if header_lines > 0 {
+            self.add_headers(&mut request, encoded)?;
+        }
+        request.body = self.message.slice_ref(body);
+        request.options = match own_options {
+            Some(own) => options::merged(&own, self.options, &self.config)?,
+            None => self.options,
+        };
+        Ok(request)
+    }
+
+    fn add_headers(&self, request: &mut Request, encoded: &[u8]) -> Result<(), DecodeError> {
+        for found in Fields::of(encoded) {
+            if let (field::HEADERS, line) = found? {
+                self.add_header(request, line.bytes(field::HEADERS)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_header(&self, request: &mut Request, line: &[u8]) -> Result<(), DecodeError> {
+        let (mut name, mut value) = ("", &[][..]);
+        for found in Fields::of(line) {
+            match found? {
+                (header::NAME, text) => name = text.text(header::NAME)?,
+                (header::VALUE, bytes) => value = bytes.bytes(header::VALUE)?,
+                _ => {}
+            }
+        }
+        Ok(request.add_header(name, self.message.slice_ref(value))?)
+    }
+}
+
+/// Checks the number of header lines before any is decoded, so that a request of nothing
+/// but empty lines costs little.
+fn check_header_lines(count: usize) -> Result<(), InvalidRequest> {
+    let max = Request::MAX_HEADERS;
+    if count > max {
+        let problem = format!("at most {max} lines are accepted");
+        return Err(InvalidRequest::new("headers", problem));
+    }
+    Ok(())
+}
+
+impl Span {
+    /// Returns the span of `length` bytes from `start`.
+    pub(super) fn new(start: usize, length: usize) -> Self {
+        const FITS: &str = "the length of a gRPC message has 32 bits";
+
+        Self {
+            start: u32::try_from(start).expect(FITS),
+            length: u32::try_from(length).expect(FITS),
+        }
+    }
+}
+
+impl Requests for BatchMessage {
+    fn refused(&self) -> &[u32] {
+        &self.refused
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.spans.len()).expect("a batch has at most --max-batch-requests requests")
+    }
+
+    fn get(&self, index: u32) -> Result<Request, InvalidRequest> {
+        let Some(span) = self.spans.get(index as usize) else {
+            let problem = format!("expected an index below {}, got {index}", self.count());
+            return Err(InvalidRequest::new("requests", problem));
+        };
+        let encoded = &self.message[span.start as usize..][..span.length as usize];
+        self.decode(encoded).map_err(|error| match error {
+            DecodeError::Invalid(invalid) => invalid,
+            // The batch would have been rejected.
+            DecodeError::Malformed(malformed) => {
+                InvalidRequest::new("requests", malformed.to_string())
+            }
+        })
+    }
+}
+
+impl From<Malformed> for DecodeError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<InvalidRequest> for DecodeError {
+    fn from(invalid: InvalidRequest) -> Self {
+        Self::Invalid(invalid)
+    }
+}

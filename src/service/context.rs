@@ -1,0 +1,178 @@
+//! The facts about a call that the server knows before it reads the message.
+
+use std::{fmt, time::Duration};
+
+use http::HeaderMap;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::outbox::Outbox;
+use crate::caller::{Caller, Peer};
+
+/// A call of `FetchBatch`, as its headers and its connection describe it.
+pub(crate) struct CallContext {
+    /// When the headers arrived: every wait and deadline is counted from here.
+    pub(crate) arrival: Instant,
+    pub(crate) peer: Peer,
+    pub(crate) caller: Caller,
+    pub(crate) headers: CallHeaders,
+    /// Cancels the call, also while the caller does not read.
+    pub(crate) cut: CancellationToken,
+    /// The outbox of the connection.
+    pub(crate) outbox: Outbox,
+}
+
+/// The headers of a call that the service reads.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CallHeaders {
+    /// From `grpc-timeout`: the time from the arrival of the call to its deadline.
+    timeout: Option<Duration>,
+    trace_id: Option<TraceId>,
+}
+
+/// The trace id of a W3C `traceparent`: 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TraceId(u128);
+
+impl CallContext {
+    /// Returns the deadline that the caller gave the call.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.arrival.checked_add(self.headers.timeout?)
+    }
+
+    /// Returns when the batch must end so that the ends of its unfinished requests
+    /// reach the caller before the deadline of the call.
+    pub(super) fn batch_deadline(&self) -> Option<Instant> {
+        let timeout = self.headers.timeout?;
+        self.arrival
+            .checked_add(timeout.saturating_sub(margin(timeout)))
+    }
+
+    /// Returns the trace that the caller's call belongs to.
+    pub(super) fn trace_id(&self) -> Option<TraceId> {
+        self.headers.trace_id
+    }
+}
+
+impl CallHeaders {
+    /// Reads the headers. A value that is not valid counts as absent.
+    pub(crate) fn read(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name)?.to_str().ok();
+        Self {
+            timeout: text("grpc-timeout").and_then(parse_timeout),
+            trace_id: text("traceparent").and_then(TraceId::parse),
+        }
+    }
+}
+
+impl TraceId {
+    fn parse(traceparent: &str) -> Option<Self> {
+        let id = traceparent.split('-').nth(1)?;
+        if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        u128::from_str_radix(id, 16).ok().map(Self)
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// Parses a `grpc-timeout`: at most 8 digits and a unit.
+fn parse_timeout(value: &str) -> Option<Duration> {
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_hours(count)),
+        "M" => Some(Duration::from_mins(count)),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+/// Returns how long before the deadline of a call its batch ends: a tenth of the
+/// timeout, within bounds.
+fn margin(timeout: Duration) -> Duration {
+    /// Enough time to build a message and send it.
+    const MIN: Duration = Duration::from_millis(20);
+    const MAX: Duration = Duration::from_secs(1);
+
+    (timeout / 10).clamp(MIN, MAX).min(timeout)
+}
+
+#[cfg(test)]
+impl CallContext {
+    /// A call from within the process, without headers.
+    pub(super) fn local() -> Self {
+        Self {
+            arrival: Instant::now(),
+            peer: Peer::Local,
+            caller: Peer::Local.into(),
+            headers: CallHeaders::default(),
+            cut: CancellationToken::new(),
+            outbox: Outbox::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &'static str, value: &'static str) -> CallHeaders {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        CallHeaders::read(&headers)
+    }
+
+    #[test]
+    fn timeout_is_digits_and_a_unit() {
+        let timeout = |value| read("grpc-timeout", value).timeout;
+        assert_eq!(timeout("2S"), Some(Duration::from_secs(2)));
+        assert_eq!(timeout("99999999H"), Some(Duration::from_hours(99_999_999)));
+        assert_eq!(timeout("1500m"), Some(Duration::from_millis(1500)));
+        for value in ["", "S", "2", "2x", "-2S", "+2S", "123456789S"] {
+            assert_eq!(timeout(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn trace_id_is_read_from_traceparent() {
+        let trace_id = |value| read("traceparent", value).trace_id;
+        let id = trace_id("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap();
+        assert_eq!(id.to_string(), "0af7651916cd43dd8448eb211c80319c");
+        for value in [
+            "",
+            "00",
+            "00-0af7-b7ad-01",
+            "00-+af7651916cd43dd8448eb211c80319c",
+        ] {
+            assert_eq!(trace_id(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn margin_is_a_tenth_within_bounds() {
+        let margins = [5, 100, 2000, 60_000].map(|ms| margin(Duration::from_millis(ms)));
+        let expected = [5, 20, 200, 1000].map(Duration::from_millis);
+        assert_eq!(margins, expected);
+    }
+
+    #[test]
+    fn batch_ends_before_the_deadline_of_its_call() {
+        let mut context = CallContext::local();
+        assert!(context.deadline().is_none() && context.batch_deadline().is_none());
+        context.headers = read("grpc-timeout", "2S");
+        let margin = context.deadline().unwrap() - context.batch_deadline().unwrap();
+        assert_eq!(margin, Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,159 @@
+//! The gRPC statuses that the service ends calls with: every [`Status`] is made here.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::{batch::InvalidBatch, stall::Stall};
+
+/// A limit that keeps the server from taking a call now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// `--max-batches`.
+    Batches,
+    /// `--max-queued-bytes`.
+    QueuedBytes,
+    /// `--max-connections`.
+    Connections,
+    /// The auxiliary calls of one connection, or of all of them.
+    AuxiliaryCalls,
+}
+
+/// When a caller should retry a call that the server had no room for.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The server is draining.
+pub(crate) fn draining() -> Status {
+    let details = ErrorDetails::with_error_info("DRAINING", "fetchd", HashMap::new());
+    let message = "the server is draining; nothing was dispatched: call another replica";
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
+/// The server, or the caller's share of it, has reached `limit`.
+pub(crate) fn server_full(limit: Limit) -> Status {
+    let details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
+    let message = format!(
+        "the server has reached {}, or this caller its share of it; nothing was dispatched: \
+         retry in {RETRY_AFTER:?}",
+        limit.name()
+    );
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// The batch is not valid. The details name the field, if one is at fault.
+pub(super) fn invalid_argument(invalid: &InvalidBatch) -> Status {
+    let details = match invalid {
+        InvalidBatch::Field { field, problem } => {
+            ErrorDetails::with_bad_request_violation(field, problem)
+        }
+        InvalidBatch::Malformed(_) => ErrorDetails::new(),
+    };
+    Status::with_error_details(Code::InvalidArgument, invalid.to_string(), details)
+}
+
+/// The request message has `length` bytes, more than the accepted `max`.
+pub(super) fn message_too_large(length: usize, max: usize) -> Status {
+    Status::out_of_range(format!(
+        "expected a request message of at most {max} bytes, got {length}"
+    ))
+}
+
+/// The request message is compressed.
+pub(super) fn message_compressed() -> Status {
+    Status::unimplemented("expected an uncompressed request message")
+}
+
+/// The call has a second request message.
+pub(super) fn second_message() -> Status {
+    Status::invalid_argument("expected one request message, got more")
+}
+
+/// The request ended before its message was complete.
+pub(super) fn message_incomplete() -> Status {
+    Status::invalid_argument("expected one complete request message")
+}
+
+/// The request message did not arrive in time.
+pub(crate) fn message_late() -> Status {
+    Status::deadline_exceeded("the request message did not arrive in time")
+}
+
+/// The request message brought less than `bytes` in an `interval`.
+pub(super) fn message_slow(bytes: usize, interval: Duration) -> Status {
+    Status::deadline_exceeded(format!(
+        "the request message arrived too slowly: expected at least {bytes} bytes in each \
+         {interval:?} until it is complete"
+    ))
+}
+
+/// The caller or its connection ended the request before its message was complete.
+pub(super) fn request_aborted() -> Status {
+    Status::cancelled("the request was aborted")
+}
+
+/// The caller did not read its response.
+pub(super) fn caller_stalled(stall: Stall) -> Status {
+    Status::resource_exhausted(stall.to_string())
+}
+
+/// The scheduler lost the ends of `count` requests.
+pub(super) fn missing_ends(count: u32) -> Status {
+    Status::internal(format!(
+        "{count} requests have no end, which is a bug in the service"
+    ))
+}
+
+impl Limit {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Batches => "--max-batches",
+            Self::QueuedBytes => "--max-queued-bytes",
+            Self::Connections => "--max-connections",
+            Self::AuxiliaryCalls => "its limit of health and reflection calls",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::fields::Malformed;
+
+    #[test]
+    fn each_status_has_its_code_and_details() {
+        let field = InvalidBatch::Field {
+            field: "timeout".to_owned(),
+            problem: "expected more".to_owned(),
+        };
+        let malformed = InvalidBatch::Malformed(Malformed::CutShort);
+        for (status, code) in [
+            (draining(), Code::Unavailable),
+            (server_full(Limit::Batches), Code::ResourceExhausted),
+            (server_full(Limit::QueuedBytes), Code::ResourceExhausted),
+            (server_full(Limit::Connections), Code::ResourceExhausted),
+            (server_full(Limit::AuxiliaryCalls), Code::ResourceExhausted),
+            (invalid_argument(&field), Code::InvalidArgument),
+            (invalid_argument(&malformed), Code::InvalidArgument),
+            (message_too_large(2, 1), Code::OutOfRange),
+            (message_compressed(), Code::Unimplemented),
+            (second_message(), Code::InvalidArgument),
+            (message_incomplete(), Code::InvalidArgument),
+            (message_late(), Code::DeadlineExceeded),
+            (message_slow(1, RETRY_AFTER), Code::DeadlineExceeded),
+            (request_aborted(), Code::Cancelled),
+            (caller_stalled(Stall::NothingTaken), Code::ResourceExhausted),
+            (caller_stalled(Stall::TooSlow), Code::ResourceExhausted),
+            (missing_ends(1), Code::Internal),
+        ] {
+            assert_eq!(status.code(), code, "{status:?}");
+            let is_full = status.message().contains("has reached");
+            let details = status.get_error_details();
+            assert_eq!(details.retry_info().is_some(), is_full, "{status:?}");
+            let is_draining = code == Code::Unavailable;
+            assert_eq!(details.error_info().is_some(), is_draining, "{status:?}");
+            let names_field = status.message().starts_with("timeout");
+            assert_eq!(details.bad_request().is_some(), names_field, "{status:?}");
+        }
+    }
+}
