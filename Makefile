@@ -30,13 +30,14 @@ gate:
 	  $(MAKE) --no-print-directory "$$step"; \
 	  printf '== %s: %s s\n' "$$step" "$$((SECONDS - start))"; \
 	done
+	@printf '\n== all steps passed\n'
 
 format:
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 
 lint:
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
 
 # Without dev-dependencies, which would turn on features that the library lacks.
 client server:
@@ -52,13 +53,14 @@ fuzz:
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-# cargo's own verification would compile every dependency again, and optimise it. This
+# cargo's own verification would compile many dependencies again, and optimise them. This
 # checks the packaged files with the dependencies of the steps before.
 package:
 	cargo publish --dry-run --locked --no-verify --allow-dirty
-	rm -rf $(TOOLS)/package
+	rm -rf $(CARGO_TARGET_DIR)/package $(TOOLS)/package
+	cargo package --quiet --locked --no-verify --allow-dirty
 	mkdir -p $(TOOLS)/package
-	tar -xzf $(CARGO_TARGET_DIR)/package/fetchd-*.crate -C $(TOOLS)/package --strip-components 1
+	tar -xzf $(CARGO_TARGET_DIR)/package/*.crate -C $(TOOLS)/package --strip-components 1
 	cd $(TOOLS)/package && cargo check --locked --bins --examples
 
 deny: $(TOOLS)/deny-$(DENY)

@@ -26,6 +26,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
     signal::ctrl_c().await?;
     shutdown.request();
-    serving.await?;
+    serving.await??;
     Ok(())
 }

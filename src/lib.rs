@@ -60,7 +60,7 @@
 //!
 //! // Later: refuse new batches, and give open ones ten seconds to finish.
 //! shutdown.request();
-//! serving.await?;
+//! serving.await??;
 //! # Ok(()) }
 //! ```
 //!
