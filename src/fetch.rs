@@ -219,7 +219,7 @@ impl Fetcher {
         let decoder = if hop.is_raw() || body.is_over() {
             Ok(None)
         } else {
-            Decoder::of(&head.headers)
+            Decoder::from_headers(&head.headers)
         };
         if let Ok(Some(_)) = decoder {
             head.headers.remove(&["content-encoding", "content-length"]);

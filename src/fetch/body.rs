@@ -131,10 +131,10 @@ impl<'f> Body<'f> {
         self.end = match self.decode() {
             Ok(Decoded::Bytes(_)) => return,
             Ok(Decoded::End) => Some(self.whole().await),
-            Ok(Decoded::Hungry) => self.receive(clock).await,
+            Ok(Decoded::NeedsInput) => self.receive(clock).await,
             // Work for this body alone: others have their turn, and its clock
             // runs on.
-            Ok(Decoded::Busy) => match clock.total(task::yield_now()).await {
+            Ok(Decoded::OutOfBudget) => match clock.total(task::yield_now()).await {
                 Ok(()) => None,
                 Err(passed) => Some(BodyEnd::Failed(fault::late_body(passed))),
             },
@@ -145,7 +145,7 @@ impl<'f> Body<'f> {
     /// Decodes a little of what was received.
     fn decode(&mut self) -> io::Result<Decoded> {
         let Some(decoder) = &mut self.decoder else {
-            return Ok(Decoded::Hungry);
+            return Ok(Decoded::NeedsInput);
         };
         let mut buffer = [0; DECODED];
         let room = Part::MAX_BODY - self.part.len();

@@ -102,7 +102,7 @@ impl<'a> Hop<'a> {
         default(header::USER_AGENT, user_agent.as_bytes());
         default(header::ACCEPT, b"*/*");
         if !self.is_raw() {
-            default(header::ACCEPT_ENCODING, decode::ACCEPTED);
+            default(header::ACCEPT_ENCODING, decode::ACCEPT_ENCODING);
         }
         // RFC 9110, 8.6: so that the origin does not wait for a body.
         if self.expects_body() || !self.body.is_empty() {
