@@ -47,7 +47,7 @@ impl Admin {
     /// Answers until it is dropped. The address is one that no fetch may reach.
     pub async fn serve(self, listener: TcpListener) {
         match listener.local_addr() {
-            Ok(own) => self.policy.deny_own(own, is_of_this_machine),
+            Ok(own) => self.policy.deny_listener(own, is_of_this_machine),
             Err(error) => return tracing::error!(%error, "where to listen is not known"),
         }
         let mut connections = JoinSet::new();

@@ -141,7 +141,7 @@ impl Server {
     /// 500 ms later the rest is cut.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) {
         match listener.local_addr() {
-            Ok(own) => self.policy.deny_own(own, is_of_this_machine),
+            Ok(own) => self.policy.deny_listener(own, is_of_this_machine),
             Err(error) => return tracing::error!(%error, "where to listen is not known"),
         }
         self.health.set_serving::<Service>().await;
