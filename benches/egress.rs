@@ -1,7 +1,7 @@
 //! The cost of the egress policy: for a literal address, from the URI to the decision;
 //! for a resolved address, the decision alone.
 //!
-//! `cargo bench --bench egress`
+//! `cargo bench --features internals --bench egress`
 
 #![allow(clippy::pedantic, clippy::unwrap_used, missing_docs)]
 
@@ -10,7 +10,7 @@ use std::{hint::black_box, net::SocketAddr};
 use criterion::{Criterion, criterion_group, criterion_main};
 use fetchd::{
     config::Egress,
-    egress::{Policy, Target},
+    internals::{Policy, Target},
 };
 use http::Uri;
 

@@ -6,7 +6,7 @@
 //! request, redirect and retry.
 
 mod denied;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "internals"))]
 #[allow(missing_docs, clippy::missing_panics_doc)]
 pub mod property;
 mod ranges;

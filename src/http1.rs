@@ -17,7 +17,7 @@ mod error;
 mod framing;
 mod head;
 mod incoming;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "internals"))]
 #[allow(missing_docs, unreachable_pub, clippy::missing_panics_doc)]
 pub mod property;
 mod writer;

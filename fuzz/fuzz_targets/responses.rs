@@ -8,7 +8,7 @@
 
 #![no_main]
 
-use fetchd::http1::property::responses_are_read_the_same_in_pieces_of_any_size;
+use fetchd::internals::http1_property::responses_are_read_the_same_in_pieces_of_any_size;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

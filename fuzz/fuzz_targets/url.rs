@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use fetchd::egress::property::{
+use fetchd::internals::egress_property::{
     address_is_allowed_if_and_only_if_it_is_public, only_public_addresses_are_dialed,
 };
 use libfuzzer_sys::fuzz_target;
