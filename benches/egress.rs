@@ -1,7 +1,7 @@
-//! What the egress policy costs: for a literal, from the URI to the decision;
+//! The cost of the egress policy: for a literal address, from the URI to the decision;
 //! for a resolved address, the decision alone.
 //!
-//! `cargo bench --bench egress`
+//! `cargo bench --features internals --bench egress`
 
 #![allow(clippy::pedantic, clippy::unwrap_used, missing_docs)]
 
@@ -10,7 +10,7 @@ use std::{hint::black_box, net::SocketAddr};
 use criterion::{Criterion, criterion_group, criterion_main};
 use fetchd::{
     config::Egress,
-    egress::{Policy, Target},
+    internals::{Policy, Target},
 };
 use http::Uri;
 
@@ -25,7 +25,7 @@ fn literals(criterion: &mut Criterion) {
     ] {
         let uri = Uri::from_static(uri);
         group.bench_function(name, |bencher| {
-            bencher.iter(|| policy.judge_target(&Target::of(black_box(&uri))));
+            bencher.iter(|| policy.check_target(&Target::of(black_box(&uri))));
         });
     }
 }
@@ -41,11 +41,11 @@ fn addresses(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("address");
     for (policy, lists) in [(&Egress::default(), "no lists"), (&busy, "lists of 50")] {
         let policy = Policy::new(policy);
-        policy.deny_own("10.0.0.5:50051".parse().unwrap(), |_| false);
+        policy.deny_listener("10.0.0.5:50051".parse().unwrap(), |_| false);
         for address in ["93.184.215.14:80", "[2606:4700::1111]:443"] {
             let address: SocketAddr = address.parse().unwrap();
             group.bench_function(format!("{address}, {lists}"), |bencher| {
-                bencher.iter(|| policy.judge(black_box(address)));
+                bencher.iter(|| policy.check_address(black_box(address)));
             });
         }
     }

@@ -59,7 +59,7 @@ impl Admin {
     /// Returns an error if the local address of `listener` cannot be read. Otherwise it
     /// never returns.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        self.policy.deny_own(listener.local_addr()?, is_local);
+        self.policy.deny_listener(listener.local_addr()?, is_local);
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {

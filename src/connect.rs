@@ -1,24 +1,25 @@
-//! The one way to the network: judge, resolve, judge again, dial, TLS.
+//! The only code that opens connections to origins.
 //!
-//! [`Connector::connect`] makes a new connection. The host and the port are
-//! judged before anything is looked up; then every address, literal or resolved,
-//! right before it is dialled, and only what was judged is dialled. How far it
-//! has come, and how long each phase took, stands in a [`Progress`], also if it
-//! fails. Connections that are kept for later requests are in a [`Pool`].
+//! [`Connector::connect`] checks the host and the port against the egress policy,
+//! resolves the name, checks every address, and dials only addresses that passed. A
+//! literal address is checked in the same way. [`Progress`] records the stage that was
+//! reached and the duration of each phase, also if connecting fails. A [`Pool`] keeps
+//! idle connections for later requests.
 
 mod cache;
-mod names;
+mod error;
+mod happy_eyeballs;
+mod origin;
 mod pool;
 mod progress;
-mod race;
+mod resolver;
 mod sockets;
 mod stream;
 mod tls;
 mod tunnel;
 
-use std::{error::Error, io, net::SocketAddr, sync::Arc};
+use std::{io, sync::Arc};
 
-use hickory_resolver::net::NetError;
 use http::Uri;
 use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, time::Instant};
@@ -26,127 +27,106 @@ use tokio_rustls::TlsConnector;
 
 use crate::{
     config::Origins,
-    egress::{Denied, Policy, Target},
+    egress::{Policy, Target},
 };
-use names::Names;
-pub(crate) use pool::{Keep, Limits, Origin, Pool, Quiet};
+pub(crate) use error::ConnectError;
+pub(crate) use origin::Origin;
+pub(crate) use pool::{IdleState, Pool, PoolLimits, Poolable};
 pub(crate) use progress::{Progress, Stage};
-pub(crate) use sockets::Sockets;
-use stream::Layers;
+use resolver::Resolver;
+pub(crate) use sockets::SocketLimit;
+use stream::MaybeTlsStream;
 pub(crate) use stream::OriginStream;
 use tunnel::Tunnel;
 
-/// Makes connections to origins.
+/// Opens connections to origins.
 pub(crate) struct Connector {
     policy: Policy,
-    names: Arc<Names>,
+    resolver: Arc<Resolver>,
     tunnel: Option<Tunnel>,
     tls: TlsConnector,
-    sockets: Sockets,
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConnectError {
-    #[error(transparent)]
-    Denied(#[from] Denied),
-    #[error("the service has no file descriptor left for another connection")]
-    NoSocket,
-    #[error("{host} has no address")]
-    NoAddress { host: String },
-    #[error("looking up {host} failed")]
-    Dns { host: String, source: Box<NetError> },
-    #[error("connecting to {address} failed")]
-    Tcp {
-        address: SocketAddr,
-        source: io::Error,
-    },
-    #[error("the proxy opened no tunnel to {target}")]
-    Tunnel {
-        target: String,
-        source: Box<dyn Error + Send + Sync>,
-    },
-    #[error("the TLS handshake with {host} failed")]
-    Tls { host: String, source: io::Error },
+    sockets: SocketLimit,
 }
 
 impl Connector {
-    /// A connector to what `policy` allows.
+    /// Creates a connector to the addresses that `policy` allows.
     pub(crate) fn new(policy: Policy, origins: &Origins) -> Self {
-        let names = Arc::new(Names::new(&origins.name_servers));
+        let resolver = Arc::new(Resolver::new(&origins.name_servers));
         let proxy = origins.proxy.clone();
         Self {
             policy,
-            tunnel: proxy.map(|proxy| Tunnel::new(proxy, Arc::clone(&names))),
-            names,
+            tunnel: proxy.map(|proxy| Tunnel::new(proxy, Arc::clone(&resolver))),
+            resolver,
             tls: tls::connector(&origins.extra_roots),
-            sockets: Sockets::new(origins.max_sockets),
+            sockets: SocketLimit::new(origins.max_sockets),
         }
     }
 
-    /// The sockets that connections take.
-    pub(crate) fn sockets(&self) -> &Sockets {
+    /// Returns the limit on the number of open sockets.
+    pub(crate) fn sockets(&self) -> &SocketLimit {
         &self.sockets
     }
 
-    /// Connects to where `uri` leads. Dropping the future, such as at a timeout,
-    /// stops it; `progress` then says how far it has come.
+    /// Connects to the origin of `uri`.
+    ///
+    /// Dropping the future, for instance at a timeout, cancels the attempt. `progress`
+    /// then tells which stage it had reached.
     pub(crate) async fn connect(
         &self,
         uri: &Uri,
         progress: &mut Progress,
     ) -> Result<OriginStream, ConnectError> {
         let target = Target::of(uri);
-        self.policy.judge_target(&target)?;
-        let socket = self.sockets.take().await.ok_or(ConnectError::NoSocket)?;
-        let tcp = self.tcp(&target, progress).await?;
-        let socket = socket.connected();
+        self.policy.check_target(&target)?;
+        let permit = self.sockets.acquire().await.ok_or(ConnectError::NoSocket)?;
+        let tcp = self.connect_tcp(&target, progress).await?;
+        let connected = permit.into_connected();
         if uri.scheme_str() != Some("https") {
-            return Ok(OriginStream::new(Layers::Plain(tcp), socket));
+            return Ok(OriginStream::new(MaybeTlsStream::Plain(tcp), connected));
         }
         progress.stage = Stage::Tls;
-        let begun = Instant::now();
+        let started = Instant::now();
         let tls = self.handshake(uri.host().unwrap_or_default(), tcp).await?;
-        progress.phases.tls = Some(begun.elapsed());
-        Ok(OriginStream::new(tls, socket))
+        progress.phases.tls = Some(started.elapsed());
+        Ok(OriginStream::new(tls, connected))
     }
 
-    async fn tcp(
+    async fn connect_tcp(
         &self,
         target: &Target<'_>,
         progress: &mut Progress,
     ) -> Result<TcpStream, ConnectError> {
         let policy = &self.policy;
-        let begun = Instant::now();
+        let started = Instant::now();
         if let Some(tunnel) = &self.tunnel {
-            // Which of them the proxy would take is not known here.
+            // The proxy may choose any of these addresses, so all must be allowed.
             target
                 .known_addresses()
-                .try_for_each(|address| policy.judge(address))?;
+                .try_for_each(|address| policy.check_address(address))?;
             progress.stage = Stage::Proxy;
             let tcp = tunnel.open(target).await?;
-            progress.phases.connect = Some(begun.elapsed());
+            progress.phases.connect = Some(started.elapsed());
             return Ok(tcp);
         }
-        let is_allowed = |address| policy.judge(address).is_ok();
-        let addresses = self.names.addresses(target, is_allowed).await?;
+        let is_allowed = |address| policy.check_address(address).is_ok();
+        let addresses = self.resolver.resolve(target, is_allowed).await?;
         let resolved = Instant::now();
-        progress.phases.dns = target.is_name().then(|| resolved - begun);
+        progress.phases.dns = target.is_name().then(|| resolved - started);
         progress.stage = Stage::Tcp;
-        let tcp = race::race(policy.allowed(addresses)?).await?;
+        let tcp = happy_eyeballs::connect(policy.allowed_addresses(addresses)?).await?;
         progress.phases.connect = Some(resolved.elapsed());
         Ok(tcp)
     }
 
-    async fn handshake(&self, host: &str, tcp: TcpStream) -> Result<Layers, ConnectError> {
+    async fn handshake(&self, host: &str, tcp: TcpStream) -> Result<MaybeTlsStream, ConnectError> {
         let failed = |source| ConnectError::Tls {
             host: host.to_owned(),
             source,
         };
-        let name = host.trim_matches(['[', ']']).trim_end_matches('.');
-        let name = ServerName::try_from(name.to_owned())
+        let host_name = host.trim_matches(['[', ']']).trim_end_matches('.');
+        let server_name = ServerName::try_from(host_name.to_owned())
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-        let stream = self.tls.connect(name, tcp).await.map_err(failed)?;
-        Ok(Layers::Tls(Box::new(stream)))
+        let stream = self.tls.connect(server_name, tcp).await.map_err(failed)?;
+        Ok(MaybeTlsStream::Tls(Box::new(stream)))
     }
 }

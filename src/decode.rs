@@ -1,157 +1,135 @@
-//! Content codings (RFC 9110, 8.4.1): gzip and deflate are decoded, up to two
-//! of them one over the other, as the body comes, and never more at once than
-//! there is room for. Brotli and zstd need windows of many megabytes, so they
-//! are neither asked for nor decoded.
+//! Content codings (RFC 9110, 8.4.1).
+//!
+//! A [`Decoder`] decodes gzip and deflate while the body arrives, and never produces
+//! more than its caller has room for. Up to two codings may be applied to one body.
+//! Brotli and zstd are neither requested nor decoded, because they need windows of many
+//! megabytes.
 
-use std::{
-    io::{self, BufRead, BufReader, ErrorKind, Read},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+mod deflate;
+
+use std::io::{self, BufReader, ErrorKind, Read};
 
 use bytes::{Buf, Bytes};
-use flate2::{Decompress, FlushDecompress, Status, bufread::MultiGzDecoder};
+use flate2::bufread::MultiGzDecoder;
 
 use crate::response::Headers;
+use deflate::DeflateReader;
 
-/// The codings to ask for.
-pub(crate) const ACCEPTED: &[u8] = b"gzip, deflate";
+/// The codings to request, as the value of an `accept-encoding` header.
+pub(crate) const ACCEPT_ENCODING: &[u8] = b"gzip, deflate";
 
-/// A body being decoded. It is fed with what comes, and read until it has no
-/// more to give for that.
+/// Decodes one body. The caller alternates between [`Decoder::feed`] and
+/// [`Decoder::read`].
 pub(crate) struct Decoder {
-    feed: Feed,
-    slice: Arc<AtomicUsize>,
+    layer: Layer,
+    /// True once any byte was fed.
     is_fed: bool,
-    decoded: Box<dyn Read + Send>,
 }
 
-/// Why a body is not decoded.
+/// The error for a body with too many codings.
 #[derive(Debug, thiserror::Error)]
 #[error("more than {MAX_CODINGS} content codings")]
 pub(crate) struct TooManyCodings;
 
-/// What a read gives.
+/// The result of one read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
-    /// So many bytes.
+    /// This number of bytes was decoded.
     Bytes(usize),
-    /// Nothing, before it is fed again.
-    Hungry,
-    /// Nothing yet, though much was decoded. Ask again, after others.
-    Busy,
-    /// Nothing any more.
+    /// Nothing can be decoded before more is fed.
+    NeedsInput,
+    /// Much was decoded without any output. The caller should let other tasks run and
+    /// then read again.
+    OutOfBudget,
+    /// The body has ended.
     End,
 }
 
-/// A coding that is decoded.
+/// A supported coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coding {
     Gzip,
     Deflate,
 }
 
-/// What was fed and is not decoded yet; shared with the reader below.
-#[derive(Clone, Default)]
-struct Feed(Arc<Mutex<Fed>>);
+/// The encoded body, or a decoder of the layer below.
+enum Layer {
+    Source(Source),
+    // A body may consist of several members (RFC 1952, 2.2).
+    Gzip(Box<MultiGzDecoder<BufReader<Layer>>>),
+    Deflate(Box<DeflateReader<BufReader<Layer>>>),
+}
 
-#[derive(Default)]
-struct Fed {
+/// The encoded bytes that were fed but not decoded yet.
+struct Source {
     bytes: Bytes,
-    is_over: bool,
+    /// True if nothing more will be fed.
+    is_complete: bool,
+    /// The number of bytes that all layers together may still decode in this read.
+    budget: usize,
 }
 
-/// A decoder that stops for a while when all of them together have decoded as
-/// much as one read may: what is decoded may be nothing once it is decoded
-/// again.
-struct Sliced {
-    decoded: Box<dyn Read + Send>,
-    left: Arc<AtomicUsize>,
-}
+/// The maximum number of bytes that one read decodes, over all layers: much less than a
+/// millisecond of work.
+const BUDGET: usize = 128 << 10;
 
-/// deflate, with the zlib header that it should have or without.
-struct Inflater<R> {
-    input: R,
-    state: Inflating,
-}
-
-enum Inflating {
-    /// Not a byte has come.
-    Unknown,
-    Running(Box<Decompress>),
-    Ended,
-}
-
-/// The most that one read decodes, over all codings, in bytes: well below a
-/// millisecond's work.
-const SLICE: usize = 128 << 10;
-
-/// More than two are a way to make much of little.
+/// The maximum number of codings. Further codings only help attackers to amplify.
 const MAX_CODINGS: usize = 2;
 
 impl Decoder {
-    /// What decodes a body with these headers. `None`: it is not encoded, or in
-    /// a way that is passed through as it is.
-    pub(crate) fn of(headers: &Headers) -> Result<Option<Self>, TooManyCodings> {
-        let Some(codings) = codings(headers) else {
-            return Ok(None);
+    /// Creates the decoder for a body with `headers`. Returns `None` if the body is not
+    /// encoded or has an unknown coding; it is then passed through unchanged.
+    pub(crate) fn from_headers(headers: &Headers) -> Result<Option<Self>, TooManyCodings> {
+        let codings = match codings(headers) {
+            Some(codings) if !codings.is_empty() => codings,
+            _ => return Ok(None),
         };
-        if codings.is_empty() {
-            return Ok(None);
-        }
         if codings.len() > MAX_CODINGS {
             return Err(TooManyCodings);
         }
-        let feed = Feed::default();
-        let slice = Arc::new(AtomicUsize::new(SLICE));
-        let encoded: Box<dyn Read + Send> = Box::new(feed.clone());
-        // The last one named was applied last, and comes off first.
-        let decoded = codings.into_iter().rev().fold(encoded, |encoded, coding| {
-            let decoded = coding.decoding(encoded);
-            let left = Arc::clone(&slice);
-            Box::new(Sliced { decoded, left })
+        let source = Layer::Source(Source {
+            bytes: Bytes::new(),
+            is_complete: false,
+            budget: BUDGET,
         });
+        // The header lists the codings in the order in which they were applied.
+        let layer = codings.into_iter().rfold(source, Layer::new);
         Ok(Some(Self {
-            feed,
-            slice,
+            layer,
             is_fed: false,
-            decoded,
         }))
     }
 
-    /// Gives what has come. All that came before was read.
+    /// Passes in the next bytes of the body. All bytes fed before must have been read.
     pub(crate) fn feed(&mut self, bytes: Bytes) {
         self.is_fed |= !bytes.is_empty();
-        self.feed.fed().bytes = bytes;
+        self.layer.source().bytes = bytes;
     }
 
-    /// Says that nothing more comes.
+    /// Marks the end of the encoded body.
     pub(crate) fn finish(&mut self) {
-        self.feed.fed().is_over = true;
+        self.layer.source().is_complete = true;
     }
 
     /// Decodes into `buffer` as much as fits.
     ///
     /// # Errors
     ///
-    /// The body is not what its headers say, or was cut short.
+    /// The body does not match its headers or is truncated.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Decoded> {
-        // A body of nothing is no encoded body, and as empty.
-        if !self.is_fed && self.feed.fed().is_over {
+        let source = self.layer.source();
+        source.budget = BUDGET;
+        // Some origins declare a coding for an empty body.
+        if !self.is_fed && source.is_complete {
             return Ok(Decoded::End);
         }
-        self.slice.store(SLICE, Ordering::Relaxed);
-        match self.decoded.read(buffer) {
+        match self.layer.read(buffer) {
             Ok(0) => Ok(Decoded::End),
             Ok(count) => Ok(Decoded::Bytes(count)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let is_used_up = self.slice.load(Ordering::Relaxed) == 0;
-                Ok(if is_used_up {
-                    Decoded::Busy
-                } else {
-                    Decoded::Hungry
+                Ok(match self.layer.source().budget {
+                    0 => Decoded::OutOfBudget,
+                    _ => Decoded::NeedsInput,
                 })
             }
             Err(error) => Err(error),
@@ -159,124 +137,60 @@ impl Decoder {
     }
 }
 
-impl Coding {
-    fn decoding(self, encoded: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
+impl Layer {
+    /// Creates a layer that decodes `coding` of `encoded`.
+    fn new(encoded: Self, coding: Coding) -> Self {
         let encoded = BufReader::new(encoded);
+        match coding {
+            Coding::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(encoded))),
+            Coding::Deflate => Self::Deflate(Box::new(DeflateReader::new(encoded))),
+        }
+    }
+
+    /// Returns the lowest layer.
+    fn source(&mut self) -> &mut Source {
         match self {
-            // A gzip body may have several members (RFC 1952, 2.2).
-            Self::Gzip => Box::new(MultiGzDecoder::new(encoded)),
-            Self::Deflate => Box::new(Inflater {
-                input: encoded,
-                state: Inflating::Unknown,
-            }),
+            Self::Source(source) => source,
+            Self::Gzip(decoder) => decoder.get_mut().get_mut().source(),
+            Self::Deflate(decoder) => decoder.get_mut().get_mut().source(),
         }
     }
 }
 
-impl Feed {
-    fn fed(&self) -> MutexGuard<'_, Fed> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Read for Feed {
+impl Read for Layer {
+    /// Reads within the budget. Without it, a body that decodes to nothing could keep a
+    /// thread busy.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut fed = self.fed();
-        if fed.bytes.is_empty() && !fed.is_over {
+        if let Self::Source(source) = self {
+            return source.read(buffer);
+        }
+        if self.source().budget == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let count = fed.bytes.len().min(buffer.len());
-        fed.bytes.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
-    }
-}
-
-impl Read for Sliced {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.load(Ordering::Relaxed);
-        if left == 0 {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        let count = self.decoded.read(buffer)?;
-        self.left
-            .store(left.saturating_sub(count), Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
-impl<R: BufRead> Read for Inflater<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let input = self.input.fill_buf()?;
-            let Some(first) = input.first() else {
-                return self.read_last(buffer);
-            };
-            match &mut self.state {
-                Inflating::Unknown => {
-                    // The method 8 in the first byte of a zlib header (RFC
-                    // 1950, 2.2) would begin no deflate stream that a coder
-                    // makes.
-                    let has_header = first & 0x0f == 8;
-                    self.state = Inflating::Running(Box::new(Decompress::new(has_header)));
-                }
-                Inflating::Running(inflate) => {
-                    let (consumed, produced, status) = run(inflate, input, buffer)?;
-                    self.input.consume(consumed);
-                    if status == Status::StreamEnd {
-                        self.state = Inflating::Ended;
-                    } else if consumed == 0 && produced == 0 {
-                        return Err(ErrorKind::InvalidData.into());
-                    }
-                    if produced > 0 {
-                        return Ok(produced);
-                    }
-                }
-                // What follows the end is passed over.
-                Inflating::Ended => {
-                    let rest = input.len();
-                    self.input.consume(rest);
-                }
-            }
-        }
-    }
-}
-
-impl<R: BufRead> Inflater<R> {
-    /// Reads what is left once nothing more comes.
-    fn read_last(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Inflating::Running(inflate) = &mut self.state else {
-            return Ok(0);
+        let count = match self {
+            Self::Source(source) => source.read(buffer)?,
+            Self::Gzip(decoder) => decoder.read(buffer)?,
+            Self::Deflate(decoder) => decoder.read(buffer)?,
         };
-        let (_, produced, status) = run(inflate, &[], buffer)?;
-        if status == Status::StreamEnd {
-            self.state = Inflating::Ended;
-        } else if produced == 0 {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        Ok(produced)
+        let source = self.source();
+        source.budget = source.budget.saturating_sub(count);
+        Ok(count)
     }
 }
 
-/// What was consumed and produced, and whether that is all.
-fn run(
-    inflate: &mut Decompress,
-    input: &[u8],
-    output: &mut [u8],
-) -> io::Result<(usize, usize, Status)> {
-    let before = (inflate.total_in(), inflate.total_out());
-    let status = inflate
-        .decompress(input, output, FlushDecompress::None)
-        .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-    let count = |now: u64, before: u64| {
-        usize::try_from(now - before).expect("no more than the length of a slice")
-    };
-    let consumed = count(inflate.total_in(), before.0);
-    let produced = count(inflate.total_out(), before.1);
-    Ok((consumed, produced, status))
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.bytes.is_empty() && !self.is_complete {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let count = self.bytes.len().min(buffer.len());
+        self.bytes.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
 }
 
-/// The codings of a body in the order in which they were applied, or `None`
-/// where one of them is not known.
+/// Returns the codings of a body in the order in which they were applied, or `None` if
+/// one of them is unknown.
 fn codings(headers: &Headers) -> Option<Vec<Coding>> {
     let mut codings = Vec::new();
     for value in headers.get_all("content-encoding") {
@@ -293,109 +207,4 @@ fn codings(headers: &Headers) -> Option<Vec<Coding>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use flate2::{
-        Compression,
-        write::{DeflateEncoder, GzEncoder, ZlibEncoder},
-    };
-
-    use super::*;
-
-    fn decoder(codings: &'static str) -> Option<Decoder> {
-        Decoder::of(&[("content-encoding", codings)].into()).unwrap()
-    }
-
-    /// Decodes `body` as it comes in pieces, into a buffer of a few bytes.
-    fn decoded(codings: &'static str, body: &[u8], piece: usize) -> io::Result<Vec<u8>> {
-        let mut decoder = decoder(codings).unwrap();
-        let mut pieces = body.chunks(piece);
-        let (mut whole, mut buffer) = (Vec::new(), [0; 7]);
-        loop {
-            match decoder.read(&mut buffer)? {
-                Decoded::Bytes(count) => whole.extend_from_slice(&buffer[..count]),
-                Decoded::End => return Ok(whole),
-                Decoded::Busy => {}
-                Decoded::Hungry => match pieces.next() {
-                    Some(piece) => decoder.feed(Bytes::copy_from_slice(piece)),
-                    None => decoder.finish(),
-                },
-            }
-        }
-    }
-
-    fn gzip(data: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(data).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn zlib(data: &[u8]) -> Vec<u8> {
-        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(data).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn deflate(data: &[u8], level: Compression) -> Vec<u8> {
-        let mut encoder = DeflateEncoder::new(Vec::new(), level);
-        encoder.write_all(data).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    #[test]
-    fn bodies_are_decoded_however_they_come() {
-        let data: Vec<u8> = (0..10_000_u32).flat_map(u32::to_le_bytes).collect();
-        let two_members = [gzip(&data), gzip(b"more")].concat();
-        for piece in [1, 5, 1000, usize::MAX] {
-            assert_eq!(decoded("gzip", &gzip(&data), piece).unwrap(), data);
-            assert_eq!(
-                decoded("X-GZIP", &two_members, piece).unwrap(),
-                [&data[..], b"more"].concat()
-            );
-            assert_eq!(decoded("deflate", &zlib(&data), piece).unwrap(), data);
-            for level in [
-                Compression::none(),
-                Compression::fast(),
-                Compression::best(),
-            ] {
-                assert_eq!(
-                    decoded("deflate", &deflate(&data, level), piece).unwrap(),
-                    data
-                );
-            }
-            let twice = gzip(&zlib(&data));
-            assert_eq!(decoded("deflate, gzip", &twice, piece).unwrap(), data);
-            assert_eq!(decoded("gzip", &gzip(b""), piece).unwrap(), b"");
-        }
-    }
-
-    #[test]
-    fn what_is_cut_or_wrong_is_said() {
-        let data = [7; 10_000];
-        for (codings, body) in [("gzip", gzip(&data)), ("deflate", zlib(&data))] {
-            for length in 1..body.len() {
-                assert!(
-                    decoded(codings, &body[..length], 100).is_err(),
-                    "{codings} {length}"
-                );
-            }
-            let mut wrong = body.clone();
-            *wrong.last_mut().unwrap() ^= 1;
-            assert!(decoded(codings, &wrong, 100).is_err(), "{codings}");
-            assert!(decoded(codings, b"neither of them", 100).is_err());
-        }
-        let raw = deflate(&data, Compression::best());
-        assert!(decoded("deflate", &raw[..raw.len() - 1], 100).is_err());
-    }
-
-    #[test]
-    fn what_is_not_known_is_passed_through() {
-        for codings in ["br", "zstd", "gzip, br", "identity", "", "compress"] {
-            assert!(decoder(codings).is_none(), "{codings}");
-        }
-        assert!(decoder("identity, gzip").is_some());
-        let headers = [("content-encoding", "gzip, gzip, gzip")].into();
-        assert!(Decoder::of(&headers).is_err());
-    }
-}
+mod tests;

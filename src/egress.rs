@@ -1,203 +1,159 @@
-//! Where a fetch may go: public unicast addresses, and what the operator allows
-//! besides.
+//! The egress policy: which schemes, hosts, ports and addresses may be fetched.
 //!
-//! [`Policy`] decides over schemes, host names, ports and addresses, and does
-//! nothing else. The connector asks it about a [`Target`] before it looks the
-//! name up, and about each address right before it dials it, at every redirect
-//! and every retry.
+//! By default these are the public unicast addresses; the operator can allow and deny
+//! more. [`Policy`] only decides, and performs no I/O. The connector checks a [`Target`]
+//! before it resolves the name, and each address right before it dials it, for every
+//! request, redirect and retry.
 
-#[cfg(any(test, fuzzing))]
+mod denied;
+#[cfg(any(test, feature = "internals"))]
 #[allow(missing_docs, clippy::missing_panics_doc)]
 pub mod property;
 mod ranges;
 mod target;
-#[cfg(test)]
-mod tests;
 
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
 };
 
+use parking_lot::RwLock;
+
 use crate::config;
+pub use denied::Denied;
 pub use target::{Host, Target};
 
-/// A decision over everything that would be dialled. Cheap to clone.
+/// The egress policy of one service. Cheap to clone; all clones share one state.
 #[derive(Clone)]
 pub struct Policy(Arc<Rules>);
 
 struct Rules {
     lists: config::Egress,
-    own: RwLock<Vec<Own>>,
+    listeners: RwLock<Vec<Listener>>,
 }
 
-/// Where the process itself listens.
-struct Own {
+/// A listener of this process, which must not be reached.
+struct Listener {
     address: SocketAddr,
-    /// Whether an address is one of this machine.
-    is_here: fn(IpAddr) -> bool,
-}
-
-/// What must not be reached, by which rule.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Denied {
-    /// Neither `http` nor `https`.
-    #[error("the scheme is denied: http and https are fetched")]
-    Scheme,
-    /// `--allow-port` is set, and does not name it.
-    #[error("port {0} is denied: --allow-port does not name it")]
-    Port(u16),
-    /// `--deny-host` names it.
-    #[error("the host {0} is denied by --deny-host")]
-    Host(String),
-    /// `--allow-host` is set, and does not name it.
-    #[error("the host {0} is denied: --allow-host does not name it")]
-    OtherHost(String),
-    /// The service listens there.
-    #[error("the service's own {0} is denied, whatever is allowed")]
-    Own(SocketAddr),
-    /// `--deny-net` holds it.
-    #[error("the address {0} is denied by --deny-net")]
-    Net(IpAddr),
-    /// It holds an IPv4 address that is unpacked elsewhere.
-    #[error("the address {address} is denied, whatever is allowed: {form}")]
-    Embedding {
-        /// The address as a whole.
-        address: IpAddr,
-        /// The name of the form.
-        form: &'static str,
-    },
-    /// It is not public unicast, and `--allow-net` does not hold it.
-    #[error("{address} is denied: {range} (allowed with --allow-net)")]
-    Range {
-        /// The address, unwrapped where it was embedded in another.
-        address: IpAddr,
-        /// The name of the range.
-        range: &'static str,
-    },
-}
-
-impl Denied {
-    /// The name of the rule, one of a few.
-    pub fn rule(&self) -> &'static str {
-        match self {
-            Self::Scheme => "scheme",
-            Self::Port(_) => "allow-port",
-            Self::Host(_) => "deny-host",
-            Self::OtherHost(_) => "allow-host",
-            Self::Own(_) => "own address",
-            Self::Net(_) => "deny-net",
-            Self::Embedding { form, .. } => form,
-            Self::Range { range, .. } => range,
-        }
-    }
+    /// Returns true for the addresses of this machine.
+    is_local: fn(IpAddr) -> bool,
 }
 
 #[cfg(test)]
 impl Policy {
-    /// An address over which a policy under test panics.
+    /// An address for which the check panics, for tests of how a panic is handled.
     pub(crate) const FAULTY: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
-
-    fn panic_over(address: IpAddr) {
-        assert_ne!(address, Self::FAULTY, "for the tests of what a panic does");
-    }
 }
 
 impl Policy {
-    /// The policy of `egress`.
+    /// Creates the policy that `egress` describes.
     pub fn new(egress: &config::Egress) -> Self {
         Self(Arc::new(Rules {
             lists: egress.clone(),
-            own: RwLock::default(),
+            listeners: RwLock::default(),
         }))
     }
 
-    /// Denies `address`, where the process listens, from now on: with an
-    /// unspecified address that port on every address for which `is_here` says
-    /// that it is one of this machine.
-    pub fn deny_own(&self, address: SocketAddr, is_here: fn(IpAddr) -> bool) {
-        let own = Own { address, is_here };
-        let mut all = self.0.own.write().unwrap_or_else(PoisonError::into_inner);
-        all.push(own);
+    /// Denies `address`, which is a listener of this process, from now on.
+    ///
+    /// An unspecified address denies its port on every address for which `is_local`
+    /// returns true.
+    pub fn deny_listener(&self, address: SocketAddr, is_local: fn(IpAddr) -> bool) {
+        let listener = Listener { address, is_local };
+        self.0.listeners.write().push(listener);
     }
 
-    /// Judges the scheme of a URL.
-    pub fn judge_scheme(scheme: &str) -> Result<(), Denied> {
+    /// Checks the scheme of a URL.
+    pub fn check_scheme(scheme: &str) -> Result<(), Denied> {
         match scheme {
             "http" | "https" => Ok(()),
             _ => Err(Denied::Scheme),
         }
     }
 
-    /// Judges the host, the port, and the addresses that need no look-up: one
-    /// that is allowed is enough.
-    pub fn judge_target(&self, target: &Target<'_>) -> Result<(), Denied> {
+    /// Checks the host, the port, and the addresses that are known without a lookup. It
+    /// is sufficient if one of these is allowed.
+    pub fn check_target(&self, target: &Target<'_>) -> Result<(), Denied> {
         let lists = &self.0.lists;
         if !lists.allow_port.is_empty() && !lists.allow_port.contains(&target.port) {
             return Err(Denied::Port(target.port));
         }
-        let is_named = |list: &[config::HostPattern]| {
+        let is_listed = |list: &[config::HostPattern]| {
             list.iter().any(|pattern| match target.host {
                 Host::Name(name) | Host::Localhost(name) => pattern.matches_name(name),
                 Host::Address(address) => pattern.matches_address(ranges::unwrapped(address)),
             })
         };
-        if is_named(&lists.deny_host) {
+        if is_listed(&lists.deny_host) {
             return Err(Denied::Host(target.host.to_string()));
         }
-        if !lists.allow_host.is_empty() && !is_named(&lists.allow_host) {
+        if !lists.allow_host.is_empty() && !is_listed(&lists.allow_host) {
             return Err(Denied::OtherHost(target.host.to_string()));
         }
-        let mut judged = target.known_addresses().map(|address| self.judge(address));
-        match judged.next() {
-            Some(Err(denied)) if judged.all(|judged| judged.is_err()) => Err(denied),
+        let mut results = target
+            .known_addresses()
+            .map(|address| self.check_address(address));
+        match results.next() {
+            Some(Err(denied)) if results.all(|result| result.is_err()) => Err(denied),
             _ => Ok(()),
         }
     }
 
-    /// The allowed ones among `addresses`, or why there is none.
-    pub fn allowed(&self, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Denied> {
-        let mut denied = None;
-        addresses.retain(|address| match self.judge(*address) {
+    /// Returns the allowed ones of `addresses`.
+    ///
+    /// # Errors
+    ///
+    /// No address is allowed. The error is that of the first address.
+    pub fn allowed_addresses(
+        &self,
+        mut addresses: Vec<SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, Denied> {
+        let mut first_denied = None;
+        addresses.retain(|address| match self.check_address(*address) {
             Ok(()) => true,
-            Err(error) => {
-                denied.get_or_insert(error);
+            Err(denied) => {
+                first_denied.get_or_insert(denied);
                 false
             }
         });
-        match denied {
+        match first_denied {
             Some(denied) if addresses.is_empty() => Err(denied),
             _ => Ok(addresses),
         }
     }
 
-    /// Judges an address together with its port: an own address before
-    /// `--deny-net`, that before `--allow-net`, and that before the ranges.
-    pub fn judge(&self, address: SocketAddr) -> Result<(), Denied> {
-        let whole = address.ip();
-        let inner = ranges::unwrapped(whole);
+    /// Checks an address and its port.
+    ///
+    /// The listeners of this process come first, then `--deny-net`, then `--allow-net`,
+    /// and then the special ranges.
+    pub fn check_address(&self, address: SocketAddr) -> Result<(), Denied> {
+        let outer = address.ip();
+        let inner = ranges::unwrapped(outer);
         #[cfg(test)]
-        Self::panic_over(inner);
-        // Which leads to the machine itself.
+        assert_ne!(inner, Self::FAULTY, "a test wants a panic");
+        // The unspecified address connects to this machine, so loopback must be allowed.
         match inner {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => self.judge(at(Ipv4Addr::LOCALHOST, address))?,
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => self.judge(at(Ipv6Addr::LOCALHOST, address))?,
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => {
+                self.check_address((Ipv4Addr::LOCALHOST, address.port()).into())?;
+            }
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+                self.check_address((Ipv6Addr::LOCALHOST, address.port()).into())?;
+            }
             _ => {}
         }
-        let lists = &self.0.lists;
-        if self.is_own(SocketAddr::new(inner, address.port())) {
-            return Err(Denied::Own(address));
+        if self.is_listener(SocketAddr::new(inner, address.port())) {
+            return Err(Denied::Listener(address));
         }
         if let Some(form) = ranges::embedding(inner) {
             return Err(Denied::Embedding {
-                address: whole,
+                address: outer,
                 form,
             });
         }
-        let mut denied = lists.deny_net.iter();
-        if denied.any(|net| net.contains(&inner) || net.contains(&whole)) {
+        let lists = &self.0.lists;
+        let mut deny_net = lists.deny_net.iter();
+        if deny_net.any(|net| net.contains(&inner) || net.contains(&outer)) {
             return Err(Denied::Net(inner));
         }
         if lists.allow_net.iter().any(|net| net.contains(&inner)) {
@@ -212,24 +168,23 @@ impl Policy {
         }
     }
 
-    fn is_own(&self, target: SocketAddr) -> bool {
-        let own = self.0.own.read().unwrap_or_else(PoisonError::into_inner);
-        own.iter().any(|own| own.is_reached_by(target))
+    fn is_listener(&self, destination: SocketAddr) -> bool {
+        let listeners = self.0.listeners.read();
+        listeners
+            .iter()
+            .any(|listener| listener.accepts(destination))
     }
 }
 
-/// `ip`, at the port of `address`.
-fn at(ip: impl Into<IpAddr>, address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(ip.into(), address.port())
-}
-
-impl Own {
-    fn is_reached_by(&self, target: SocketAddr) -> bool {
-        let (own, target_ip) = (ranges::unwrapped(self.address.ip()), target.ip());
-        self.address.port() == target.port()
-            && (own == target_ip
-                || target_ip.is_unspecified()
-                || own.is_unspecified() && (self.is_here)(target_ip))
+impl Listener {
+    /// Returns true if a connection to `destination` would reach this listener.
+    fn accepts(&self, destination: SocketAddr) -> bool {
+        if self.address.port() != destination.port() {
+            return false;
+        }
+        let own_ip = ranges::unwrapped(self.address.ip());
+        let ip = destination.ip();
+        own_ip == ip || ip.is_unspecified() || own_ip.is_unspecified() && (self.is_local)(ip)
     }
 }
 
@@ -238,3 +193,6 @@ impl fmt::Debug for Policy {
         f.debug_tuple("Policy").field(&self.0.lists).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,15 +112,14 @@ mod credentials;
 #[cfg(feature = "server")]
 mod decode;
 #[cfg(feature = "server")]
-pub mod egress;
+#[allow(unreachable_pub)] // `internals` exports parts of it.
+mod egress;
 #[cfg(feature = "server")]
 mod fetch;
 #[cfg(feature = "server")]
 mod gate;
-#[cfg(all(feature = "server", not(fuzzing)))]
+#[cfg(feature = "server")]
 mod http1;
-#[cfg(all(feature = "server", fuzzing))]
-pub mod http1;
 #[cfg(feature = "server")]
 mod local_address;
 pub mod proto;
@@ -143,6 +142,16 @@ mod telemetry;
 
 #[cfg(any(feature = "client", feature = "server"))]
 pub use code::Code;
+
+/// Parts of the engine for the benchmarks and the fuzz targets of this repository.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::{
+        egress::{Denied, Host, Policy, Target, property as egress_property},
+        http1::property as http1_property,
+    };
+}
 
 /// Compiles the code in the README.
 #[cfg(all(doctest, feature = "cli"))]

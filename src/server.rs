@@ -162,7 +162,7 @@ impl Server {
     /// Returns an error if the local address of `listener` cannot be read. The egress
     /// policy must deny that address, so the server does not start without it.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> io::Result<()> {
-        self.policy.deny_own(listener.local_addr()?, is_local);
+        self.policy.deny_listener(listener.local_addr()?, is_local);
         self.health.set_serving::<Service>().await;
         self.is_ready.store(true, Ordering::Relaxed);
         let mut acceptor = Acceptor::new(self.clone(), listener);

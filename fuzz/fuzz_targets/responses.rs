@@ -1,14 +1,14 @@
-//! From the bytes of an origin, a sequence of responses over one kept
-//! connection, to results: no panic, no end that does not come, no byte of one
-//! response in another, and the same results wherever the bytes are cut.
+//! Checks that a sequence of responses over one connection is read the same in pieces of
+//! any size, without a panic or an endless loop, and that no byte of one response appears
+//! in another.
 //!
-//! The first byte of the input says into pieces of how many bytes it is cut (0:
-//! one piece), the bits of the second which responses answer HEAD. Two NUL bytes
-//! end a response, so that inputs can be read and written as text.
+//! The first byte of the input is the size of the pieces (0: one piece). The bits of the
+//! second byte tell which responses answer a HEAD request. Two NUL bytes end a response,
+//! so that inputs can be read and written as text.
 
 #![no_main]
 
-use fetchd::http1::property;
+use fetchd::internals::http1_property::responses_are_read_the_same_in_pieces_of_any_size;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -29,5 +29,5 @@ fuzz_target!(|input: &[u8]| {
             last.push(*byte);
         }
     }
-    property::responses_are_read_the_same_however_they_are_cut(&responses, &heads, cut);
+    responses_are_read_the_same_in_pieces_of_any_size(&responses, &heads, cut);
 });

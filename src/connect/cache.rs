@@ -1,93 +1,176 @@
-//! What names resolved to, for as long as it may be kept.
+//! A cache of DNS answers.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use hickory_resolver::proto::rr::RecordType;
+use moka::{Expiry, sync};
 use tokio::time::Instant;
 
-/// Addresses by name and family, bounded in names and in addresses: together
-/// less than 16 MiB.
-#[derive(Default)]
-pub(super) struct Cache(Mutex<HashMap<Key, Kept>>);
+/// The cached addresses of names, each until its time to live has passed.
+///
+/// The number of names and the number of addresses per name are bounded, so the cache
+/// takes less than 16 MiB. Names in frequent use are not evicted by names that are
+/// looked up once.
+pub(super) struct Cache(sync::Cache<Key, Entry>);
 
-/// A name, of at most 253 bytes, and whether IPv6 was asked for.
-pub(super) type Key = (Box<str>, bool);
-
-struct Kept {
-    addresses: Box<[IpAddr]>,
-    until: Instant,
+/// A name of at most 253 bytes and the type of record that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) name: Box<str>,
+    pub(super) record_type: RecordType,
 }
 
-/// The most names that are kept, and the most addresses of one.
-const MAX_NAMES: usize = 8192;
+#[derive(Clone)]
+struct Entry {
+    addresses: Arc<[IpAddr]>,
+    /// Checked by every read, because the clock of moka does not stop in tests that
+    /// pause the clock of tokio.
+    expires_at: Instant,
+}
+
+/// Lets moka remove entries at their `expires_at`.
+struct ExpiresAt;
+
+/// The maximum number of cached names.
+const MAX_NAMES: u64 = 8192;
+
+/// The maximum number of addresses of one name.
 pub(super) const MAX_ADDRESSES: usize = 32;
 
 impl Cache {
-    /// What is kept for `key`, where it still holds.
-    pub(super) fn get(&self, key: &Key) -> Option<Vec<IpAddr>> {
-        let kept = self.kept();
-        let kept = kept.get(key).filter(|kept| kept.until > Instant::now())?;
-        Some(kept.addresses.to_vec())
+    pub(super) fn new() -> Self {
+        let builder = sync::Cache::builder().max_capacity(MAX_NAMES);
+        Self(builder.expire_after(ExpiresAt).build())
     }
 
-    /// Keeps `addresses` for `ttl`, at most [`MAX_ADDRESSES`] of them.
-    pub(super) fn put(&self, key: Key, addresses: &[IpAddr], ttl: Duration) {
-        let now = Instant::now();
+    /// Returns the cached addresses for `key` unless they have expired.
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<[IpAddr]>> {
+        let entry = self.0.get(key)?;
+        (entry.expires_at > Instant::now()).then_some(entry.addresses)
+    }
+
+    /// Caches `addresses`, of which there are at most [`MAX_ADDRESSES`], for `ttl`.
+    pub(super) fn insert(&self, key: Key, addresses: Arc<[IpAddr]>, ttl: Duration) {
+        debug_assert!(addresses.len() <= MAX_ADDRESSES);
         if ttl.is_zero() {
             return;
         }
-        let mut kept = self.kept();
-        if kept.len() >= MAX_NAMES && !kept.contains_key(&key) {
-            kept.retain(|_, kept| kept.until > now);
-        }
-        if kept.len() >= MAX_NAMES
-            && let Some(any) = kept.keys().next().cloned()
-        {
-            kept.remove(&any);
-        }
-        let addresses = &addresses[..addresses.len().min(MAX_ADDRESSES)];
-        let addresses = addresses.into();
-        let until = now + ttl;
-        kept.insert(key, Kept { addresses, until });
+        let expires_at = Instant::now() + ttl;
+        let entry = Entry {
+            addresses,
+            expires_at,
+        };
+        self.0.insert(key, entry);
+    }
+}
+
+impl Entry {
+    fn time_to_live(&self) -> Duration {
+        self.expires_at.saturating_duration_since(Instant::now())
+    }
+}
+
+#[allow(clippy::disallowed_types)] // The signatures are those of moka.
+impl Expiry<Key, Entry> for ExpiresAt {
+    fn expire_after_create(
+        &self,
+        _: &Key,
+        entry: &Entry,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(entry.time_to_live())
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<Key, Kept>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn expire_after_update(
+        &self,
+        _: &Key,
+        entry: &Entry,
+        _: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(entry.time_to_live())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
-    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     const TTL: Duration = Duration::from_mins(1);
 
     fn key(name: &impl ToString) -> Key {
-        (name.to_string().into(), false)
+        Key {
+            name: name.to_string().into(),
+            record_type: RecordType::A,
+        }
+    }
+
+    fn localhost() -> Arc<[IpAddr]> {
+        Arc::new([Ipv4Addr::LOCALHOST.into()])
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_kept_is_bounded_in_time_names_and_addresses() {
-        let cache = Cache::default();
-        cache.put(key(&"many"), &vec![LOCAL; 4000], TTL);
-        assert_eq!(cache.get(&key(&"many")).unwrap().len(), MAX_ADDRESSES);
-        assert_eq!(cache.get(&("many".into(), true)), None);
-        cache.put(key(&"fleeting"), &[LOCAL], Duration::ZERO);
-        assert_eq!(cache.get(&key(&"fleeting")), None);
+    async fn entries_expire_after_their_ttl() {
+        let cache = Cache::new();
+        cache.insert(key(&"a"), localhost(), TTL);
+        cache.insert(key(&"zero"), localhost(), Duration::ZERO);
+        assert_eq!(cache.get(&key(&"a")), Some(localhost()));
+        assert_eq!(cache.get(&key(&"zero")), None);
+        let of_other_type = Key {
+            record_type: RecordType::AAAA,
+            ..key(&"a")
+        };
+        assert_eq!(cache.get(&of_other_type), None);
 
+        tokio::time::advance(TTL / 2).await;
+        cache.insert(key(&"a"), localhost(), TTL);
+        tokio::time::advance(TTL / 2).await;
+        assert!(cache.get(&key(&"a")).is_some(), "the second TTL counts");
+        tokio::time::advance(TTL / 2).await;
+        assert_eq!(cache.get(&key(&"a")), None);
+    }
+
+    #[tokio::test]
+    async fn expired_entries_are_removed() {
+        let cache = Cache::new();
+        cache.insert(key(&"a"), localhost(), TTL);
+        cache.insert(key(&"a"), localhost(), Duration::from_millis(20));
+        cache.insert(key(&"b"), localhost(), TTL);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!cache.0.contains_key(&key(&"a")));
+        assert!(cache.0.contains_key(&key(&"b")));
+    }
+
+    #[test]
+    fn number_of_names_is_bounded() {
+        /// Insertions that moka has not applied yet (its `WRITE_LOG_CH_SIZE`).
+        const MAX_PENDING: u64 = 384;
+
+        let cache = Cache::new();
         for name in 0..2 * MAX_NAMES {
-            cache.put(key(&name), &[LOCAL], TTL);
+            cache.insert(key(&name), localhost(), TTL);
+            if name % 1000 == 0 {
+                let count = cache.0.iter().count() as u64;
+                assert!(count <= MAX_NAMES + MAX_PENDING, "{count} names");
+            }
         }
-        assert_eq!(cache.kept().len(), MAX_NAMES);
-        assert!(cache.get(&key(&(2 * MAX_NAMES - 1))).is_some());
-        tokio::time::advance(TTL).await;
-        assert!(cache.get(&key(&(2 * MAX_NAMES - 1))).is_none());
-        cache.put(key(&"new"), &[LOCAL], TTL);
-        assert_eq!(cache.kept().len(), 1, "what has passed makes room");
+        cache.0.run_pending_tasks();
+        assert_eq!(cache.0.entry_count(), MAX_NAMES);
+    }
+
+    #[test]
+    fn names_looked_up_once_do_not_evict_names_in_frequent_use() {
+        let cache = Cache::new();
+        cache.insert(key(&"frequent"), localhost(), TTL);
+        for name in 0..4 * MAX_NAMES {
+            cache.insert(key(&name), localhost(), TTL);
+            if name % 100 == 0 {
+                cache.get(&key(&"frequent"));
+            }
+        }
+        cache.0.run_pending_tasks();
+        assert!(cache.get(&key(&"frequent")).is_some());
     }
 }

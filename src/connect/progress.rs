@@ -1,17 +1,17 @@
-//! How far connecting has come.
+//! The progress of one connection attempt.
 
 use std::fmt;
 
 use crate::response::Phases;
 
-/// Where the connecting of one request is, and how long its phases took.
+/// The stage that a connection attempt has reached, and the duration of each phase.
 #[derive(Debug)]
 pub(crate) struct Progress {
     pub(crate) stage: Stage,
     pub(crate) phases: Phases,
 }
 
-/// A step of connecting.
+/// A stage of connecting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Dns,
@@ -21,7 +21,7 @@ pub(crate) enum Stage {
 }
 
 impl Progress {
-    /// Connecting that has not begun.
+    /// Returns the progress of an attempt that has not started.
     pub(crate) fn new() -> Self {
         Self {
             stage: Stage::Dns,

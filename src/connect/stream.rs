@@ -1,4 +1,4 @@
-//! A connection to an origin, plain or TLS.
+//! A connection to an origin, over plain TCP or TLS.
 
 use std::{
     io::{self, IoSlice},
@@ -14,61 +14,61 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::{pool::Quiet, sockets::Socket};
+use super::{pool::IdleState, sockets::SocketPermit};
 use crate::http1::Transport;
 
 /// The transport of one connection.
 pub(crate) struct OriginStream {
-    layers: Layers,
-    /// An exchange is under way.
+    stream: MaybeTlsStream,
+    /// True while an exchange is in progress.
     is_busy: bool,
-    _socket: Socket,
+    _permit: SocketPermit,
 }
 
-/// What bytes pass through.
-pub(super) enum Layers {
-    /// TCP alone.
+/// A TCP stream with or without TLS.
+pub(super) enum MaybeTlsStream {
     Plain(TcpStream),
-    /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl OriginStream {
-    /// A connection that counts as `socket` until it is dropped.
-    pub(super) fn new(layers: Layers, socket: Socket) -> Self {
+    /// Creates a transport that holds `permit` until it is dropped.
+    pub(super) fn new(stream: MaybeTlsStream, permit: SocketPermit) -> Self {
         Self {
-            layers,
+            stream,
             is_busy: false,
-            _socket: socket,
+            _permit: permit,
         }
     }
 
-    /// Returns what there is to read, without waiting: the runtime may not have
-    /// heard of it yet, so the system is asked. Under TLS, bytes that were not
-    /// decrypted yet count as an end: they may be anything.
-    pub(crate) fn quiet(&mut self) -> Quiet {
-        let is_plain = matches!(self.layers, Layers::Plain(_));
-        if let Layers::Tls(stream) = &mut self.layers {
+    /// Returns the state of the connection between two exchanges, without waiting.
+    ///
+    /// Asks the operating system, because the runtime may not have been notified yet.
+    /// Encrypted bytes that are still unread count as [`IdleState::Closed`]: they may
+    /// be an alert.
+    pub(crate) fn idle_state(&mut self) -> IdleState {
+        let is_plain = matches!(self.stream, MaybeTlsStream::Plain(_));
+        if let MaybeTlsStream::Tls(stream) = &mut self.stream {
             let session = stream.get_mut().1;
             let state = session.process_new_packets();
             match state.map(|state| state.plaintext_bytes_to_read()) {
                 Ok(0) if session.wants_read() => {}
-                // It was closed by the other side.
-                Ok(0) | Err(_) => return Quiet::Ended,
-                Ok(_) => return Quiet::Unasked,
+                // The origin has sent close_notify.
+                Ok(0) | Err(_) => return IdleState::Closed,
+                Ok(_) => return IdleState::UnexpectedData,
             }
         }
         match SockRef::from(self.tcp()).peek(&mut [MaybeUninit::uninit()]) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Quiet::Yes,
-            Ok(1..) if is_plain => Quiet::Unasked,
-            Ok(_) | Err(_) => Quiet::Ended,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => IdleState::Open,
+            Ok(1..) if is_plain => IdleState::UnexpectedData,
+            Ok(_) | Err(_) => IdleState::Closed,
         }
     }
 
     fn tcp(&self) -> &TcpStream {
-        match &self.layers {
-            Layers::Plain(tcp) => tcp,
-            Layers::Tls(stream) => stream.get_ref().0,
+        match &self.stream {
+            MaybeTlsStream::Plain(tcp) => tcp,
+            MaybeTlsStream::Tls(stream) => stream.get_ref().0,
         }
     }
 }
@@ -80,12 +80,12 @@ impl Transport for OriginStream {
 }
 
 impl Drop for OriginStream {
-    /// Closes the connection. In the middle of an exchange, what the system has not
-    /// sent yet is discarded: an origin that does not read could otherwise hold it
-    /// for as long as it likes.
+    /// Closes the connection. During an exchange, bytes that the operating system has
+    /// not sent yet are discarded. Otherwise an origin that does not read could keep
+    /// them in memory.
     fn drop(&mut self) {
         if self.is_busy {
-            // It fails on a socket that is broken already.
+            // Fails if the socket is broken, which needs no handling.
             let _ = self.tcp().set_zero_linger();
         }
     }
@@ -97,9 +97,9 @@ impl AsyncRead for OriginStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().layers {
-            Layers::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Layers::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        match &mut self.get_mut().stream {
+            MaybeTlsStream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            MaybeTlsStream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -110,9 +110,9 @@ impl AsyncWrite for OriginStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().layers {
-            Layers::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Layers::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        match &mut self.get_mut().stream {
+            MaybeTlsStream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            MaybeTlsStream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -121,30 +121,30 @@ impl AsyncWrite for OriginStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().layers {
-            Layers::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Layers::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        match &mut self.get_mut().stream {
+            MaybeTlsStream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            MaybeTlsStream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.layers {
-            Layers::Plain(stream) => stream.is_write_vectored(),
-            Layers::Tls(stream) => stream.is_write_vectored(),
+        match &self.stream {
+            MaybeTlsStream::Plain(stream) => stream.is_write_vectored(),
+            MaybeTlsStream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().layers {
-            Layers::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Layers::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            MaybeTlsStream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            MaybeTlsStream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().layers {
-            Layers::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Layers::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            MaybeTlsStream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            MaybeTlsStream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Whom TLS trusts.
+//! The TLS client configuration.
 
+mod rsa;
 mod verifier;
 
 use std::sync::Arc;
@@ -11,15 +12,15 @@ use tokio_rustls::TlsConnector;
 
 use verifier::Verifier;
 
-/// TLS that trusts the system's roots and `extra_roots` (DER). Certificates are
-/// always verified.
+/// Creates a connector that trusts the system's root certificates and `extra_roots`
+/// (DER). Certificates are always verified.
 pub(super) fn connector(extra_roots: &[Vec<u8>]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs().certs;
+    let system = rustls_native_certs::load_native_certs().certs;
     let extra = extra_roots.iter().cloned().map(CertificateDer::from);
-    let (added, _) = roots.add_parsable_certificates(found.into_iter().chain(extra));
+    let (added, _) = roots.add_parsable_certificates(system.into_iter().chain(extra));
     if added == 0 {
-        tracing::warn!("no root certificates were found: every https origin will be refused");
+        tracing::warn!("no root certificates found: requests to https origins will fail");
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -33,7 +34,7 @@ pub(super) fn connector(extra_roots: &[Vec<u8>]) -> TlsConnector {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Verifier::new(verifier)))
             .with_no_client_auth(),
-        // Without roots there is nothing to verify against.
+        // The builder fails only if there are no roots. Every verification then fails.
         Err(_) => builder.with_root_certificates(roots).with_no_client_auth(),
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -1,4 +1,4 @@
-//! A connection by way of a proxy.
+//! Connections through an HTTP proxy.
 
 use std::{error::Error, sync::Arc};
 
@@ -7,45 +7,46 @@ use hyper_util::{client::legacy::connect::proxy, rt::TokioIo};
 use tokio::net::TcpStream;
 use tower::{Service, service_fn};
 
-use super::{ConnectError, names::Names, race::race};
+use super::{ConnectError, happy_eyeballs, resolver::Resolver};
 use crate::{config::Proxy, egress::Target};
 
-/// Opens tunnels through a proxy.
+/// Opens tunnels through a proxy (CONNECT).
 pub(super) struct Tunnel {
     proxy: Proxy,
-    names: Arc<Names>,
+    resolver: Arc<Resolver>,
 }
 
 impl Tunnel {
-    /// Tunnels through `proxy`, whose own name is looked up in `names`.
-    pub(super) fn new(proxy: Proxy, names: Arc<Names>) -> Self {
-        Self { proxy, names }
+    /// Creates a tunnel through `proxy`, whose own name is looked up by `resolver`.
+    pub(super) fn new(proxy: Proxy, resolver: Arc<Resolver>) -> Self {
+        Self { proxy, resolver }
     }
 
-    /// A connection to `target`, which has been judged. That to the proxy itself
-    /// is the one that is not: the operator named it.
+    /// Connects to `target`, which the egress policy must have allowed. The address of
+    /// the proxy itself is not checked, because the operator configured it.
     pub(super) async fn open(&self, target: &Target<'_>) -> Result<TcpStream, ConnectError> {
-        let dial = service_fn(|proxy: Uri| {
-            let names = Arc::clone(&self.names);
+        let connector = service_fn(|proxy: Uri| {
+            let resolver = Arc::clone(&self.resolver);
             async move {
-                let addresses = names.addresses(&Target::of(&proxy), |_| true).await?;
-                Ok::<_, ConnectError>(TokioIo::new(race(addresses).await?))
+                let addresses = resolver.resolve(&Target::of(&proxy), |_| true).await?;
+                let tcp = happy_eyeballs::connect(addresses).await?;
+                Ok::<_, ConnectError>(TokioIo::new(tcp))
             }
         });
-        let mut tunnel = proxy::Tunnel::new(self.proxy.uri().clone(), dial);
+        let mut tunnel = proxy::Tunnel::new(self.proxy.uri().clone(), connector);
         if let Some(authorization) = self.proxy.authorization() {
             tunnel = tunnel.with_auth(authorization.clone());
         }
-        // Without a port, the tunnel would lead to 443.
-        let to = Uri::builder()
+        // The authority includes the port, because the tunnel defaults to 443.
+        let destination = Uri::builder()
             .scheme("http")
             .authority(target.to_string())
             .path_and_query("/")
             .build()
             .map_err(|error| failed(target, error))?;
-        let opened = tunnel.call(to).await;
-        let opened = opened.map_err(|error| failed(target, error))?;
-        Ok(opened.into_inner())
+        let connected = tunnel.call(destination).await;
+        let stream = connected.map_err(|error| failed(target, error))?;
+        Ok(stream.into_inner())
     }
 }
 

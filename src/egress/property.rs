@@ -1,41 +1,45 @@
-//! What must hold for any URL, any address and any answer of a name server.
-//! Random tests and the fuzzer call it; a second reading of the ranges, unlike
-//! the first, keeps both honest.
+//! Properties that hold for any URL, any address and any DNS answer.
+//!
+//! The random tests and the fuzzer call them. The ranges are written down a second time
+//! in a different form, so that a mistake in one of the tables is found.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
+};
 
 use super::{Host, Policy, Target};
 use crate::{config, request::Request};
 
-/// The first and the last address of each range of IPv4 that is not public.
-pub(super) const NOT_PUBLIC_V4: [([u8; 4], [u8; 4]); 15] = [
-    ([0, 0, 0, 0], [0, 255, 255, 255]),
-    ([10, 0, 0, 0], [10, 255, 255, 255]),
-    ([100, 64, 0, 0], [100, 127, 255, 255]),
-    ([127, 0, 0, 0], [127, 255, 255, 255]),
-    ([168, 63, 129, 16], [168, 63, 129, 16]),
-    ([169, 254, 0, 0], [169, 254, 255, 255]),
-    ([172, 16, 0, 0], [172, 31, 255, 255]),
-    ([192, 0, 0, 0], [192, 0, 0, 255]),
-    ([192, 0, 2, 0], [192, 0, 2, 255]),
-    ([192, 88, 99, 0], [192, 88, 99, 255]),
-    ([192, 168, 0, 0], [192, 168, 255, 255]),
-    ([198, 18, 0, 0], [198, 19, 255, 255]),
-    ([198, 51, 100, 0], [198, 51, 100, 255]),
-    ([203, 0, 113, 0], [203, 0, 113, 255]),
-    ([224, 0, 0, 0], [255, 255, 255, 255]),
+/// The ranges of IPv4 that are not public.
+pub(super) const NOT_PUBLIC_V4: [RangeInclusive<[u8; 4]>; 15] = [
+    [0, 0, 0, 0]..=[0, 255, 255, 255],
+    [10, 0, 0, 0]..=[10, 255, 255, 255],
+    [100, 64, 0, 0]..=[100, 127, 255, 255],
+    [127, 0, 0, 0]..=[127, 255, 255, 255],
+    [168, 63, 129, 16]..=[168, 63, 129, 16],
+    [169, 254, 0, 0]..=[169, 254, 255, 255],
+    [172, 16, 0, 0]..=[172, 31, 255, 255],
+    [192, 0, 0, 0]..=[192, 0, 0, 255],
+    [192, 0, 2, 0]..=[192, 0, 2, 255],
+    [192, 88, 99, 0]..=[192, 88, 99, 255],
+    [192, 168, 0, 0]..=[192, 168, 255, 255],
+    [198, 18, 0, 0]..=[198, 19, 255, 255],
+    [198, 51, 100, 0]..=[198, 51, 100, 255],
+    [203, 0, 113, 0]..=[203, 0, 113, 255],
+    [224, 0, 0, 0]..=[255, 255, 255, 255],
 ];
 
-/// The first and the last 64 bits of each range of IPv6 that is.
-pub(super) const PUBLIC_V6: [(u64, u64); 5] = [
-    (0x2000_0000_0000_0000, 0x2000_ffff_ffff_ffff),
-    (0x2001_0200_0000_0000, 0x2001_0db7_ffff_ffff),
-    (0x2001_0db9_0000_0000, 0x2001_ffff_ffff_ffff),
-    (0x2003_0000_0000_0000, 0x3ffe_ffff_ffff_ffff),
-    (0x3fff_1000_0000_0000, 0x3fff_ffff_ffff_ffff),
+/// The ranges of IPv6 that are public, by the first 64 bits of the address.
+pub(super) const PUBLIC_V6: [RangeInclusive<u64>; 5] = [
+    0x2000_0000_0000_0000..=0x2000_ffff_ffff_ffff,
+    0x2001_0200_0000_0000..=0x2001_0db7_ffff_ffff,
+    0x2001_0db9_0000_0000..=0x2001_ffff_ffff_ffff,
+    0x2003_0000_0000_0000..=0x3ffe_ffff_ffff_ffff,
+    0x3fff_1000_0000_0000..=0x3fff_ffff_ffff_ffff,
 ];
 
-/// Whether the default policy is to allow `address`.
+/// Returns true if the default policy must allow `address`.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -43,60 +47,55 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Panics where the default policy allows `address` and must not, or the other
-/// way round.
-pub fn an_address_is_allowed_exactly_if_it_is_public(address: IpAddr) {
+/// Panics if the default policy denies a public address or allows another.
+pub fn address_is_allowed_if_and_only_if_it_is_public(address: IpAddr) {
     let policy = Policy::new(&config::Egress::default());
-    let judged = policy.judge(SocketAddr::new(address, 80));
-    assert_eq!(judged.is_ok(), is_public(address), "{address}: {judged:?}");
+    let result = policy.check_address(SocketAddr::new(address, 80));
+    assert_eq!(result.is_ok(), is_public(address), "{address}: {result:?}");
 }
 
-/// Panics where a request for `url`, whose host resolves to `answers`, would
-/// dial an address that is not public.
-pub fn only_public_addresses_are_dialled(url: &str, answers: &[IpAddr]) {
+/// Panics if a request for `url`, whose host resolves to `answers`, would dial an
+/// address that is not public.
+pub fn only_public_addresses_are_dialed(url: &str, answers: &[IpAddr]) {
     let Ok(request) = Request::new(url, "") else {
         return;
     };
     let target = Target::of(&request.uri);
     let policy = Policy::new(&config::Egress::default());
-    if policy.judge_target(&target).is_err() {
+    if policy.check_target(&target).is_err() {
         return;
     }
     let addresses = match target.host {
         Host::Name(name) => {
-            // A proxy that reads addresses leniently reads none in it (inet_aton(3)).
+            // A proxy that parses addresses leniently (inet_aton(3)) must not find one.
             let last = name.rsplit('.').next().unwrap_or_default();
             let is_hex = |hex: &str| hex.bytes().all(|byte| byte.is_ascii_hexdigit());
             let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
                 || last.strip_prefix("0x").is_some_and(is_hex);
             assert!(!is_number && !name.contains(".."), "{url:?} names {name:?}");
-            let answers = answers.iter();
-            answers.map(|ip| (*ip, target.port).into()).collect()
+            answers.iter().map(|ip| (*ip, target.port).into()).collect()
         }
         Host::Localhost(_) | Host::Address(_) => target.known_addresses().collect(),
     };
-    for dialled in policy.allowed(addresses).unwrap_or_default() {
-        assert!(is_public(dialled.ip()), "{url:?} leads to {dialled}");
-        assert_eq!(dialled.port(), target.port);
+    for dialed in policy.allowed_addresses(addresses).unwrap_or_default() {
+        assert!(is_public(dialed.ip()), "{url:?} leads to {dialed}");
+        assert_eq!(dialed.port(), target.port);
     }
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let special = |(first, last): &([u8; 4], [u8; 4])| (*first..=*last).contains(&address.octets());
-    !NOT_PUBLIC_V4.iter().any(special)
+    let octets = address.octets();
+    !NOT_PUBLIC_V4.iter().any(|range| range.contains(&octets))
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let bits = u128::from(address);
     #[allow(clippy::cast_possible_truncation)]
     let (high, low, last) = ((bits >> 64) as u64, bits as u64, bits as u32);
-    // Mapped, and translated: the last 32 bits are an IPv4 address.
+    // In mapped and translated addresses, the last 32 bits are an IPv4 address.
     if bits >> 32 == 0xffff || bits >> 32 == 0x64_ff9b << 64 {
         return is_public_v4(last.into());
     }
     let is_isatap = matches!(low >> 32, 0x0000_5efe | 0x0200_5efe);
-    !is_isatap
-        && PUBLIC_V6
-            .iter()
-            .any(|(first, last)| (*first..=*last).contains(&high))
+    !is_isatap && PUBLIC_V6.iter().any(|range| range.contains(&high))
 }

@@ -1,11 +1,11 @@
-//! The ranges of addresses that are not public unicast, each with its name.
+//! The ranges of addresses that are not public unicast, with their names.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-/// Of IPv4, by the IANA special-purpose address registry (RFC 6890), and one
-/// address that belongs to a cloud's platform though its range is public.
+/// The special ranges of IPv4: the IANA special-purpose address registry (RFC 6890),
+/// and one address in a public range that serves a cloud platform.
 const SPECIAL_V4: [(Ipv4Net, &str); 16] = [
     (v4([0, 0, 0, 0], 8), "this network"),
     (v4([10, 0, 0, 0], 8), "private range"),
@@ -25,11 +25,11 @@ const SPECIAL_V4: [(Ipv4Net, &str); 16] = [
     (v4([168, 63, 129, 16], 32), "cloud platform"),
 ];
 
-/// What of IPv6 is unicast and public, but for the ranges below.
+/// The public unicast range of IPv6, apart from the special ranges inside it.
 const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0, 0], 3);
 
-/// Of IPv6: the special ranges in [`GLOBAL_V6`], and those outside that have a
-/// name of their own.
+/// The special ranges of IPv6: all ranges inside [`GLOBAL_V6`], and those outside that
+/// have a name.
 const SPECIAL_V6: [(Ipv6Net, &str); 12] = [
     (v6([0x2001, 0, 0, 0], 23), "protocol assignments"),
     (v6([0x2001, 0xdb8, 0, 0], 32), "documentation"),
@@ -48,25 +48,25 @@ const SPECIAL_V6: [(Ipv6Net, &str); 12] = [
     (v6([0xff00, 0, 0, 0], 8), "multicast"),
 ];
 
-/// IPv4 in IPv6 that a gateway somewhere unpacks: where it leads cannot be
-/// judged here.
+/// Ranges of IPv6 that embed an IPv4 address, which a gateway elsewhere extracts. The
+/// final destination cannot be checked here.
 const EMBEDDED: [(Ipv6Net, &str); 3] = [
     (v6([0, 0, 0, 0], 96), "IPv4-compatible"),
     (v6([0x2001, 0, 0, 0], 32), "Teredo"),
     (v6([0x2002, 0, 0, 0], 16), "6to4"),
 ];
 
-/// Where translators map IPv4 (RFC 6052).
+/// The prefix under which translators map IPv4 addresses (RFC 6052).
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0], 96);
 
-/// The name of the special range that holds `address`, which is not one of an
-/// IPv4 address inside IPv6 (see [`unwrapped`]).
+/// Returns the name of the special range that contains `address`, which must have been
+/// [`unwrapped`].
 pub(super) fn special(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => {
             let mut ranges = SPECIAL_V4.iter();
-            let range = ranges.find(|(net, _)| net.contains(&address));
-            range.map(|(_, name)| *name)
+            let (_, name) = ranges.find(|(net, _)| net.contains(&address))?;
+            Some(name)
         }
         IpAddr::V6(address) => {
             let mut ranges = SPECIAL_V6.iter();
@@ -79,8 +79,8 @@ pub(super) fn special(address: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// The name of the form in which `address` holds an IPv4 address, for the forms
-/// that are unpacked elsewhere.
+/// Returns the name of the form in which `address` embeds an IPv4 address that a
+/// gateway elsewhere extracts.
 pub(super) fn embedding(address: IpAddr) -> Option<&'static str> {
     let IpAddr::V6(address) = address else {
         return None;
@@ -88,18 +88,18 @@ pub(super) fn embedding(address: IpAddr) -> Option<&'static str> {
     if address.is_loopback() || address.is_unspecified() {
         return None;
     }
-    // ISATAP (RFC 5214, 6.1): behind a marked interface id, in any network.
+    // ISATAP (RFC 5214, 6.1) marks the interface identifier, in any network.
     let [.., high, low, _, _] = address.segments();
     if high & !0x0200 == 0 && low == 0x5efe {
         return Some("ISATAP");
     }
     let mut forms = EMBEDDED.iter();
-    let form = forms.find(|(net, _)| net.contains(&address));
-    form.map(|(_, name)| *name)
+    let (_, name) = forms.find(|(net, _)| net.contains(&address))?;
+    Some(name)
 }
 
-/// The IPv4 address inside a mapped or translated one (RFC 4291, RFC 6052);
-/// any other address itself.
+/// Returns the IPv4 address inside a mapped or translated one (RFC 4291, RFC 6052), and
+/// any other address unchanged.
 pub(super) fn unwrapped(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) if NAT64.contains(&v6) => {

@@ -1,4 +1,4 @@
-//! Where a URL leads.
+//! The destination of a URL.
 
 use std::{
     fmt,
@@ -10,27 +10,27 @@ use http::Uri;
 /// The host and the port of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// Whose addresses are to be dialled.
+    /// The host.
     pub host: Host<'a>,
-    /// The port, by default that of the scheme.
+    /// The port, or the default port of the scheme.
     pub port: u16,
 }
 
 /// The host of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Host<'a> {
-    /// A name, in the ASCII form and without a final dot.
+    /// A name, in its ASCII form and without a trailing dot.
     Name(&'a str),
-    /// `localhost`, or a name below it: the loopback addresses, whatever a name
-    /// server would say (RFC 6761, 6.3).
+    /// `localhost` or a name below it. It stands for the loopback addresses and is never
+    /// looked up (RFC 6761, 6.3).
     Localhost(&'a str),
-    /// An address.
+    /// A literal address.
     Address(IpAddr),
 }
 
 impl<'a> Target<'a> {
-    /// Where `uri` leads: absolute, and in the form that the URL standard gives
-    /// a URL, in which every spelling of an address is the same.
+    /// Returns the target of `uri`, which must be absolute and normalised according to
+    /// the URL standard. In that form, every spelling of an address is the same.
     pub fn of(uri: &'a Uri) -> Self {
         let default = if uri.scheme_str() == Some("https") {
             443
@@ -48,10 +48,10 @@ impl<'a> Target<'a> {
         matches!(self.host, Host::Name(_))
     }
 
-    /// What is dialled without a look-up: nothing for a name.
+    /// Returns the addresses that are known without a lookup: none if the host is a name.
     pub fn known_addresses(&self) -> impl Iterator<Item = SocketAddr> + use<> {
         let port = self.port;
-        let known = match self.host {
+        let addresses = match self.host {
             Host::Name(_) => [None, None],
             Host::Localhost(_) => [
                 Some(Ipv6Addr::LOCALHOST.into()),
@@ -59,8 +59,10 @@ impl<'a> Target<'a> {
             ],
             Host::Address(address) => [Some(address), None],
         };
-        let known = known.into_iter().flatten();
-        known.map(move |address| SocketAddr::new(address, port))
+        addresses
+            .into_iter()
+            .flatten()
+            .map(move |address| SocketAddr::new(address, port))
     }
 }
 
@@ -84,7 +86,7 @@ impl fmt::Display for Host<'_> {
 
 impl<'a> Host<'a> {
     fn of(host: &'a str) -> Self {
-        // One dot ends a name that is complete; a request has no more of them.
+        // A trailing dot marks a fully qualified name. `Request` rejects further dots.
         let name = host.strip_suffix('.').unwrap_or(host);
         if let Ok(address) = name.trim_matches(['[', ']']).parse() {
             return Self::Address(address);

@@ -1,47 +1,47 @@
-//! The chunked transfer coding (RFC 9112, 7.1), decoded as it comes.
+//! A streaming decoder of the chunked transfer coding (RFC 9112, 7.1).
 //!
-//! Lines must end with CRLF: an origin and a proxy that disagree about a bare
-//! LF disagree about where the response ends. White space after a size is
-//! common and harmless, and is accepted. Extensions and trailers are dropped.
+//! Lines must end with CRLF: an origin and a proxy that disagree about a bare LF disagree
+//! about where the response ends. White space after a chunk size is accepted, because it
+//! is common and harmless. Extensions and trailers are discarded.
 
 use super::Error;
 
-/// A chunked body that is being decoded.
+/// The decoder of one chunked body.
 #[derive(Debug)]
 pub(super) struct Chunked {
     state: State,
-    /// How many more bytes of extensions are read.
+    /// The number of bytes of extensions that are still accepted.
     extensions: usize,
-    /// How many more bytes of trailers are read.
+    /// The number of bytes of trailers that are still accepted.
     trailers: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Before the first digit of a size.
+    /// Before the first digit of a chunk size.
     Start,
-    /// In a size, with its value so far.
+    /// Inside a chunk size with this value so far.
     Size(u64),
-    /// In the white space after a size.
+    /// In the white space after a chunk size.
     SizeSpace(u64),
     Extension(u64),
-    /// After the CR that ends a line with a size.
+    /// After the CR at the end of a line with a chunk size.
     SizeCr(u64),
-    /// So many bytes of a chunk are missing.
+    /// This number of bytes of a chunk is missing.
     Data(u64),
     /// After the last byte of a chunk.
     DataEnd,
     DataCr,
-    /// At the start of a line after the last chunk.
+    /// At the start of a line behind the last chunk.
     TrailerStart,
     Trailer,
     TrailerCr,
-    /// After the CR of the empty line.
+    /// After the CR of the final empty line.
     LastCr,
-    Over,
+    Complete,
 }
 
-/// The most bytes of extensions in one body, and the most of its trailers.
+/// The maximum number of bytes of extensions, and of trailers, in one body.
 const MAX_EXTRAS: usize = 16 << 10;
 
 impl Chunked {
@@ -53,12 +53,12 @@ impl Chunked {
         }
     }
 
-    /// Returns true if the body has come to its end.
-    pub(super) fn is_over(&self) -> bool {
-        self.state == State::Over
+    /// Returns true if the body is complete.
+    pub(super) fn is_complete(&self) -> bool {
+        self.state == State::Complete
     }
 
-    /// How many bytes of the present chunk are missing.
+    /// Returns the number of missing bytes of the current chunk.
     pub(super) fn missing(&self) -> u64 {
         match self.state {
             State::Data(missing) => missing,
@@ -66,16 +66,16 @@ impl Chunked {
         }
     }
 
-    /// Notes that `count` bytes of the present chunk were read past the decoder.
-    pub(super) fn skip(&mut self, count: u64) {
+    /// Records that `count` bytes of the current chunk were read without the decoder.
+    pub(super) fn advance(&mut self, count: u64) {
         if let State::Data(missing) = self.state {
             self.state = after_data(missing - count);
         }
     }
 
-    /// Decodes `input` onto the end of `body`, at most `room` bytes, and returns
-    /// how much of `input` was used: all of it unless the room is used up or the
-    /// body is over.
+    /// Decodes `input` and appends at most `room` bytes to `body`. Returns the number of
+    /// bytes of `input` that were used: all, unless the room is used up or the body is
+    /// complete.
     pub(super) fn decode(
         &mut self,
         input: &[u8],
@@ -84,12 +84,12 @@ impl Chunked {
     ) -> Result<usize, Error> {
         let mut used = 0;
         while let Some(byte) = input.get(used)
-            && !self.is_over()
+            && !self.is_complete()
         {
             if let State::Data(missing) = self.state {
                 let rest = &input[used..];
-                let count = usize::try_from(missing).unwrap_or(usize::MAX);
-                let count = count.min(rest.len()).min(room);
+                let of_chunk = usize::try_from(missing).unwrap_or(usize::MAX);
+                let count = of_chunk.min(rest.len()).min(room);
                 if count == 0 {
                     break;
                 }
@@ -105,15 +105,28 @@ impl Chunked {
         Ok(used)
     }
 
-    /// The state after `byte`, which is none of a chunk's data.
+    /// Returns the state after `byte`, which is not part of the data of a chunk.
     fn after(&mut self, byte: u8) -> Result<State, Error> {
-        use State::{
-            Data, DataCr, DataEnd, Extension, LastCr, Over, Size, SizeCr, SizeSpace, Start,
-            Trailer, TrailerCr, TrailerStart,
-        };
+        match (self.state, byte) {
+            (State::DataEnd, b'\r') => Ok(State::DataCr),
+            (State::DataCr, b'\n') => Ok(State::Start),
+            (State::DataEnd | State::DataCr, _) => Err(Error::malformed(
+                "the data of a chunk is longer than its size: expected CRLF behind it",
+            )),
+            (State::TrailerStart | State::Trailer | State::TrailerCr | State::LastCr, _) => {
+                self.after_trailer(byte)
+            }
+            // `decode` handles these states.
+            (state @ (State::Data(_) | State::Complete), _) => Ok(state),
+            _ => self.after_size(byte),
+        }
+    }
+
+    /// Returns the state after a byte of a line with a chunk size.
+    fn after_size(&mut self, byte: u8) -> Result<State, Error> {
+        use State::{Data, Extension, Size, SizeCr, SizeSpace, TrailerStart};
 
         Ok(match (self.state, byte) {
-            (Start, _) => Size(digit(byte)?),
             (Size(size) | SizeSpace(size) | Extension(size), b'\r') => SizeCr(size),
             (Size(size) | SizeSpace(size), b' ' | b'\t') => SizeSpace(self.extension(size)?),
             (Size(size) | SizeSpace(size), b';') => Extension(self.extension(size)?),
@@ -121,56 +134,58 @@ impl Chunked {
                 if size >> 60 != 0 {
                     return Err(Error::malformed("a chunk size has more than 64 bits"));
                 }
-                // Leading zeros have no other bound.
-                let size = if size == 0 { self.extension(0)? } else { size };
+                if size == 0 {
+                    // Counted like an extension, which bounds the number of zeros.
+                    self.extension(size)?;
+                }
                 Size(size << 4 | digit(byte)?)
             }
             (Size(_) | SizeSpace(_) | Extension(_), b'\n') => {
                 return Err(Error::malformed(
-                    "the line of a chunk size ends with LF alone; CRLF is accepted",
+                    "the line of a chunk size ends with LF: expected CRLF",
                 ));
             }
-            (Size(_) | SizeSpace(_), _) => return Err(no_size()),
             (Extension(size), _) => Extension(self.extension(size)?),
-            (SizeCr(0) | TrailerCr, b'\n') => TrailerStart,
+            (SizeCr(0), b'\n') => TrailerStart,
             (SizeCr(size), b'\n') => Data(size),
             (SizeCr(_), _) => {
                 return Err(Error::malformed(
-                    "the line of a chunk size has a CR that no LF follows",
+                    "the line of a chunk size has a CR without LF",
                 ));
             }
-            (DataEnd, b'\r') => DataCr,
-            (DataCr, b'\n') => Start,
-            (DataEnd | DataCr, _) => {
-                return Err(Error::malformed(
-                    "no CRLF follows the data of a chunk; its size is wrong",
-                ));
-            }
+            (Size(_) | SizeSpace(_), _) => return Err(invalid_size()),
+            // At the first digit.
+            _ => Size(digit(byte)?),
+        })
+    }
+
+    /// Returns the state after a byte behind the last chunk.
+    fn after_trailer(&mut self, byte: u8) -> Result<State, Error> {
+        use State::{Complete, LastCr, Trailer, TrailerCr, TrailerStart};
+
+        Ok(match (self.state, byte) {
             (TrailerStart, b'\r') => LastCr,
+            (LastCr, b'\n') => Complete,
             (Trailer, b'\r') => TrailerCr,
+            (TrailerCr, b'\n') => TrailerStart,
             (TrailerStart | Trailer, b'\n') => {
                 return Err(Error::malformed(
-                    "a trailer line ends with LF alone; CRLF is accepted",
+                    "a trailer line ends with LF: expected CRLF",
                 ));
             }
-            (TrailerStart | Trailer, _) => {
+            (TrailerCr | LastCr, _) => {
+                return Err(Error::malformed("a trailer line has a CR without LF"));
+            }
+            _ => {
                 self.trailers = self.trailers.checked_sub(1).ok_or_else(|| {
                     Error::malformed(format!("the trailers have more than {MAX_EXTRAS} bytes"))
                 })?;
                 Trailer
             }
-            (LastCr, b'\n') => Over,
-            (TrailerCr | LastCr, _) => {
-                return Err(Error::malformed(
-                    "a trailer line has a CR that no LF follows",
-                ));
-            }
-            // `decode` handles these.
-            (state @ (Data(_) | Over), _) => state,
         })
     }
 
-    /// Counts a byte of an extension, or of white space, after `size`.
+    /// Counts a byte of an extension or of white space behind `size`.
     fn extension(&mut self, size: u64) -> Result<u64, Error> {
         self.extensions = self.extensions.checked_sub(1).ok_or_else(|| {
             Error::malformed(format!(
@@ -189,11 +204,11 @@ fn after_data(missing: u64) -> State {
 }
 
 fn digit(byte: u8) -> Result<u64, Error> {
-    let digit = char::from(byte).to_digit(16).ok_or_else(no_size)?;
+    let digit = char::from(byte).to_digit(16).ok_or_else(invalid_size)?;
     Ok(digit.into())
 }
 
-fn no_size() -> Error {
+fn invalid_size() -> Error {
     Error::malformed("a chunk size is not a hexadecimal number")
 }
 
@@ -201,47 +216,59 @@ fn no_size() -> Error {
 mod tests {
     use super::*;
 
-    /// Decodes `input` in pieces of `piece` bytes, into a body with `room` at a
+    struct Decoded {
+        body: Vec<u8>,
+        is_complete: bool,
+        used: usize,
+    }
+
+    /// Decodes `input` in pieces of `piece` bytes, at most `room` bytes of the body at a
     /// time.
-    fn decoded(input: &[u8], piece: usize, room: usize) -> Result<(Vec<u8>, bool, usize), Error> {
-        let (mut chunked, mut body, mut used) = (Chunked::new(), Vec::new(), 0);
+    fn decode(input: &[u8], piece: usize, room: usize) -> Result<Decoded, Error> {
+        let mut chunked = Chunked::new();
+        let mut body = Vec::new();
+        let mut used = 0;
         for piece in input.chunks(piece) {
             let mut rest = piece;
-            while !rest.is_empty() && !chunked.is_over() {
+            while !rest.is_empty() && !chunked.is_complete() {
                 let count = chunked.decode(rest, &mut body, room)?;
                 used += count;
                 rest = &rest[count..];
             }
         }
-        Ok((body, chunked.is_over(), used))
+        Ok(Decoded {
+            body,
+            is_complete: chunked.is_complete(),
+            used,
+        })
     }
 
     #[test]
-    fn a_body_is_the_same_however_it_is_cut() {
+    fn body_is_the_same_in_pieces_of_any_size() {
         let input = b"3\r\nabc\r\n0A;x=y\r\n0123456789\r\n1 \t\r\n!\r\n000\r\na: b\r\n\r\nrest";
         for piece in 1..input.len() {
             for room in [1, 4, 100] {
-                let (body, is_over, used) = decoded(input, piece, room).unwrap();
-                assert_eq!(body, b"abc0123456789!");
-                assert!(is_over);
-                assert_eq!(&input[used..], b"rest");
+                let decoded = decode(input, piece, room).unwrap();
+                assert_eq!(decoded.body, b"abc0123456789!");
+                assert!(decoded.is_complete);
+                assert_eq!(&input[decoded.used..], b"rest");
             }
         }
     }
 
     #[test]
-    fn extras_are_bounded_over_the_whole_body() {
+    fn extensions_and_trailers_are_bounded_over_the_whole_body() {
         let line = format!("1;{}\r\nx\r\n", "e".repeat(1000));
-        assert!(decoded(line.repeat(16).as_bytes(), 999, 99).is_ok());
-        assert!(decoded(line.repeat(17).as_bytes(), 999, 99).is_err());
+        assert!(decode(line.repeat(16).as_bytes(), 999, 99).is_ok());
+        assert!(decode(line.repeat(17).as_bytes(), 999, 99).is_err());
         let spaces = format!("1{}\r\nx\r\n", " ".repeat(MAX_EXTRAS + 1));
-        assert!(decoded(spaces.as_bytes(), 999, 99).is_err());
+        assert!(decode(spaces.as_bytes(), 999, 99).is_err());
         let trailers = format!("0\r\n{}", "a: b\r\n".repeat(MAX_EXTRAS));
-        assert!(decoded(trailers.as_bytes(), 999, 99).is_err());
+        assert!(decode(trailers.as_bytes(), 999, 99).is_err());
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_refused() {
+    fn ambiguous_bodies_are_rejected() {
         for input in [
             "\r\n",
             " 1\r\n",
@@ -260,9 +287,9 @@ mod tests {
             "0\r\n\rx",
             "10000000000000000\r\n",
         ] {
-            assert!(decoded(input.as_bytes(), 1, 100).is_err(), "{input:?}");
+            assert!(decode(input.as_bytes(), 1, 100).is_err(), "{input:?}");
         }
-        assert!(decoded(b"0000000000000000000000001\r\nx\r\n0\r\n\r\n", 3, 100).is_ok());
-        assert!(decoded(b"ffffffffffffffff\r\nx", 3, 100).is_ok());
+        assert!(decode(b"0000000000000000000000001\r\nx\r\n0\r\n\r\n", 3, 100).is_ok());
+        assert!(decode(b"ffffffffffffffff\r\nx", 3, 100).is_ok());
     }
 }

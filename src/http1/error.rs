@@ -1,12 +1,12 @@
-//! What goes wrong on a connection to an origin.
+//! Errors on a connection to an origin.
 
 use std::{borrow::Cow, io};
 
-/// Why there is no complete response.
+/// Why a response is not complete.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The origin does not speak HTTP/1.1, or speaks it so that two parsers
-    /// could disagree about where its messages end.
+    /// The origin does not speak HTTP/1.1, or two parsers could disagree about where its
+    /// messages end.
     #[error("{0}")]
     Malformed(Cow<'static, str>),
     /// The origin closed the connection too early.
@@ -18,8 +18,8 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// A fault of the origin, named by `fault`.
-    pub(super) fn malformed(fault: impl Into<Cow<'static, str>>) -> Self {
-        Self::Malformed(fault.into())
+    /// Creates an error for a response that violates the protocol.
+    pub(super) fn malformed(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::Malformed(message.into())
     }
 }

@@ -1,14 +1,14 @@
-//! Where the body of a response ends (RFC 9112, 6.3).
+//! The framing of a response: how the end of its body is found (RFC 9112, 6.3).
 
 use http::StatusCode;
 
 use super::{Error, chunked::Chunked};
 use crate::response::Headers;
 
-/// How the end of a body is told.
+/// How the end of a body is found, and the state of that.
 #[derive(Debug)]
 pub(super) enum Framing {
-    /// So many bytes are missing.
+    /// This number of bytes is missing.
     Length(u64),
     Chunked(Chunked),
     /// The body ends with the connection.
@@ -16,19 +16,19 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    /// How the body of a response with `status` and `headers` ends, which answers
-    /// a HEAD request if `is_head`.
+    /// Returns the framing of a response with `status` and `headers`. `is_head` is true
+    /// if the request was a HEAD request.
     ///
     /// # Errors
     ///
-    /// Headers that are read differently by different parsers.
+    /// Different parsers would read the headers differently.
     pub(super) fn of(headers: &Headers, status: StatusCode, is_head: bool) -> Result<Self, Error> {
         let is_empty = status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if is_head || is_empty {
             return Ok(Self::Length(0));
         }
-        // Both are read, so that what is wrong with either is an error.
+        // Both headers are parsed, so that an error in either is found.
         let length = content_length(headers)?;
         if is_chunked(headers)? {
             return Ok(Self::Chunked(Chunked::new()));
@@ -36,60 +36,59 @@ impl Framing {
         Ok(length.map_or(Self::UntilClose, Self::Length))
     }
 
-    /// Returns true if nothing is missing.
-    pub(super) fn is_over(&self) -> bool {
+    /// Returns true if the body is complete.
+    pub(super) fn is_complete(&self) -> bool {
         match self {
             Self::Length(missing) => *missing == 0,
-            Self::Chunked(chunked) => chunked.is_over(),
+            Self::Chunked(chunked) => chunked.is_complete(),
             Self::UntilClose => false,
         }
     }
 
-    /// How many bytes may be read straight into the body: none if they have to
-    /// be decoded, or are too few to be worth a read of their own.
-    pub(super) fn direct(&self) -> u64 {
-        /// A read into the body costs one more for the bytes between chunks.
-        const WORTHWHILE: u64 = 16 << 10;
+    /// Returns the number of bytes that may be read directly into the body. It is zero if
+    /// the bytes must be decoded, or if they are too few to be worth a read.
+    pub(super) fn direct_bytes(&self) -> u64 {
+        /// A direct read of a chunk needs another read for the bytes between chunks.
+        const MIN_DIRECT: u64 = 16 << 10;
 
         match self {
             Self::Length(missing) => *missing,
-            Self::Chunked(chunked) if chunked.missing() < WORTHWHILE => 0,
+            Self::Chunked(chunked) if chunked.missing() < MIN_DIRECT => 0,
             Self::Chunked(chunked) => chunked.missing(),
             Self::UntilClose => u64::MAX,
         }
     }
 
-    /// Notes that `count` bytes were read straight into the body.
-    pub(super) fn skip(&mut self, count: u64) {
+    /// Records that `count` bytes were read directly into the body.
+    pub(super) fn advance(&mut self, count: u64) {
         match self {
             Self::Length(missing) => *missing -= count,
-            Self::Chunked(chunked) => chunked.skip(count),
+            Self::Chunked(chunked) => chunked.advance(count),
             Self::UntilClose => {}
         }
     }
 
-    /// Takes from `input` what belongs to the body, at most `room` bytes of it,
-    /// and returns how much of `input` was used.
-    pub(super) fn take(
+    /// Decodes `input` and appends at most `room` bytes to `body`. Returns the number of
+    /// bytes of `input` that were used.
+    pub(super) fn decode(
         &mut self,
         input: &[u8],
         body: &mut Vec<u8>,
         room: usize,
     ) -> Result<usize, Error> {
-        let count = match self {
+        let missing = match self {
             Self::Chunked(chunked) => return chunked.decode(input, body, room),
             Self::Length(missing) => usize::try_from(*missing).unwrap_or(usize::MAX),
             Self::UntilClose => usize::MAX,
         };
-        let count = count.min(input.len()).min(room);
+        let count = missing.min(input.len()).min(room);
         body.extend_from_slice(&input[..count]);
-        self.skip(count as u64);
+        self.advance(count as u64);
         Ok(count)
     }
 
-    /// Returns true if no other parser can have read the end of this body, of a
-    /// response with `status` and `headers`, differently: what follows it is the
-    /// next response.
+    /// Returns true if every parser finds the same end of this body, so that the next
+    /// response begins right behind it.
     pub(super) fn is_unambiguous(
         &self,
         headers: &Headers,
@@ -99,7 +98,7 @@ impl Framing {
         let has = |name| headers.get(name).is_some();
         match self {
             Self::UntilClose => false,
-            // What a GET would get.
+            // The headers describe the response to a GET request.
             _ if is_head || status == StatusCode::NOT_MODIFIED => true,
             Self::Chunked(_) => !has("content-length"),
             Self::Length(_) if status == StatusCode::NO_CONTENT => {
@@ -110,47 +109,54 @@ impl Framing {
     }
 }
 
-/// The length that `headers` name. More than one line, or value, is accepted if
-/// all are the same (RFC 9110, 8.6).
+/// Returns the Content-Length. Several lines or values are accepted if all are the same
+/// (RFC 9110, 8.6).
 fn content_length(headers: &Headers) -> Result<Option<u64>, Error> {
-    let lines = headers.get_all("content-length");
-    let mut values = lines.flat_map(|line| line.split(|byte| *byte == b','));
-    let Some(first) = values.next() else {
-        return Ok(None);
-    };
-    let first = length(first)?;
-    for value in values {
-        if length(value)? != first {
-            return Err(Error::malformed("the response has two Content-Lengths"));
+    let mut length = None;
+    for digits in list(headers, "content-length") {
+        let value = parse_length(digits)?;
+        if *length.get_or_insert(value) != value {
+            return Err(Error::malformed(
+                "the response has several different values of Content-Length",
+            ));
         }
     }
-    Ok(Some(first))
+    Ok(length)
 }
 
-fn length(value: &[u8]) -> Result<u64, Error> {
-    let digits = std::str::from_utf8(value.trim_ascii()).ok();
-    let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    let length = digits.and_then(|digits| digits.parse().ok());
-    length.ok_or_else(|| Error::malformed("the Content-Length is not a number of bytes"))
+fn parse_length(value: &[u8]) -> Result<u64, Error> {
+    let invalid = || Error::malformed("the Content-Length is not a number of bytes");
+    // `u64::from_str` also accepts a sign.
+    if !value.iter().all(u8::is_ascii_digit) {
+        return Err(invalid());
+    }
+    let digits = std::str::from_utf8(value).map_err(|_| invalid())?;
+    digits.parse().map_err(|_| invalid())
 }
 
-/// Whether the body is chunked. `identity`, and a header that names nothing,
-/// say no more than no header.
+/// Returns true if the body is chunked. The coding `identity` and an empty header are
+/// ignored.
 fn is_chunked(headers: &Headers) -> Result<bool, Error> {
-    let lines = headers.get_all("transfer-encoding");
-    let codings = lines.flat_map(|line| line.split(|byte| *byte == b','));
     let mut is_chunked = false;
-    for coding in codings.map(<[u8]>::trim_ascii) {
+    for coding in list(headers, "transfer-encoding") {
         let is = |name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
         if coding.is_empty() || is("identity") {
             continue;
         }
         if is_chunked || !is("chunked") {
             return Err(Error::malformed(
-                "the body has a Transfer-Encoding other than chunked",
+                "the Transfer-Encoding is not supported: expected chunked",
             ));
         }
         is_chunked = true;
     }
     Ok(is_chunked)
+}
+
+/// Returns the elements of a header with comma-separated values (RFC 9110, 5.6.1).
+pub(super) fn list<'a>(headers: &'a Headers, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(name)
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
 }

@@ -1,7 +1,7 @@
-//! The head of a response: parsed, and read for how its body ends.
+//! Parses the head of a response.
 //!
-//! As tolerant as the usual clients where a message can be read in one way
-//! only: folded lines, white space before a colon, bare LF. Strict where two
+//! The parser is as tolerant as other clients if a message has only one meaning: it
+//! accepts folded lines, white space before a colon, and a bare LF. It is strict if two
 //! parsers could disagree about where the response ends (RFC 9112, 11.2).
 
 use std::mem::MaybeUninit;
@@ -9,7 +9,10 @@ use std::mem::MaybeUninit;
 use http::{StatusCode, Version};
 use httparse::{ParserConfig, Status};
 
-use super::{Error, framing::Framing};
+use super::{
+    Error,
+    framing::{Framing, list},
+};
 use crate::response::Headers;
 
 /// The head of a response.
@@ -20,24 +23,23 @@ pub(crate) struct Head {
     pub(crate) headers: Headers,
 }
 
-/// A head, and how its response goes on.
+/// A head, and the framing of its body.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     pub(super) head: Head,
     pub(super) framing: Framing,
-    /// The origin keeps the connection open for another request.
-    pub(super) keeps_open: bool,
+    /// True if the connection can be used for another request.
+    pub(super) keep_alive: bool,
 }
 
-/// The largest head, and the most bytes of heads before the body, in bytes.
+/// The maximum size of a head, and of all heads before a body, in bytes.
 pub(super) const MAX_HEAD: usize = 64 << 10;
 
-/// The most header lines.
+/// The maximum number of header lines.
 const MAX_LINES: usize = 100;
 
-/// Parses the head at the start of `input`, of a response to a HEAD request if
-/// `is_head`, and returns it with its length. `None`: there is more of it to
-/// come.
+/// Parses the head at the start of `input` and returns it with its length. Returns `None`
+/// if the head is incomplete. `is_head` is true if the request was a HEAD request.
 pub(super) fn parse(input: &[u8], is_head: bool) -> Result<Option<(Parsed, usize)>, Error> {
     let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
     let mut response = httparse::Response::new(&mut []);
@@ -50,7 +52,7 @@ pub(super) fn parse(input: &[u8], is_head: bool) -> Result<Option<(Parsed, usize
         Ok(Status::Complete(length)) if length <= MAX_HEAD => length,
         Ok(Status::Partial) if input.len() < MAX_HEAD => return Ok(None),
         Ok(_) => return Err(too_large()),
-        Err(error) => return Err(fault(error, input)),
+        Err(error) => return Err(from_httparse(error, input)),
     };
     let code = response.code.unwrap_or_default();
     let status = StatusCode::from_u16(code).map_err(|_| status_line())?;
@@ -59,20 +61,11 @@ pub(super) fn parse(input: &[u8], is_head: bool) -> Result<Option<(Parsed, usize
     } else {
         Version::HTTP_11
     };
-    let text = response.headers.iter();
-    let text = text.map(|line| line.name.len() + line.value.len()).sum();
-    let mut headers = Headers::with_capacity(response.headers.len(), text);
-    for line in response.headers.iter() {
-        if line.value.contains(&b'\n') {
-            headers.push(line.name, unfolded(line.value));
-        } else {
-            headers.push(line.name, line.value.iter().copied());
-        }
-    }
+    let headers = copy_headers(response.headers);
     let framing = Framing::of(&headers, status, is_head)?;
-    let keeps_open = asks_to_keep_open(&headers, version)
+    let keep_alive = asks_for_keep_alive(&headers, version)
         && framing.is_unambiguous(&headers, status, is_head)
-        // A chunked body is none of HTTP/1.0.
+        // HTTP/1.0 does not define chunked bodies.
         && (version == Version::HTTP_11 || !matches!(framing, Framing::Chunked(_)));
     let head = Head {
         status,
@@ -82,13 +75,14 @@ pub(super) fn parse(input: &[u8], is_head: bool) -> Result<Option<(Parsed, usize
     let parsed = Parsed {
         head,
         framing,
-        keeps_open,
+        keep_alive,
     };
     Ok(Some((parsed, length)))
 }
 
-/// What a head that came only in part is known to be wrong with, if anything.
-pub(super) fn cut_short(input: &[u8]) -> Error {
+/// Returns the error for a connection that ended after `input`: that of the incomplete
+/// head if it is already known to be malformed.
+pub(super) fn unexpected_end(input: &[u8]) -> Error {
     match parse(input, false) {
         Err(error) => error,
         Ok(_) if input.is_empty() => Error::Closed("without a response"),
@@ -100,77 +94,93 @@ pub(super) fn too_large() -> Error {
     Error::malformed(format!("the response head has more than {MAX_HEAD} bytes"))
 }
 
-/// Each fold, with the white space around it, becomes one space (RFC 9112, 5.2).
-fn unfolded(value: &[u8]) -> impl Iterator<Item = u8> + '_ {
-    let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let lines = lines.enumerate();
-    lines.flat_map(|(position, line)| {
-        let space = (position > 0).then_some(b' ');
-        space.into_iter().chain(line.iter().copied())
-    })
+fn copy_headers(lines: &[httparse::Header<'_>]) -> Headers {
+    let bytes = lines
+        .iter()
+        .map(|line| line.name.len() + line.value.len())
+        .sum();
+    let mut headers = Headers::with_capacity(lines.len(), bytes);
+    for line in lines {
+        if line.value.contains(&b'\n') {
+            headers.push(line.name, unfold(line.value));
+        } else {
+            headers.push(line.name, line.value.iter().copied());
+        }
+    }
+    headers
 }
 
-/// Whether the origin keeps the connection open (RFC 9112, 9.3).
-fn asks_to_keep_open(headers: &Headers, version: Version) -> bool {
+/// Replaces each fold and the white space around it with one space (RFC 9112, 5.2).
+fn unfold(value: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    value
+        .split(|byte| *byte == b'\n')
+        .enumerate()
+        .flat_map(|(position, line)| {
+            let space = (position > 0).then_some(b' ');
+            space.into_iter().chain(line.trim_ascii().iter().copied())
+        })
+}
+
+/// Returns true if the origin keeps the connection open (RFC 9112, 9.3).
+fn asks_for_keep_alive(headers: &Headers, version: Version) -> bool {
     let has = |option: &str| {
-        let mut options = headers
-            .get_all("connection")
-            .flat_map(|value| value.split(|byte| *byte == b','));
-        options.any(|other| other.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+        list(headers, "connection").any(|other| other.eq_ignore_ascii_case(option.as_bytes()))
     };
     !has("close") && (version == Version::HTTP_11 || has("keep-alive"))
 }
 
-fn fault(error: httparse::Error, input: &[u8]) -> Error {
-    use httparse::Error as Fault;
+fn from_httparse(error: httparse::Error, input: &[u8]) -> Error {
+    use httparse::Error::{
+        HeaderName, HeaderValue, NewLine, Status, Token, TooManyHeaders, Version,
+    };
 
     match error {
-        Fault::Version | Fault::Status => status_line(),
-        Fault::TooManyHeaders => Error::malformed(format!(
+        Version | Status => status_line(),
+        TooManyHeaders => Error::malformed(format!(
             "the response head has more than {MAX_LINES} header lines"
         )),
-        Fault::Token | Fault::HeaderName | Fault::HeaderValue | Fault::NewLine => {
-            header_line(input)
-        }
+        Token | HeaderName | HeaderValue | NewLine => header_line(input),
     }
 }
 
 fn status_line() -> Error {
-    Error::malformed("the status line is not one of HTTP/1.1, such as 'HTTP/1.1 200 OK'")
+    Error::malformed("the status line is malformed: expected one such as 'HTTP/1.1 200 OK'")
 }
 
-/// Finds the header line that cannot be parsed. Nothing of it is shown: it may
-/// hold secrets.
+/// Finds the header line that cannot be parsed and describes the problem. The message
+/// does not include the line, which may contain secrets.
 fn header_line(input: &[u8]) -> Error {
     let head = input.trim_ascii_start();
     let lines = head.split(|byte| *byte == b'\n').skip(1);
-    for (line, number) in lines.zip(1..) {
+    for (number, line) in (1..).zip(lines) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let is_fold = line
-            .first()
-            .is_some_and(|byte| matches!(byte, b' ' | b'\t'));
-        let colon = line.iter().position(|byte| *byte == b':');
-        let name = colon.map_or(line, |colon| &line[..colon]).trim_ascii_end();
-        let value = colon.map_or(&[][..], |colon| &line[colon + 1..]);
-        let problem = if line.is_empty() {
+        if line.is_empty() {
             break;
-        } else if is_fold && number == 1 {
-            "continues a line, and there is none before it"
-        } else if is_fold || (colon.is_some() && is_token(name) && !is_value(value)) {
-            if is_value(line) {
-                continue;
-            }
-            "has a control character in its value"
-        } else if colon.is_none() {
-            "has no colon"
-        } else if !is_token(name) {
-            "has a name with characters that no name may have"
-        } else {
-            continue;
-        };
-        return Error::malformed(format!("header line {number} {problem}"));
+        }
+        if let Some(problem) = line_problem(line, number == 1) {
+            return Error::malformed(format!("header line {number} {problem}"));
+        }
     }
-    Error::malformed("a header line is not valid")
+    Error::malformed("a header line is malformed")
+}
+
+fn line_problem(line: &[u8], is_first: bool) -> Option<&'static str> {
+    const CONTROL_CHARACTER: &str = "has a control character in its value";
+
+    let is_fold = matches!(line.first(), Some(b' ' | b'\t'));
+    if is_fold && is_first {
+        return Some("continues a line, but there is none before it");
+    }
+    if is_fold {
+        return (!is_value(line)).then_some(CONTROL_CHARACTER);
+    }
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+        return Some("has no colon");
+    };
+    if !is_token(line[..colon].trim_ascii_end()) {
+        return Some("has an invalid character in its name");
+    }
+    (!is_value(&line[colon + 1..])).then_some(CONTROL_CHARACTER)
 }
 
 fn is_value(value: &[u8]) -> bool {

@@ -11,44 +11,44 @@ use tokio_util::io::poll_read_buf;
 
 use super::{Connection, Error, SCRATCH, Transport, framing::Framing};
 
-/// A body that is being read. Dropping it closes the connection.
+/// The body of a response. Dropping it closes the connection.
 pub(crate) struct Incoming<S> {
     connection: Connection<S>,
     framing: Framing,
-    keeps_open: bool,
-    /// The response came before the request was written whole.
+    keep_alive: bool,
+    /// True if the response began before the whole request was written.
     is_early: bool,
-    /// The connection has ended, and with it a body that ends so.
+    /// True if the connection has ended.
     is_closed: bool,
 }
 
-/// What becomes of a connection after a response.
-pub(crate) enum After<S> {
-    /// It can carry another exchange.
+/// The state of a connection after a response.
+pub(crate) enum Finished<S> {
+    /// The connection can carry another exchange.
     Reusable(Connection<S>),
-    /// The origin sent more than the response.
-    Surplus,
-    /// It is closed.
+    /// The origin sent bytes behind the response.
+    UnexpectedData,
+    /// The connection cannot be used again.
     Closed,
 }
 
 impl<S: Transport> Incoming<S> {
-    pub(super) fn new(connection: Connection<S>, framing: Framing, keeps_open: bool) -> Self {
+    pub(super) fn new(connection: Connection<S>, framing: Framing, keep_alive: bool) -> Self {
         Self {
-            is_early: !connection.outgoing.is_written,
+            is_early: !connection.writer.is_complete(),
             connection,
             framing,
-            keeps_open,
+            keep_alive,
             is_closed: false,
         }
     }
 
-    /// Returns true if the body has come to its end.
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_closed || self.framing.is_over()
+    /// Returns true if the body is complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_closed || self.framing.is_complete()
     }
 
-    /// The rest of the body, in bytes, if the origin said how long it is.
+    /// Returns the number of remaining bytes if the origin sent a length.
     pub(crate) fn remaining(&self) -> Option<u64> {
         match self.framing {
             Framing::Length(missing) => Some(missing),
@@ -56,37 +56,37 @@ impl<S: Transport> Incoming<S> {
         }
     }
 
-    /// How many exchanges its connection has carried, this one included.
+    /// Returns the number of exchanges on the connection, including this one.
     pub(crate) fn exchanges(&self) -> u32 {
         self.connection.exchanges()
     }
 
-    /// Reads some more of the body onto the end of `part`, at most until that has
-    /// `limit` bytes, of which it has fewer before; nothing if the body is over.
+    /// Reads some of the body and appends it to `part`, which must have less than
+    /// `limit` bytes and never gets more. Appends nothing only if the body is complete.
     /// Cancel-safe.
     ///
     /// # Errors
     ///
-    /// The body is not what its head says, or the connection ended before it did.
+    /// The body is malformed, or the connection ended before the body was complete.
     pub(crate) async fn read(&mut self, part: &mut Vec<u8>, limit: usize) -> Result<(), Error> {
         poll_fn(|cx| self.poll_read(cx, part, limit)).await
     }
 
-    /// Takes what was read before, and does not wait for more. Finds the end of a
-    /// body that was read already, also if `part` is full.
+    /// Appends buffered bytes to `part` without waiting for more. Detects the end of a
+    /// body that was already read, even if `part` is full.
     pub(crate) fn take_buffered(&mut self, part: &mut Vec<u8>, limit: usize) -> Result<(), Error> {
         let buffered = &mut self.connection.buffered;
         let room = limit.saturating_sub(part.len());
         if part.is_empty()
-            && self.framing.direct() >= buffered.len() as u64
+            && self.framing.direct_bytes() >= buffered.len() as u64
             && buffered.len() <= room
         {
-            // The rest of the first read is the body so far: no copy is needed.
+            // All buffered bytes belong to the body, so no copy is needed.
             *part = std::mem::take(buffered);
-            self.framing.skip(part.len() as u64);
+            self.framing.advance(part.len() as u64);
             return Ok(());
         }
-        let used = self.framing.take(buffered, part, room)?;
+        let used = self.framing.decode(buffered, part, room)?;
         if used == buffered.len() {
             *buffered = Vec::new();
         } else {
@@ -95,24 +95,26 @@ impl<S: Transport> Incoming<S> {
         Ok(())
     }
 
-    /// Ends the exchange.
-    pub(crate) fn finish(mut self) -> After<S> {
+    /// Ends the exchange and returns the connection if it can be used again.
+    pub(crate) fn finish(mut self) -> Finished<S> {
+        let is_complete = self.is_complete();
         let connection = &mut self.connection;
-        let is_over = self.is_closed || self.framing.is_over();
-        if is_over && connection.outgoing.is_written {
+        if is_complete && connection.writer.is_complete() {
             connection.stream.set_busy(false);
         }
-        let has_surplus = !connection.buffered.iter().all(u8::is_ascii_whitespace);
-        // What was read of the request, the origin alone knows.
-        let is_in_step = !self.is_early && !connection.is_ambiguous;
-        if !is_over || self.is_closed {
-            After::Closed
-        } else if has_surplus && (self.keeps_open || connection.exchanges > 1) {
-            After::Surplus
-        } else if self.keeps_open && is_in_step && connection.buffered.is_empty() {
-            After::Reusable(self.connection)
+        if !is_complete || self.is_closed {
+            return Finished::Closed;
+        }
+        let has_data = !connection.buffered.iter().all(u8::is_ascii_whitespace);
+        if has_data && (self.keep_alive || connection.exchanges() > 1) {
+            return Finished::UnexpectedData;
+        }
+        // In both cases the origin may not have read the whole request.
+        let may_have_unread_request = self.is_early || connection.is_ambiguous();
+        if self.keep_alive && !may_have_unread_request && connection.buffered.is_empty() {
+            Finished::Reusable(self.connection)
         } else {
-            After::Closed
+            Finished::Closed
         }
     }
 
@@ -122,37 +124,38 @@ impl<S: Transport> Incoming<S> {
         part: &mut Vec<u8>,
         limit: usize,
     ) -> Poll<Result<(), Error>> {
-        if self.is_over() {
+        if self.is_complete() {
             return Poll::Ready(Ok(()));
         }
-        // The rest of a request whose answer began before it was written whole.
-        // If that fails, the rest of the answer may be there all the same.
-        let _ = self.connection.poll_write(cx);
-        if !self.connection.buffered.is_empty() {
+        let connection = &mut self.connection;
+        // Continues a request whose response began early. If that fails, the rest of the
+        // response may still arrive.
+        let _ = connection.writer.poll_write(&mut connection.stream, cx);
+        if !connection.buffered.is_empty() {
             let before = part.len();
             self.take_buffered(part, limit)?;
-            if part.len() > before || self.is_over() {
+            if part.len() > before || self.is_complete() {
                 return Poll::Ready(Ok(()));
             }
         }
         loop {
             let before = part.len();
-            let direct = self.framing.direct();
+            let direct = self.framing.direct_bytes();
             let count = if direct > 0 {
                 ready!(self.poll_direct(cx, part, limit, direct))?
             } else {
                 ready!(self.poll_decoded(cx, part, limit))?
             };
             if count == 0 {
-                return Poll::Ready(self.closed());
+                return Poll::Ready(self.connection_ended());
             }
-            if part.len() > before || self.is_over() {
+            if part.len() > before || self.is_complete() {
                 return Poll::Ready(Ok(()));
             }
         }
     }
 
-    /// Reads at most `direct` bytes straight into `part`.
+    /// Reads at most `direct` bytes directly into `part`.
     fn poll_direct(
         &mut self,
         cx: &mut Context<'_>,
@@ -160,21 +163,19 @@ impl<S: Transport> Incoming<S> {
         limit: usize,
         direct: u64,
     ) -> Poll<Result<usize, Error>> {
-        let room = usize::try_from(direct).unwrap_or(usize::MAX);
-        let room = room.min(limit - part.len());
-        reserve(part, room, self.remaining().is_some());
-        let room = room.min(part.capacity() - part.len());
-        let mut into = bytes::BufMut::limit(&mut *part, room);
-        let count = ready!(poll_read_buf(
-            Pin::new(&mut self.connection.stream),
-            cx,
-            &mut into
-        ))?;
-        self.framing.skip(count as u64);
+        let max = usize::try_from(direct)
+            .unwrap_or(usize::MAX)
+            .min(limit - part.len());
+        reserve(part, max, self.remaining().is_some());
+        let room = max.min(part.capacity() - part.len());
+        let mut buf = bytes::BufMut::limit(&mut *part, room);
+        let stream = Pin::new(&mut self.connection.stream);
+        let count = ready!(poll_read_buf(stream, cx, &mut buf))?;
+        self.framing.advance(count as u64);
         Poll::Ready(Ok(count))
     }
 
-    /// Reads into the thread's buffer, and decodes that into `part`.
+    /// Reads into the thread-local buffer and decodes that into `part`.
     fn poll_decoded(
         &mut self,
         cx: &mut Context<'_>,
@@ -182,17 +183,17 @@ impl<S: Transport> Incoming<S> {
         limit: usize,
     ) -> Poll<Result<usize, Error>> {
         SCRATCH.with_borrow_mut(|scratch| {
-            let mut read = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut self.connection.stream).poll_read(cx, &mut read))?;
-            let read = read.filled();
-            let used = self.framing.take(read, part, limit - part.len())?;
+            let mut buf = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.connection.stream).poll_read(cx, &mut buf))?;
+            let read = buf.filled();
+            let used = self.framing.decode(read, part, limit - part.len())?;
             self.connection.buffered.extend_from_slice(&read[used..]);
             Poll::Ready(Ok(read.len()))
         })
     }
 
-    /// The connection has ended.
-    fn closed(&mut self) -> Result<(), Error> {
+    /// Handles the end of the connection, which also ends a body without a length.
+    fn connection_ended(&mut self) -> Result<(), Error> {
         self.is_closed = true;
         match self.framing {
             Framing::UntilClose => Ok(()),
@@ -202,16 +203,16 @@ impl<S: Transport> Incoming<S> {
     }
 }
 
-/// Makes room in `part` for some of the `room` bytes that may come, and for all
-/// of them if they `will_come`.
-fn reserve(part: &mut Vec<u8>, room: usize, will_come: bool) {
-    /// What is read at least at once.
-    const LEAST: usize = 4 << 10;
+/// Reserves space in `part` for all of `max` bytes if their number `is_known`, and
+/// otherwise for some of them.
+fn reserve(part: &mut Vec<u8>, max: usize, is_known: bool) {
+    /// The minimum size of one read.
+    const MIN_READ: usize = 4 << 10;
 
-    if will_come {
-        part.reserve_exact(room);
-    } else if part.capacity() - part.len() < LEAST.min(room) {
-        let more = part.len().max(LEAST).min(room);
+    if is_known {
+        part.reserve_exact(max);
+    } else if part.capacity() - part.len() < MIN_READ.min(max) {
+        let more = part.len().max(MIN_READ).min(max);
         part.reserve_exact(more);
     }
 }

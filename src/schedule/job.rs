@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     clock::Clock,
-    fetch::Trace,
+    fetch::AttemptStats,
     request::{Options, Request},
     response::{End, FetchError, Head, Reason, Timing},
     retry,
@@ -20,7 +20,7 @@ pub(super) struct Job {
     /// Its position in the batch.
     pub(super) index: u32,
     /// How the last attempt went.
-    pub(super) trace: Trace,
+    pub(super) trace: AttemptStats,
     /// The response to the last attempt was doubted.
     is_doubted: bool,
     attempts: u32,
@@ -52,7 +52,7 @@ impl Job {
     pub(super) fn new(index: u32, arrival: Instant) -> Self {
         Self {
             index,
-            trace: Trace::default(),
+            trace: AttemptStats::default(),
             is_doubted: false,
             attempts: 0,
             met: None,

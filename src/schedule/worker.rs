@@ -12,7 +12,7 @@ use super::{
     queue,
 };
 use crate::{
-    fetch::{BodyEnd, Opened, Trace},
+    fetch::{AttemptStats, BodyEnd, Response},
     gate::Slot,
     request::Request,
     response::{FetchError, Part, Reason},
@@ -125,8 +125,8 @@ impl Worker {
 
     async fn try_once(&self, job: &mut Job, request: &Request, budget: &Budget) -> Outcome {
         let fetcher = &self.run.engine.fetcher;
-        let mut trace = Trace::default();
-        let opened = fetcher.open(request, job.clock(), &mut trace).await;
+        let mut trace = AttemptStats::default();
+        let opened = fetcher.fetch(request, job.clock(), &mut trace).await;
         job.trace = trace;
         match opened {
             Ok(opened) => self.respond(job, request, budget, opened).await,
@@ -147,9 +147,9 @@ impl Worker {
         job: &mut Job,
         request: &Request,
         budget: &Budget,
-        opened: Opened<'_>,
+        opened: Response<'_>,
     ) -> Outcome {
-        let Opened { head, mut body } = opened;
+        let Response { head, mut body } = opened;
         job.head_came();
         if retry::wants_retry(request, head.status)
             && let Some(wait) = self.try_again(job, request, budget, &Met::Status(&head))
@@ -161,7 +161,7 @@ impl Worker {
         loop {
             let (bytes, end) = body.next_part(job.clock()).await;
             match &end {
-                Some(BodyEnd::Doubtful(_)) if job.may_be_doubted(request) => {
+                Some(BodyEnd::OutOfSync(_)) if job.may_be_doubted(request) => {
                     return Outcome::Doubtful;
                 }
                 Some(BodyEnd::Failed(error))
@@ -179,9 +179,9 @@ impl Worker {
                 head: head.take(),
                 body: bytes,
                 end: end.map(|end| match end {
-                    BodyEnd::Whole => job.end(length, None),
+                    BodyEnd::Complete => job.end(length, None),
                     BodyEnd::Truncated => job.end(length, None).truncated(),
-                    BodyEnd::Failed(error) | BodyEnd::Doubtful(error) => {
+                    BodyEnd::Failed(error) | BodyEnd::OutOfSync(error) => {
                         job.end(length, Some(error))
                     }
                 }),

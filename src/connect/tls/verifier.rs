@@ -1,5 +1,6 @@
-//! rustls's verification, which takes a key that is too small for a bad
-//! signature: here it is said by name.
+//! Certificate verification with a better error for small RSA keys.
+//!
+//! rustls reports a key that is too small as a bad signature.
 
 use std::sync::Arc;
 
@@ -10,20 +11,21 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     pki_types::{CertificateDer, ServerName, UnixTime},
-    server::ParsedCertificate,
 };
 
-/// Verifies as rustls does.
+use super::rsa;
+
+/// Verifies certificates as rustls does.
 #[derive(Debug)]
 pub(super) struct Verifier(Arc<WebPkiServerVerifier>);
 
-/// An RSA key of so many bits.
+/// The error for an RSA key with too few bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("its RSA key has {bits} bits; at least {SMALLEST} are accepted", bits = .0)]
+#[error("its RSA key has {bits} bits; expected at least {MIN_BITS}", bits = .0)]
 struct SmallKey(usize);
 
-/// The smallest RSA key whose signatures are verified, in bits.
-const SMALLEST: usize = 2048;
+/// The size of the smallest RSA key that rustls accepts, in bits.
+const MIN_BITS: usize = 2048;
 
 impl Verifier {
     pub(super) fn new(verifier: Arc<WebPkiServerVerifier>) -> Self {
@@ -44,7 +46,7 @@ impl ServerCertVerifier for Verifier {
             self.0
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         let mut certificates = std::iter::once(end_entity).chain(intermediates);
-        verified.map_err(|error| by_name(error, &mut certificates))
+        verified.map_err(|error| explain(error, &mut certificates))
     }
 
     fn verify_tls12_signature(
@@ -56,7 +58,7 @@ impl ServerCertVerifier for Verifier {
         let verified = self
             .0
             .verify_tls12_signature(message, certificate, signature);
-        verified.map_err(|error| by_name(error, &mut std::iter::once(certificate)))
+        verified.map_err(|error| explain(error, &mut std::iter::once(certificate)))
     }
 
     fn verify_tls13_signature(
@@ -68,7 +70,7 @@ impl ServerCertVerifier for Verifier {
         let verified = self
             .0
             .verify_tls13_signature(message, certificate, signature);
-        verified.map_err(|error| by_name(error, &mut std::iter::once(certificate)))
+        verified.map_err(|error| explain(error, &mut std::iter::once(certificate)))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -76,9 +78,9 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// The same error, or that of the first of `certificates` whose key is too small
-/// for its signatures to be looked at.
-fn by_name<'a>(
+/// Replaces a bad signature by [`SmallKey`] if one of `certificates` has a key that is
+/// too small.
+fn explain<'a>(
     error: Error,
     certificates: &mut dyn Iterator<Item = &'a CertificateDer<'a>>,
 ) -> Error {
@@ -89,62 +91,15 @@ fn by_name<'a>(
         return error;
     }
     let small = certificates
-        .filter_map(rsa_bits)
-        .find(|bits| *bits < SMALLEST);
+        .filter_map(rsa::key_bits)
+        .find(|bits| *bits < MIN_BITS);
     match small {
         Some(bits) => {
-            let error = OtherError(Arc::new(SmallKey(bits)));
-            Error::InvalidCertificate(CertificateError::Other(error))
+            let other = OtherError(Arc::new(SmallKey(bits)));
+            Error::InvalidCertificate(CertificateError::Other(other))
         }
         None => error,
     }
-}
-
-/// The size of the RSA key of a certificate. `None`: it has another key.
-fn rsa_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
-    /// rsaEncryption (RFC 8017, A.1), as the content of an OBJECT IDENTIFIER.
-    const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
-    const INTEGER: u8 = 0x02;
-    const BIT_STRING: u8 = 0x03;
-    const OBJECT_IDENTIFIER: u8 = 0x06;
-    const SEQUENCE: u8 = 0x30;
-
-    let parsed = ParsedCertificate::try_from(certificate).ok()?;
-    let key_info = parsed.subject_public_key_info();
-    let (mut key_info, _) = element(SEQUENCE, &key_info)?;
-    let (algorithm, rest) = element(SEQUENCE, key_info)?;
-    key_info = rest;
-    if element(OBJECT_IDENTIFIER, algorithm)?.0 != RSA {
-        return None;
-    }
-    let (key, _) = element(BIT_STRING, key_info)?;
-    // The first byte says how many bits of the last are not used: none.
-    let (key, _) = element(SEQUENCE, key.get(1..)?)?;
-    let (modulus, _) = element(INTEGER, key)?;
-    let leading_zeros = modulus.iter().take_while(|byte| **byte == 0).count();
-    let modulus = &modulus[leading_zeros..];
-    let of_first = modulus.first()?.leading_zeros() as usize;
-    Some(modulus.len() * 8 - of_first)
-}
-
-/// The content of the DER element at the start of `input`, which has `tag`, and
-/// what follows it.
-fn element(tag: u8, input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (first, rest) = input.split_first()?;
-    let (length, rest) = rest.split_first()?;
-    let (length, rest) = match length {
-        0..=0x7f => (usize::from(*length), rest),
-        0x81..=0x83 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(length - 0x80))?;
-            let length = bytes
-                .iter()
-                .fold(0, |length, byte| length << 8 | usize::from(*byte));
-            (length, rest)
-        }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    (*first == tag).then_some((content, rest))
 }
 
 #[cfg(test)]
@@ -153,8 +108,8 @@ mod tests {
 
     use super::*;
 
-    /// What is said of a certificate that is its own root.
-    fn verified(der: &'static [u8], name: &'static str) -> Result<(), String> {
+    /// Verifies a self-signed certificate that is also the only root.
+    fn verify(der: &'static [u8], name: &'static str) -> Result<(), String> {
         let certificate = CertificateDer::from(der);
         let mut roots = RootCertStore::empty();
         roots.add(certificate.clone()).unwrap();
@@ -167,31 +122,16 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_too_small_is_said_by_name() {
+    fn small_key_is_named_in_the_error() {
         let small = include_bytes!("../../../tests/data/rsa1024.der");
         let large = include_bytes!("../../../tests/data/rsa2048.der");
-        assert_eq!(rsa_bits(&CertificateDer::from(&small[..])), Some(1024));
-        assert_eq!(rsa_bits(&CertificateDer::from(&large[..])), Some(2048));
-        let refused = verified(small, "weak.test").unwrap_err();
+        let refused = verify(small, "weak.test").unwrap_err();
         assert!(refused.contains("SmallKey(1024)"), "{refused}");
         assert_eq!(
             SmallKey(1024).to_string(),
-            "its RSA key has 1024 bits; at least 2048 are accepted"
+            "its RSA key has 1024 bits; expected at least 2048"
         );
-        let other = verified(large, "strong.test");
-        assert!(!other.is_err_and(|error| error.contains("RSA")));
-    }
-
-    #[test]
-    fn what_is_no_der_is_no_key() {
-        for input in [
-            &b""[..],
-            b"\x30",
-            b"\x30\x05a",
-            b"\x30\x84\0\0\0\0",
-            b"\x30\x82\x01",
-        ] {
-            assert_eq!(element(0x30, input), None);
-        }
+        let accepted = verify(large, "strong.test");
+        assert!(!accepted.is_err_and(|error| error.contains("RSA")));
     }
 }

@@ -1,5 +1,6 @@
-//! What went wrong between the service and an origin, by type and never by
-//! text.
+//! Maps failures between the service and an origin to a [`FetchError`].
+//!
+//! Failures are classified by their type and never by their text.
 
 use std::{error::Error, time::Duration};
 
@@ -13,7 +14,7 @@ use crate::{
     response::{FetchError, Reason},
 };
 
-/// The `connect_timeout` passed.
+/// Returns the error for a connection that was not open within `connect_timeout`.
 pub(super) fn connect_timeout(timeout: Duration, stage: Stage) -> FetchError {
     let reason = match stage {
         Stage::Dns => Reason::Dns,
@@ -25,86 +26,86 @@ pub(super) fn connect_timeout(timeout: Duration, stage: Stage) -> FetchError {
     )
 }
 
-/// A response whose connection brought more than one.
-pub(super) fn doubtful() -> FetchError {
-    let message = "the origin sent more than one response on a reused connection: \
-                   which of them is to this request is not known";
+/// Returns the error for a reused connection that carried more than one response.
+pub(super) fn out_of_sync() -> FetchError {
+    let message = "the origin sent more than one response on a reused connection, \
+                   so the response may belong to another request";
     FetchError {
         retryable: true,
         ..FetchError::new(Reason::Protocol, message)
     }
 }
 
-/// Which clock passed before there was a connection.
-pub(super) fn unconnected_in_time(passed: Passed, stage: Stage) -> FetchError {
+/// Returns the error for a request whose time passed while it was connecting.
+pub(super) fn connect_deadline(passed: Passed, stage: Stage) -> FetchError {
     let message = format!("{passed} while connecting, {stage}");
     FetchError::new(Reason::Timeout, message)
 }
 
-/// Which clock passed before the head was complete.
-pub(super) fn late_head(passed: Passed) -> FetchError {
+/// Returns the error for a request whose time passed before the head was complete.
+pub(super) fn head_timeout(passed: Passed) -> FetchError {
     let message = format!("{passed} before the response head was complete");
     FetchError::new(Reason::Timeout, message)
 }
 
-/// Which clock passed before the body was complete.
-pub(super) fn late_body(passed: Passed) -> FetchError {
+/// Returns the error for a request whose time passed before the body was complete.
+pub(super) fn body_timeout(passed: Passed) -> FetchError {
     let message = format!("{passed} before the body was complete");
     FetchError::new(Reason::Timeout, message)
 }
 
-/// Why a body is not what its headers say.
+/// Returns the error for a body that cannot be decoded.
 pub(super) fn undecodable(error: &(dyn Error + 'static)) -> FetchError {
     let message = format!(
-        "the body is not what its Content-Encoding says: {}",
+        "the body does not match its Content-Encoding: {}",
         with_causes(error)
     );
     FetchError::new(Reason::Decode, message)
 }
 
-/// Why there is no connection.
-pub(super) fn unconnected(error: &ConnectError) -> FetchError {
+/// Returns the error for a connection that could not be opened.
+pub(super) fn connect(error: &ConnectError) -> FetchError {
     let new = |reason| FetchError::new(reason, with_causes(error));
     match error {
         ConnectError::Denied(denied) => FetchError::denied(denied.to_string(), denied.rule()),
         ConnectError::NoAddress { .. } => new(Reason::Dns).lasting(),
         ConnectError::Dns { .. } => new(Reason::Dns),
         ConnectError::NoSocket => new(Reason::Internal),
-        ConnectError::Tcp { source, .. } if is_of_this_machine(source) => {
+        ConnectError::Tcp { source, .. } if is_local(source) => {
             let message = format!("the service cannot connect: {source}");
             FetchError::new(Reason::Internal, message)
         }
         ConnectError::Tcp { .. } | ConnectError::Tunnel { .. } => new(Reason::Connect),
         ConnectError::Tls { .. } => match find(error) {
-            // Which rustls would print as it is in its memory.
+            // rustls would print the cause in its debug format.
             Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause)))) => {
                 let message = format!("{error}: invalid peer certificate: {cause}");
                 FetchError::new(Reason::Tls, message).lasting()
             }
-            Some(fault) if is_permanent(fault) => new(Reason::Tls).lasting(),
+            Some(error) if is_permanent(error) => new(Reason::Tls).lasting(),
             _ => new(Reason::Tls),
         },
     }
 }
 
-/// Returns true if connecting failed before anything was sent: file descriptors,
-/// memory or ports are used up here.
-fn is_of_this_machine(error: &std::io::Error) -> bool {
+/// Returns true if connecting failed because this machine has no file descriptors,
+/// memory or ports left.
+fn is_local(error: &std::io::Error) -> bool {
     // ENFILE, EMFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL.
     matches!(error.raw_os_error(), Some(23 | 24 | 105 | 12 | 99))
 }
 
-/// What broke on an open connection, while `what` was read.
-pub(super) fn broken(error: &http1::Error, what: &str) -> FetchError {
+/// Returns the error for a connection that broke while `part` of a response was read.
+pub(super) fn broken(error: &http1::Error, part: &str) -> FetchError {
     let message = with_causes(error);
     match error {
         http1::Error::Malformed(_) => FetchError::new(Reason::Protocol, message),
         http1::Error::Closed(_) => FetchError::new(Reason::Disconnected, message),
         http1::Error::Io(_) => {
-            let message = format!("reading {what}: {message}");
-            // In TLS 1.3 a server refuses a client after the handshake.
+            let message = format!("reading {part}: {message}");
+            // In TLS 1.3, a server may reject a client after the handshake.
             match find(error) {
-                Some(fault @ rustls::Error::AlertReceived(_)) if is_permanent(fault) => {
+                Some(error @ rustls::Error::AlertReceived(_)) if is_permanent(error) => {
                     FetchError::new(Reason::Tls, message).lasting()
                 }
                 _ => FetchError::new(Reason::Disconnected, message),
@@ -113,16 +114,16 @@ pub(super) fn broken(error: &http1::Error, what: &str) -> FetchError {
     }
 }
 
-/// Whether the same handshake would fail again: by what both sides are set to,
-/// and not by what happened on the way.
-fn is_permanent(fault: &rustls::Error) -> bool {
+/// Returns true if the same handshake would fail again, because of the configuration of
+/// both sides and not because of the network.
+fn is_permanent(error: &rustls::Error) -> bool {
     use rustls::Error::{
         AlertReceived, InappropriateHandshakeMessage, InappropriateMessage, InvalidCertificate,
         InvalidMessage, NoApplicationProtocol, NoCertificatesPresented, PeerIncompatible,
         PeerMisbehaved, PeerSentOversizedRecord, UnsupportedNameType,
     };
 
-    match fault {
+    match error {
         AlertReceived(alert) => !matches!(
             alert,
             AlertDescription::CloseNotify
@@ -143,13 +144,13 @@ fn is_permanent(fault: &rustls::Error) -> bool {
     }
 }
 
-/// The first error of type `E` in a chain of causes. An I/O error is asked for
-/// what it holds, since its source is the source of that.
+/// Returns the first error of type `E` in a chain of causes. Also looks inside I/O
+/// errors, whose source is not the error that they wrap but the source of that.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     chain(error).find_map(|error| {
-        let held = error.downcast_ref::<std::io::Error>();
-        let held = held.and_then(std::io::Error::get_ref);
-        let held = held.and_then(|held| held.downcast_ref());
-        error.downcast_ref().or(held)
+        error.downcast_ref().or_else(|| {
+            let wrapped = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+            wrapped.downcast_ref()
+        })
     })
 }
