@@ -8,14 +8,11 @@
 use std::{hint::black_box, net::SocketAddr};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use fetchd::{
-    config::Egress,
-    egress::{Policy, Target},
-};
+use fetchd::egress::{Policy, Rules, Target};
 use http::Uri;
 
 fn literals(criterion: &mut Criterion) {
-    let policy = Policy::new(&Egress::default());
+    let policy = Policy::new(&Rules::default());
     let mut group = criterion.benchmark_group("literal");
     for (name, uri) in [
         ("public IPv4", "http://93.184.215.14/path"),
@@ -31,7 +28,7 @@ fn literals(criterion: &mut Criterion) {
 }
 
 fn addresses(criterion: &mut Criterion) {
-    let mut busy = Egress::default();
+    let mut busy = Rules::default();
     for octet in 0..50 {
         busy.allow_net
             .push(format!("10.{octet}.0.0/16").parse().unwrap());
@@ -39,7 +36,7 @@ fn addresses(criterion: &mut Criterion) {
             .push(format!("172.16.{octet}.0/24").parse().unwrap());
     }
     let mut group = criterion.benchmark_group("address");
-    for (policy, lists) in [(&Egress::default(), "no lists"), (&busy, "lists of 50")] {
+    for (policy, lists) in [(&Rules::default(), "no lists"), (&busy, "lists of 50")] {
         let policy = Policy::new(policy);
         policy.deny_own("10.0.0.5:50051".parse().unwrap(), |_| false);
         for address in ["93.184.215.14:80", "[2606:4700::1111]:443"] {

@@ -10,7 +10,8 @@ use std::{convert::Infallible, io, time::Duration};
 use bytes::Bytes;
 use fetchd::{
     client::Client,
-    config::{Config, Egress},
+    config::Config,
+    egress::Rules,
     server::{Server, Shutdown},
 };
 use http_body_util::Full;
@@ -31,9 +32,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // By default no private address may be reached; the origin has one.
     let config = Config {
-        egress: Egress {
+        egress: Rules {
             allow_net: vec!["127.0.0.0/8".parse()?],
-            ..Egress::default()
+            ..Rules::default()
         },
         ..Config::default()
     };

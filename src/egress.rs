@@ -6,10 +6,12 @@
 //! name up, and about each address right before it dials it, at every redirect
 //! and every retry.
 
+mod host;
 #[cfg(any(test, fuzzing))]
 #[allow(missing_docs, clippy::missing_panics_doc)]
 pub mod property;
 mod ranges;
+mod rules;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -20,15 +22,17 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use crate::config;
+pub use host::{HostPattern, InvalidHost};
+pub(crate) use rules::InvalidNetwork;
+pub use rules::Rules;
 pub use target::{Host, Target};
 
 /// A decision over everything that would be dialled. Cheap to clone.
 #[derive(Clone)]
-pub struct Policy(Arc<Rules>);
+pub struct Policy(Arc<State>);
 
-struct Rules {
-    lists: config::Egress,
+struct State {
+    rules: Rules,
     own: RwLock<Vec<Own>>,
 }
 
@@ -106,10 +110,10 @@ impl Policy {
 }
 
 impl Policy {
-    /// The policy of `egress`.
-    pub fn new(egress: &config::Egress) -> Self {
-        Self(Arc::new(Rules {
-            lists: egress.clone(),
+    /// Creates a policy with `rules`.
+    pub fn new(rules: &Rules) -> Self {
+        Self(Arc::new(State {
+            rules: rules.clone(),
             own: RwLock::default(),
         }))
     }
@@ -134,20 +138,20 @@ impl Policy {
     /// Judges the host, the port, and the addresses that need no look-up: one
     /// that is allowed is enough.
     pub fn judge_target(&self, target: &Target<'_>) -> Result<(), Denied> {
-        let lists = &self.0.lists;
-        if !lists.allow_port.is_empty() && !lists.allow_port.contains(&target.port) {
+        let rules = &self.0.rules;
+        if !rules.allow_port.is_empty() && !rules.allow_port.contains(&target.port) {
             return Err(Denied::Port(target.port));
         }
-        let is_named = |list: &[config::HostPattern]| {
+        let is_named = |list: &[HostPattern]| {
             list.iter().any(|pattern| match target.host {
                 Host::Name(name) | Host::Localhost(name) => pattern.matches_name(name),
                 Host::Address(address) => pattern.matches_address(ranges::unwrapped(address)),
             })
         };
-        if is_named(&lists.deny_host) {
+        if is_named(&rules.deny_host) {
             return Err(Denied::Host(target.host.to_string()));
         }
-        if !lists.allow_host.is_empty() && !is_named(&lists.allow_host) {
+        if !rules.allow_host.is_empty() && !is_named(&rules.allow_host) {
             return Err(Denied::OtherHost(target.host.to_string()));
         }
         let mut judged = target.known_addresses().map(|address| self.judge(address));
@@ -186,7 +190,7 @@ impl Policy {
             IpAddr::V6(Ipv6Addr::UNSPECIFIED) => self.judge(at(Ipv6Addr::LOCALHOST, address))?,
             _ => {}
         }
-        let lists = &self.0.lists;
+        let rules = &self.0.rules;
         if self.is_own(SocketAddr::new(inner, address.port())) {
             return Err(Denied::Own(address));
         }
@@ -196,11 +200,11 @@ impl Policy {
                 form,
             });
         }
-        let mut denied = lists.deny_net.iter();
+        let mut denied = rules.deny_net.iter();
         if denied.any(|net| net.contains(&inner) || net.contains(&whole)) {
             return Err(Denied::Net(inner));
         }
-        if lists.allow_net.iter().any(|net| net.contains(&inner)) {
+        if rules.allow_net.iter().any(|net| net.contains(&inner)) {
             return Ok(());
         }
         match ranges::special(inner) {
@@ -235,6 +239,6 @@ impl Own {
 
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Policy").field(&self.0.lists).finish()
+        f.debug_tuple("Policy").field(&self.0.rules).finish()
     }
 }

@@ -196,7 +196,7 @@ impl Fetcher {
         });
         let mut since = Instant::now();
         loop {
-            match clock.silence_since(since, connection.exchange()).await {
+            match clock.idle_since(since, connection.exchange()).await {
                 Ok(answer) => return answer.map_err(Unanswered::Broken),
                 Err(passed) => match connection.last_written() {
                     // An upload that moves is no silence.
@@ -253,7 +253,7 @@ impl Fetcher {
 /// Why a connection gave no head.
 enum Unanswered {
     Broken(http1::Error),
-    Late(crate::clock::Passed),
+    Late(crate::clock::Elapsed),
 }
 
 impl From<Unanswered> for FetchError {

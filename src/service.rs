@@ -135,7 +135,7 @@ impl Service {
         let scheduler = self.scheduler.clone();
         let stall = stall::Limits {
             timeout: self.config.limits.stall_timeout,
-            is_wanted: Box::new(move || scheduler.is_wanted_beside(caller)),
+            is_wanted: Box::new(move || scheduler.has_other_waiters(caller)),
         };
         let parts = self.scheduler.run(batch);
         let room = outbound::Room::new(admitted, arrival.outbox);

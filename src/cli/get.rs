@@ -18,7 +18,8 @@ use std::{
 use anyhow::Context;
 use fetchd::{
     client::{Client, Error, Fetch, InOrder, Outcome, Request},
-    config::{Ceilings, Config, Egress, Limits},
+    config::{Config, Limits, RequestLimits},
+    egress::Rules,
     server::Server,
 };
 use futures_util::{FutureExt, Stream, StreamExt, stream};
@@ -53,7 +54,7 @@ pub(crate) struct Args {
         long,
         value_name = "N",
         default_value_t = 50,
-        value_parser = clap::value_parser!(u32).range(1..=i64::from(Limits::HIGHEST))
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(Limits::MAX_COUNT))
     )]
     concurrency: u32,
 
@@ -208,17 +209,17 @@ fn embedded(args: &Args) -> anyhow::Result<Client> {
             // The list goes in a few calls at a time, each of which has a slot.
             max_in_flight: args.concurrency + 2 * CALLS,
             max_batches: Some(CALLS),
-            max_request_bytes: Limits::MOST_BYTES,
-            max_queued_bytes: Limits::MOST_BYTES,
+            max_request_bytes: Limits::MAX_BYTES,
+            max_queued_bytes: Limits::MAX_BYTES,
             ..Limits::default()
         },
-        ceilings: Ceilings {
-            max_timeout: Ceilings::LONGEST_TIMEOUT,
-            ..Ceilings::default()
+        request_limits: RequestLimits {
+            max_timeout: RequestLimits::MAX_TIMEOUT,
+            ..RequestLimits::default()
         },
-        egress: Egress {
+        egress: Rules {
             allow_net: value::List::joined(&args.allow_net),
-            ..Egress::default()
+            ..Rules::default()
         },
         ..Config::default()
     };

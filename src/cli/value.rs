@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use fetchd::config::{Ceilings, HostPattern, InvalidHost, InvalidProxy, Proxy};
+use fetchd::{
+    config::{InvalidProxy, Proxy, RequestLimits},
+    egress::{HostPattern, InvalidHost},
+};
 use http::Uri;
 use ipnet::IpNet;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -56,7 +59,7 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
 /// A duration that one request may take.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let timeout = duration(text)?;
-    if timeout > Ceilings::LONGEST_TIMEOUT {
+    if timeout > RequestLimits::MAX_TIMEOUT {
         return Err("at most 1day is accepted".to_owned());
     }
     Ok(timeout)

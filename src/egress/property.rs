@@ -4,8 +4,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{Host, Policy, Target};
-use crate::{config, request::Request};
+use super::{Host, Policy, Rules, Target};
+use crate::request::Request;
 
 /// The first and the last address of each range of IPv4 that is not public.
 pub(super) const NOT_PUBLIC_V4: [([u8; 4], [u8; 4]); 15] = [
@@ -46,7 +46,7 @@ pub fn is_public(address: IpAddr) -> bool {
 /// Panics where the default policy allows `address` and must not, or the other
 /// way round.
 pub fn an_address_is_allowed_exactly_if_it_is_public(address: IpAddr) {
-    let policy = Policy::new(&config::Egress::default());
+    let policy = Policy::new(&Rules::default());
     let judged = policy.judge(SocketAddr::new(address, 80));
     assert_eq!(judged.is_ok(), is_public(address), "{address}: {judged:?}");
 }
@@ -58,7 +58,7 @@ pub fn only_public_addresses_are_dialled(url: &str, answers: &[IpAddr]) {
         return;
     };
     let target = Target::of(&request.uri);
-    let policy = Policy::new(&config::Egress::default());
+    let policy = Policy::new(&Rules::default());
     if policy.judge_target(&target).is_err() {
         return;
     }

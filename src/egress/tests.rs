@@ -10,17 +10,17 @@ use super::{
     },
     *,
 };
-use crate::{config::Egress, request::Request};
+use crate::request::Request;
 
 fn list<T: std::str::FromStr<Err: fmt::Debug>>(items: &[&str]) -> Vec<T> {
     items.iter().map(|item| item.parse().unwrap()).collect()
 }
 
 fn networks(allow: &[&str], deny: &[&str]) -> Policy {
-    Policy::new(&Egress {
+    Policy::new(&Rules {
         allow_net: list(allow),
         deny_net: list(deny),
-        ..Egress::default()
+        ..Rules::default()
     })
 }
 
@@ -134,12 +134,12 @@ fn the_unspecified_address_is_the_machine() {
 
 #[test]
 fn hosts_and_ports_are_judged_before_a_look_up() {
-    let policy = Policy::new(&Egress {
+    let policy = Policy::new(&Rules {
         allow_host: list(&["*.example.com", "1.1.1.1", "localhost"]),
         deny_host: list(&["secret.example.com", "*.secret.example.com"]),
         allow_port: vec![80, 8443],
         allow_net: list(&["127.0.0.0/8"]),
-        ..Egress::default()
+        ..Rules::default()
     });
     for url in [
         "http://api.example.com/",

@@ -174,13 +174,13 @@ impl<'f> Body<'f> {
         let mut encoded = Vec::new();
         let before = self.part.len();
         let read = if self.decoder.is_some() {
-            clock.silence(incoming.read(&mut encoded, ENCODED)).await
+            clock.idle(incoming.read(&mut encoded, ENCODED)).await
         } else {
             // One byte more than is allowed shows that there are too many.
             let allowance = usize::try_from(self.allowance).unwrap_or(usize::MAX);
             let limit = before.saturating_add(allowance).saturating_add(1);
             let limit = limit.min(Part::MAX_BODY);
-            clock.silence(incoming.read(&mut self.part, limit)).await
+            clock.idle(incoming.read(&mut self.part, limit)).await
         };
         match read {
             Ok(Ok(())) => {}

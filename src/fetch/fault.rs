@@ -7,7 +7,7 @@ use rustls::{AlertDescription, CertificateError, OtherError};
 
 use crate::{
     causes::{chain, with_causes},
-    clock::Passed,
+    clock::Elapsed,
     connect::{ConnectError, Stage},
     http1,
     response::{FetchError, Reason},
@@ -36,19 +36,19 @@ pub(super) fn doubtful() -> FetchError {
 }
 
 /// Which clock passed before there was a connection.
-pub(super) fn unconnected_in_time(passed: Passed, stage: Stage) -> FetchError {
+pub(super) fn unconnected_in_time(passed: Elapsed, stage: Stage) -> FetchError {
     let message = format!("{passed} while connecting, {stage}");
     FetchError::new(Reason::Timeout, message)
 }
 
 /// Which clock passed before the head was complete.
-pub(super) fn late_head(passed: Passed) -> FetchError {
+pub(super) fn late_head(passed: Elapsed) -> FetchError {
     let message = format!("{passed} before the response head was complete");
     FetchError::new(Reason::Timeout, message)
 }
 
 /// Which clock passed before the body was complete.
-pub(super) fn late_body(passed: Passed) -> FetchError {
+pub(super) fn late_body(passed: Elapsed) -> FetchError {
     let message = format!("{passed} before the body was complete");
     FetchError::new(Reason::Timeout, message)
 }
@@ -67,7 +67,7 @@ pub(super) fn unconnected(error: &ConnectError) -> FetchError {
     let new = |reason| FetchError::new(reason, with_causes(error));
     match error {
         ConnectError::Denied(denied) => FetchError::denied(denied.to_string(), denied.rule()),
-        ConnectError::NoAddress { .. } => new(Reason::Dns).lasting(),
+        ConnectError::NoAddress { .. } => new(Reason::Dns).permanent(),
         ConnectError::Dns { .. } => new(Reason::Dns),
         ConnectError::NoSocket => new(Reason::Internal),
         ConnectError::Tcp { source, .. } if is_of_this_machine(source) => {
@@ -79,9 +79,9 @@ pub(super) fn unconnected(error: &ConnectError) -> FetchError {
             // Which rustls would print as it is in its memory.
             Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause)))) => {
                 let message = format!("{error}: invalid peer certificate: {cause}");
-                FetchError::new(Reason::Tls, message).lasting()
+                FetchError::new(Reason::Tls, message).permanent()
             }
-            Some(fault) if is_permanent(fault) => new(Reason::Tls).lasting(),
+            Some(fault) if is_permanent(fault) => new(Reason::Tls).permanent(),
             _ => new(Reason::Tls),
         },
     }
@@ -105,7 +105,7 @@ pub(super) fn broken(error: &http1::Error, what: &str) -> FetchError {
             // In TLS 1.3 a server refuses a client after the handshake.
             match find(error) {
                 Some(fault @ rustls::Error::AlertReceived(_)) if is_permanent(fault) => {
-                    FetchError::new(Reason::Tls, message).lasting()
+                    FetchError::new(Reason::Tls, message).permanent()
                 }
                 _ => FetchError::new(Reason::Disconnected, message),
             }

@@ -18,7 +18,7 @@ use crate::{
     caller::Caller,
     config::Config,
     proto,
-    request::{Batch, InvalidRequest, Options, Overflow, Request, Requests},
+    request::{Batch, EncodedRequests, InvalidRequest, Options, Overflow, Request, Requests},
 };
 
 /// Why a call is refused as a whole.
@@ -41,8 +41,6 @@ struct Encoded {
     message: Bytes,
     /// Where each is in the message.
     places: Vec<Place>,
-    /// Those that cannot be sent.
-    refused: Vec<u32>,
     /// The options of the batch.
     options: Options,
     config: Arc<Config>,
@@ -123,22 +121,19 @@ pub(super) async fn batch(
         0 => limits.default_concurrency,
         wish => wish.min(limits.max_concurrency),
     };
-    let mut requests = Encoded {
+    let mut requests = Requests::new(Encoded {
         message,
         places,
-        refused: Vec::new(),
         options,
         config: Arc::clone(config),
-    };
+    });
     for index in doubtful {
         check.count().await;
         let index = u32::try_from(index).expect("places are limited to far fewer");
-        if requests.get(index).is_err() {
-            requests.refused.push(index);
-        }
+        requests.check(index);
     }
     Ok(Batch {
-        requests: Box::new(requests),
+        requests,
         caller,
         concurrency: concurrency as usize,
         arrival,
@@ -167,27 +162,22 @@ impl Place {
     }
 }
 
-impl Requests for Encoded {
-    fn refused(&self) -> &[u32] {
-        &self.refused
-    }
-
+impl EncodedRequests for Encoded {
     fn count(&self) -> u32 {
         u32::try_from(self.places.len()).expect("a batch is limited to far fewer requests")
     }
 
-    fn get(&self, index: u32) -> Result<Request, InvalidRequest> {
+    fn decode(&self, index: u32) -> Result<Request, InvalidRequest> {
         let place = self.places.get(index as usize);
         let place = place.ok_or_else(|| InvalidRequest::new("requests", "there is none"))?;
         let encoded = &self.message[place.start as usize..][..place.length as usize];
-        self.decode(encoded)
-            .map_err(|undecodable| match undecodable {
-                Undecodable::Invalid(invalid) => invalid,
-                // Checked before the batch was let in.
-                Undecodable::Malformed(malformed) => {
-                    InvalidRequest::new("requests", malformed.to_string())
-                }
-            })
+        self.read(encoded).map_err(|undecodable| match undecodable {
+            Undecodable::Invalid(invalid) => invalid,
+            // Checked before the batch was let in.
+            Undecodable::Malformed(malformed) => {
+                InvalidRequest::new("requests", malformed.to_string())
+            }
+        })
     }
 }
 
@@ -198,7 +188,7 @@ enum Undecodable {
 }
 
 impl Encoded {
-    fn decode(&self, encoded: &[u8]) -> Result<Request, Undecodable> {
+    fn read(&self, encoded: &[u8]) -> Result<Request, Undecodable> {
         let (mut url, mut method, mut body) = ("", "", &[][..]);
         let mut own: Option<proto::FetchOptions> = None;
         let mut count = 0;
@@ -297,7 +287,7 @@ fn options(
         body_overflow: overflow(message.body_overflow)?.unwrap_or(base.body_overflow),
         max_attempts: message.max_attempts.unwrap_or(base.max_attempts),
     };
-    Ok(wished.lowered_to(&config.ceilings))
+    Ok(wished.lowered_to(&config.request_limits))
 }
 
 fn overflow(value: i32) -> Result<Option<Overflow>, InvalidRequest> {
@@ -397,8 +387,8 @@ mod tests {
             let expected = if concurrency == 0 { 50 } else { concurrency.min(512) };
             prop_assert_eq!(batch.concurrency, expected as usize);
             prop_assert_eq!(batch.requests.count() as usize, requests.len());
-            for (expected, index) in requests.iter().zip(0..) {
-                let request = batch.requests.get(index).unwrap();
+            for (expected, request) in requests.iter().zip(batch.requests.sendable()) {
+                let request = batch.requests.decode(request).unwrap();
                 prop_assert_eq!(&request.uri.to_string(), &expected.url);
                 prop_assert_eq!(&request.body, &expected.body);
                 let method = if expected.method.is_empty() { "GET" } else { &expected.method };
@@ -436,7 +426,7 @@ mod tests {
         let mut message = vec![0x0a];
         prost::encoding::encode_varint(request.len() as u64, &mut message);
         let batch = read([message, request].concat()).await.unwrap();
-        let error = batch.requests.get(0).unwrap_err();
+        let (_, error) = batch.requests.refused().next().unwrap();
         assert_eq!(error.field, "headers");
         assert!(error.problem.contains("at most 1000 lines"), "{error}");
     }

@@ -21,12 +21,12 @@ use super::{
 use crate::{
     Code,
     response::Part,
-    schedule::{GiveUp, Parts},
+    schedule::{AbortHandle, PartStream},
 };
 
 /// The stream of a call. Dropping it stops the batch.
 pub(crate) struct Responses {
-    parts: Parts,
+    parts: PartStream,
     /// The next message, as far as it is gathered.
     gathered: Vec<Part>,
     /// Its size, about.
@@ -37,7 +37,7 @@ pub(crate) struct Responses {
     /// Its caller was told that it was given up.
     has_said_why: bool,
     reading: Reading,
-    give_up: GiveUp,
+    give_up: AbortHandle,
     /// Sends an empty message if nothing else was sent.
     heartbeat: Pin<Box<Sleep>>,
     last_sent: Instant,
@@ -83,13 +83,13 @@ impl Responses {
     /// until its end is with the system. A caller that does not read within the
     /// limits of `stall` is given up, and `cut` cancelled a while later.
     pub(super) fn new(
-        parts: Parts,
+        parts: PartStream,
         report: Report,
         room: Room,
         stall: stall::Limits,
         cut: CancellationToken,
     ) -> Self {
-        let (reading, give_up) = (Reading::default(), parts.give_up());
+        let (reading, give_up) = (Reading::default(), parts.abort_handle());
         let watching = stall::watch(reading.clone(), give_up.clone(), stall, cut);
         Self {
             parts,
@@ -124,7 +124,7 @@ impl Responses {
     }
 
     fn next_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Status>>> {
-        if self.give_up.is_done() {
+        if self.give_up.is_aborted() {
             return Poll::Ready(self.end_given_up());
         }
         let is_last = self.gather(cx);
@@ -203,7 +203,7 @@ impl Stream for Responses {
 
 impl Drop for Responses {
     fn drop(&mut self) {
-        if self.give_up.is_done() {
+        if self.give_up.is_aborted() {
             self.report.end(Code::ResourceExhausted);
         }
     }

@@ -12,7 +12,7 @@ use std::{
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
-use crate::schedule::GiveUp;
+use crate::schedule::AbortHandle;
 
 /// How a stream is being read. HTTP/2 asks for the next message when the one
 /// before is on its way; a stream that was given one and is not asked again is not
@@ -90,7 +90,7 @@ impl Reading {
 /// either. Cancel-safe.
 pub(super) async fn watch(
     reading: Reading,
-    give_up: GiveUp,
+    give_up: AbortHandle,
     limits: Limits,
     cut: CancellationToken,
 ) {
@@ -98,7 +98,7 @@ pub(super) async fn watch(
     tracing::info!(timeout = ?limits.timeout, "a batch is given up: {fault}");
     // Said once, by this task alone.
     let _ = reading.0.fault.set(fault);
-    give_up.now();
+    give_up.abort();
     time::sleep(GRACE.min(limits.timeout)).await;
     cut.cancel();
 }

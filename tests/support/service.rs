@@ -2,7 +2,8 @@
 
 use fetchd::{
     client::Client,
-    config::{Config, Egress},
+    config::Config,
+    egress::Rules,
     proto::{FetchRequest, fetch_service_client::FetchServiceClient},
     server::{Server, Shutdown},
 };
@@ -45,9 +46,9 @@ pub(crate) async fn service_at(address: &str, config: Config) -> Service {
 /// The default configuration, with the loopback addresses opened.
 pub(crate) fn allow_loopback() -> Config {
     Config {
-        egress: Egress {
+        egress: Rules {
             allow_net: vec!["127.0.0.0/8".parse().unwrap()],
-            ..Egress::default()
+            ..Rules::default()
         },
         ..Config::default()
     }

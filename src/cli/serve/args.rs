@@ -8,7 +8,10 @@ use crate::cli::{
     logging::LogFormat,
     value::{self, List, Listen, Roots},
 };
-use fetchd::config::{Ceilings, Config, Egress, HostPattern, Limits, Origins, Proxy};
+use fetchd::{
+    config::{Config, Limits, Origins, Proxy, RequestLimits},
+    egress::{HostPattern, Rules},
+};
 
 /// Every flag can be set by the environment too: `FETCHD_` and the flag in
 /// upper case.
@@ -287,11 +290,11 @@ impl Args {
                 max_connection_age: self.max_connection_age,
                 ..Limits::default()
             },
-            ceilings: Ceilings {
+            request_limits: RequestLimits {
                 max_body_bytes: self.max_body_bytes,
                 max_timeout: self.max_timeout,
             },
-            egress: Egress {
+            egress: Rules {
                 allow_net: List::joined(&self.allow_net),
                 deny_net: List::joined(&self.deny_net),
                 allow_host: List::joined(&self.allow_host),
