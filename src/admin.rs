@@ -100,8 +100,7 @@ impl Admin {
         }
         match request.uri().path() {
             "/metrics" => {
-                let (counts, waits) = self.scheduler.gate_counts();
-                self.metrics.note_gate(counts, waits);
+                self.metrics.note_gate(self.scheduler.gate_counts());
                 text(StatusCode::OK, self.metrics.text())
             }
             "/healthz" => text(StatusCode::OK, "alive\n"),

@@ -1,6 +1,6 @@
-//! The clocks of one request: how long it may take in all, and how long its
-//! origin may be silent. They run while the service works for the request, and
-//! stand still while it waits for a slot or for its caller.
+//! The timeouts of one request: the total timeout and the idle timeout of its
+//! origin. Time that the request spends waiting for a slot or for its caller
+//! does not count.
 
 use std::{future::Future, time::Duration};
 
@@ -8,7 +8,8 @@ use tokio::time::{self, Instant};
 
 use crate::request::Options;
 
-/// The total and the idle clock, started at the first dispatch.
+/// The total and the idle timeout of one request. The total timeout starts at the
+/// first dispatch.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     timeout: Duration,
@@ -16,9 +17,9 @@ pub(crate) struct Clock {
     deadline: Instant,
 }
 
-/// Which clock passed.
+/// The timeout that elapsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Passed {
+pub(crate) enum Elapsed {
     #[error("timeout of {0:?} passed")]
     Total(Duration),
     #[error("idle_timeout of {0:?} passed")]
@@ -26,7 +27,7 @@ pub(crate) enum Passed {
 }
 
 impl Clock {
-    /// Starts the clocks at `now`.
+    /// Starts the total timeout at `now`.
     pub(crate) fn start(options: &Options, now: Instant) -> Self {
         Self {
             timeout: options.timeout,
@@ -35,50 +36,51 @@ impl Clock {
         }
     }
 
-    /// What is left of the total.
-    pub(crate) fn remaining(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+    /// Returns the instant at which the total timeout elapses.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
     }
 
-    /// Waits for `work` as long as the total allows. As cancel-safe as `work`.
-    pub(crate) async fn total<F: Future>(&self, work: F) -> Result<F::Output, Passed> {
+    /// Runs `work` until the total timeout elapses. As cancel-safe as `work`.
+    pub(crate) async fn total<F: Future>(&self, work: F) -> Result<F::Output, Elapsed> {
         let limited = time::timeout_at(self.deadline, work).await;
-        limited.map_err(|_| Passed::Total(self.timeout))
+        limited.map_err(|_| Elapsed::Total(self.timeout))
     }
 
-    /// Waits for the origin's next word as long as both clocks allow. As
-    /// cancel-safe as `word`.
-    pub(crate) async fn silence<F: Future>(&self, word: F) -> Result<F::Output, Passed> {
-        self.silence_since(Instant::now(), word).await
+    /// Runs `io` until the idle or the total timeout elapses. As cancel-safe as
+    /// `io`.
+    pub(crate) async fn idle<F: Future>(&self, io: F) -> Result<F::Output, Elapsed> {
+        self.idle_since(Instant::now(), io).await
     }
 
-    /// The same, if the origin is silent `since` then. As cancel-safe as `word`.
-    pub(crate) async fn silence_since<F: Future>(
+    /// Runs `io` like [`Clock::idle`], for an origin that has been idle since
+    /// `since`. As cancel-safe as `io`.
+    pub(crate) async fn idle_since<F: Future>(
         &self,
         since: Instant,
-        word: F,
-    ) -> Result<F::Output, Passed> {
-        let (until, passed) = self.first_to_pass(since);
-        time::timeout_at(until, word).await.map_err(|_| passed)
+        io: F,
+    ) -> Result<F::Output, Elapsed> {
+        let (until, elapsed) = self.first_to_elapse(since);
+        time::timeout_at(until, io).await.map_err(|_| elapsed)
     }
 
-    fn first_to_pass(&self, since: Instant) -> (Instant, Passed) {
+    /// Extends the total timeout by `time`, in which the origin was not waited for.
+    pub(crate) fn extend(&mut self, time: Duration) {
+        self.deadline += time;
+    }
+
+    fn first_to_elapse(&self, since: Instant) -> (Instant, Elapsed) {
         let idle = since + self.idle_timeout;
         if idle < self.deadline {
-            (idle, Passed::Idle(self.idle_timeout))
+            (idle, Elapsed::Idle(self.idle_timeout))
         } else {
-            (self.deadline, Passed::Total(self.timeout))
+            (self.deadline, Elapsed::Total(self.timeout))
         }
-    }
-
-    /// Takes back time that was not the origin's.
-    pub(crate) fn forgive(&mut self, time: Duration) {
-        self.deadline += time;
     }
 }
 
-impl Passed {
-    /// Returns true if it was the idle clock.
+impl Elapsed {
+    /// Returns true if the idle timeout elapsed.
     pub(crate) fn is_idle(self) -> bool {
         matches!(self, Self::Idle(_))
     }
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn each_clock_passes_by_its_own_name() {
+    async fn each_timeout_is_reported_by_name() {
         let options = Options {
             timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(4),
@@ -97,21 +99,21 @@ mod tests {
         };
         let clock = Clock::start(&options, Instant::now());
         let never = std::future::pending::<()>;
-        let idle = Passed::Idle(options.idle_timeout);
-        assert_eq!(clock.silence(never()).await, Err(idle));
-        assert_eq!(clock.silence(never()).await, Err(idle));
-        let total = Passed::Total(options.timeout);
-        assert_eq!(clock.silence(never()).await, Err(total));
+        let idle = Elapsed::Idle(options.idle_timeout);
+        assert_eq!(clock.idle(never()).await, Err(idle));
+        assert_eq!(clock.idle(never()).await, Err(idle));
+        let total = Elapsed::Total(options.timeout);
+        assert_eq!(clock.idle(never()).await, Err(total));
         assert_eq!(clock.total(never()).await, Err(total));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_paused_clock_stands_still() {
+    async fn extended_time_does_not_count() {
         let mut clock = Clock::start(&Options::default(), Instant::now());
-        let before = clock.remaining();
+        let remaining = clock.deadline() - Instant::now();
         let since = Instant::now();
         time::sleep(Duration::from_hours(1)).await;
-        clock.forgive(since.elapsed());
-        assert_eq!(clock.remaining(), before);
+        clock.extend(since.elapsed());
+        assert_eq!(clock.deadline() - Instant::now(), remaining);
     }
 }

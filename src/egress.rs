@@ -6,10 +6,12 @@
 //! request, redirect and retry.
 
 mod denied;
+mod host;
 #[cfg(any(test, feature = "internals"))]
 #[allow(missing_docs, clippy::missing_panics_doc)]
 pub mod property;
 mod ranges;
+mod rules;
 mod target;
 
 use std::{
@@ -20,16 +22,18 @@ use std::{
 
 use parking_lot::RwLock;
 
-use crate::config;
 pub use denied::Denied;
+pub use host::{HostPattern, InvalidHost};
+pub(crate) use rules::InvalidNetwork;
+pub use rules::Rules;
 pub use target::{Host, Target};
 
 /// The egress policy of one service. Cheap to clone; all clones share one state.
 #[derive(Clone)]
-pub struct Policy(Arc<Rules>);
+pub struct Policy(Arc<State>);
 
-struct Rules {
-    lists: config::Egress,
+struct State {
+    rules: Rules,
     listeners: RwLock<Vec<Listener>>,
 }
 
@@ -47,10 +51,10 @@ impl Policy {
 }
 
 impl Policy {
-    /// Creates the policy that `egress` describes.
-    pub fn new(egress: &config::Egress) -> Self {
-        Self(Arc::new(Rules {
-            lists: egress.clone(),
+    /// Creates a policy with `rules`.
+    pub fn new(rules: &Rules) -> Self {
+        Self(Arc::new(State {
+            rules: rules.clone(),
             listeners: RwLock::default(),
         }))
     }
@@ -75,20 +79,20 @@ impl Policy {
     /// Checks the host, the port, and the addresses that are known without a lookup. It
     /// is sufficient if one of these is allowed.
     pub fn check_target(&self, target: &Target<'_>) -> Result<(), Denied> {
-        let lists = &self.0.lists;
-        if !lists.allow_port.is_empty() && !lists.allow_port.contains(&target.port) {
+        let rules = &self.0.rules;
+        if !rules.allow_port.is_empty() && !rules.allow_port.contains(&target.port) {
             return Err(Denied::Port(target.port));
         }
-        let is_listed = |list: &[config::HostPattern]| {
+        let is_listed = |list: &[HostPattern]| {
             list.iter().any(|pattern| match target.host {
                 Host::Name(name) | Host::Localhost(name) => pattern.matches_name(name),
                 Host::Address(address) => pattern.matches_address(ranges::unwrapped(address)),
             })
         };
-        if is_listed(&lists.deny_host) {
+        if is_listed(&rules.deny_host) {
             return Err(Denied::Host(target.host.to_string()));
         }
-        if !lists.allow_host.is_empty() && !is_listed(&lists.allow_host) {
+        if !rules.allow_host.is_empty() && !is_listed(&rules.allow_host) {
             return Err(Denied::OtherHost(target.host.to_string()));
         }
         let mut results = target
@@ -142,6 +146,7 @@ impl Policy {
             }
             _ => {}
         }
+        let rules = &self.0.rules;
         if self.is_listener(SocketAddr::new(inner, address.port())) {
             return Err(Denied::Listener(address));
         }
@@ -151,12 +156,11 @@ impl Policy {
                 form,
             });
         }
-        let lists = &self.0.lists;
-        let mut deny_net = lists.deny_net.iter();
+        let mut deny_net = rules.deny_net.iter();
         if deny_net.any(|net| net.contains(&inner) || net.contains(&outer)) {
             return Err(Denied::Net(inner));
         }
-        if lists.allow_net.iter().any(|net| net.contains(&inner)) {
+        if rules.allow_net.iter().any(|net| net.contains(&inner)) {
             return Ok(());
         }
         match ranges::special(inner) {
@@ -190,7 +194,7 @@ impl Listener {
 
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Policy").field(&self.0.lists).finish()
+        f.debug_tuple("Policy").field(&self.0.rules).finish()
     }
 }
 

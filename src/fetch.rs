@@ -15,7 +15,7 @@ use http::HeaderValue;
 use tokio::time::{self, Instant};
 
 use crate::{
-    clock::{Clock, Passed},
+    clock::{Clock, Elapsed},
     config::Config,
     connect::{Connector, Origin, OriginStream, PoolLimits, Progress},
     decode::Decoder,
@@ -54,7 +54,7 @@ pub(crate) struct AttemptStats {
 /// Why an exchange has no response head.
 enum ExchangeError {
     Connection(http1::Error),
-    Timeout(Passed),
+    Timeout(Elapsed),
 }
 
 impl Fetcher {
@@ -216,7 +216,7 @@ impl Fetcher {
         });
         let mut idle_since = Instant::now();
         loop {
-            match clock.silence_since(idle_since, connection.exchange()).await {
+            match clock.idle_since(idle_since, connection.exchange()).await {
                 Ok(parsed) => return parsed.map_err(ExchangeError::Connection),
                 Err(passed) => match connection.last_write() {
                     // The origin is not idle while it reads the request.

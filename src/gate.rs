@@ -1,196 +1,197 @@
-//! Which request may start: one whose host, batch, caller and process all have
-//! room. It takes the room of all at once, and nothing is held while waiting.
+//! Decides which request may start: one for which its host, its batch, its caller
+//! and the process all have a free slot. A request takes all four at once, and holds
+//! nothing while it waits.
 //!
-//! Each batch has a [`Line`] of waiting requests. Room that becomes free goes to
-//! the callers in turn, then to the lines of each in turn, and in each line to the
-//! first request whose host has room. Of the slots of the process, one is kept for
-//! each batch that may be open, so that a batch goes on whatever the others do;
-//! the rest is shared, and no caller takes all of it.
+//! Each batch has a [`BatchQueue`] of waiting requests. A slot that becomes free goes
+//! to the callers in turn, then to the batches of that caller in turn, and in a batch
+//! to the first request whose host is not full. One slot of the process is reserved
+//! for each batch that may be open, so that every batch makes progress. The other
+//! slots are shared, and no caller can take all of them.
 
-mod line;
+mod batch;
+mod counts;
+mod hosts;
+mod round_robin;
+mod slots;
 mod state;
-mod turns;
+#[cfg(test)]
+mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, futures::Notified};
 
-use crate::caller::Caller;
-use line::QueueId;
-use state::{LineId, State};
+use crate::{caller::Caller, request::Sendable};
+use batch::{BatchState, HostId};
+pub(crate) use counts::{Counts, Waits};
+use state::{BatchId, State};
 
-/// The room of the process, of its batches and of its hosts. Cheap to clone.
+/// The limits on requests in flight, shared by all batches. Cheap to clone; all clones
+/// share one state.
 #[derive(Clone)]
 pub(crate) struct Gate {
     state: Arc<Mutex<State>>,
     limits_hosts: bool,
 }
 
-/// The requests of one batch that wait, by their indices. Dropping it takes them
-/// from the gate.
-pub(crate) struct Line {
+/// The waiting requests of one batch. Dropping it removes them from the gate.
+pub(crate) struct BatchQueue {
     gate: Gate,
-    id: LineId,
+    id: BatchId,
     changed: Arc<Notify>,
 }
 
-/// The right to have one request in flight, until it is dropped.
+/// The right to have one request in flight. Dropping it frees the slot.
 pub(crate) struct Slot {
     gate: Gate,
-    line: LineId,
-    queue: QueueId,
+    batch: BatchId,
+    host: HostId,
 }
 
-/// Marks a line as one whose caller does not read, until it is dropped.
-pub(crate) struct Stalled<'a>(&'a Line);
+/// Marks a batch as stalled, because its caller does not read. Dropping it removes
+/// the mark.
+pub(crate) struct StallGuard<'a>(&'a BatchQueue);
 
-/// How much room there is.
+/// The limits of a [`Gate`].
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Room {
-    /// Most in flight in the process, those kept for batches among them.
+pub(crate) struct Capacity {
+    /// The most requests in flight in the process, reserved slots included.
     pub(crate) slots: usize,
-    /// For how many batches one slot each is kept.
-    pub(crate) batches: usize,
-    /// Most in flight to one host. `None`: as many as there are slots.
+    /// The number of slots that are reserved, one for each batch that may be open.
+    pub(crate) reserved: usize,
+    /// The most requests in flight to one host, or `None` for no limit.
     pub(crate) per_host: Option<usize>,
 }
 
 impl Gate {
-    /// A gate with `room`.
-    pub(crate) fn new(room: Room) -> Self {
+    /// Creates a gate without any batch.
+    pub(crate) fn new(capacity: Capacity) -> Self {
         Self {
-            state: Arc::new(Mutex::new(State::new(room))),
-            limits_hosts: room.per_host.is_some(),
+            state: Arc::new(Mutex::new(State::new(capacity))),
+            limits_hosts: capacity.per_host.is_some(),
         }
     }
 
-    /// Lets a batch of `requests` by `caller` in, of which `concurrency` may be in
-    /// flight. `host_of` returns the host that a request is for; it is asked
-    /// only if hosts have a limit.
+    /// Adds a batch of `requests` of `caller`, of which `concurrency` may be in
+    /// flight. `host_of` returns the host of a request; it is called only if hosts
+    /// have a limit.
     pub(crate) fn join(
         &self,
         caller: Caller,
         concurrency: usize,
-        requests: impl Iterator<Item = u32>,
-        host_of: impl Fn(u32) -> String,
-    ) -> Line {
+        requests: impl Iterator<Item = Sendable>,
+        host_of: impl Fn(Sendable) -> String,
+    ) -> BatchQueue {
         let changed = Arc::new(Notify::new());
-        let mut line = line::Line::new(caller, concurrency, Arc::clone(&changed));
-        line.fill(requests, |index| self.queue_name(index, &host_of));
-        let id = self.state().join(line);
-        Line {
+        let mut batch = BatchState::new(caller, concurrency, Arc::clone(&changed));
+        batch.fill(requests, |request| self.host_key(request, &host_of));
+        let id = self.state().join(batch);
+        BatchQueue {
             gate: self.clone(),
             id,
             changed,
         }
     }
 
-    /// How many requests wait for a slot, and how many have one.
-    pub(crate) fn counts(&self) -> (usize, usize) {
+    /// Counts the requests at the gate.
+    pub(crate) fn counts(&self) -> Counts {
         self.state().counts()
     }
 
-    /// How many requests waited for room so far: in their batch, at their host,
-    /// in the process.
-    pub(crate) fn waits(&self) -> [u64; 3] {
-        self.state().waits()
+    /// Returns true if requests of callers other than `caller` wait for a shared slot.
+    pub(crate) fn has_other_waiters(&self, caller: Caller) -> bool {
+        self.state().has_other_waiters(caller)
     }
 
-    /// Returns true if requests of others than `caller` wait for a slot of the
-    /// process.
-    pub(crate) fn is_wanted_beside(&self, caller: Caller) -> bool {
-        self.state().is_wanted_beside(caller)
-    }
-
-    /// If hosts have no limit, all requests of a batch are in one queue.
-    fn queue_name(&self, index: u32, host_of: impl Fn(u32) -> String) -> String {
+    /// Returns the host of a request, or the same for all if hosts have no limit.
+    fn host_key(&self, request: Sendable, host_of: impl Fn(Sendable) -> String) -> String {
         if self.limits_hosts {
-            host_of(index)
+            host_of(request)
         } else {
             String::new()
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
-impl Line {
+impl BatchQueue {
     /// Takes the next request that may start.
-    pub(crate) fn take(&self) -> Option<(u32, Slot)> {
-        let (index, queue) = self.gate.state().take(self.id)?;
-        Some((index, self.slot(queue)))
+    pub(crate) fn take(&self) -> Option<(Sendable, Slot)> {
+        let (request, host) = self.gate.state().take(self.id)?;
+        Some((request, self.slot(host)))
     }
 
-    /// Gives `slot`, which is one of this line, back, and takes the next request
-    /// that may start.
-    pub(crate) fn exchange(&self, slot: Slot) -> Option<(u32, Slot)> {
-        let next = self.gate.state().exchange(self.id, slot.queue);
+    /// Frees `slot`, which must belong to this batch, and takes the next request that
+    /// may start.
+    pub(crate) fn exchange(&self, slot: Slot) -> Option<(Sendable, Slot)> {
+        let next = self.gate.state().exchange(self.id, slot.host);
         slot.forget();
-        let (index, queue) = next?;
-        Some((index, self.slot(queue)))
+        let (request, host) = next?;
+        Some((request, self.slot(host)))
     }
 
-    /// Puts a request that was taken back in line. False: the line is closed.
+    /// Puts a request back that was taken. Returns false if the queue is closed.
     #[must_use]
-    pub(crate) fn put_back(&self, index: u32, host_of: impl Fn(u32) -> String) -> bool {
-        let host = self.gate.queue_name(index, host_of);
-        self.gate.state().put_back(self.id, index, &host)
+    pub(crate) fn put_back(&self, request: Sendable, host_of: impl Fn(Sendable) -> String) -> bool {
+        let host = self.gate.host_key(request, host_of);
+        self.gate.state().put_back(self.id, request, &host)
     }
 
-    /// Returns true if no request waits or was let through without being taken.
+    /// Returns true if no request waits, for a slot or to be taken.
     pub(crate) fn is_empty(&self) -> bool {
         self.gate.state().is_empty(self.id)
     }
 
-    /// Waits until there may be a request to take. Counts from when it is enabled
-    /// or first polled.
+    /// Waits until there may be a request to take. Wake-ups count from the moment
+    /// when the future is enabled or first polled.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 
-    /// Ends the wait of [`Line::changed`].
+    /// Completes [`BatchQueue::changed`].
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
     }
 
-    /// Lets the line have no more than the slot that is kept for it, as long as
-    /// the mark lasts: its caller does not read what it has.
-    pub(crate) fn stall(&self) -> Stalled<'_> {
+    /// Limits the batch to its reserved slot until the guard is dropped.
+    pub(crate) fn stall(&self) -> StallGuard<'_> {
         self.gate.state().stall(self.id);
-        Stalled(self)
+        StallGuard(self)
     }
 
-    /// Takes all waiting requests out of the line, in which none waits from then
-    /// on.
-    pub(crate) fn close(&self) -> Vec<u32> {
+    /// Closes the queue and returns the requests that were waiting in it. No request
+    /// can wait in it from then on.
+    pub(crate) fn close(&self) -> Vec<Sendable> {
         self.gate.state().close(self.id)
     }
 
-    fn slot(&self, queue: QueueId) -> Slot {
+    fn slot(&self, host: HostId) -> Slot {
         Slot {
             gate: self.gate.clone(),
-            line: self.id,
-            queue,
+            batch: self.id,
+            host,
         }
     }
 }
 
 impl Slot {
-    /// Drops the slot, which was given back.
+    /// Drops a slot that is free already.
     fn forget(mut self) {
-        self.line = LineId::MAX;
+        self.batch = BatchId::MAX;
     }
 }
 
-impl Drop for Stalled<'_> {
+impl Drop for StallGuard<'_> {
     fn drop(&mut self) {
         self.0.gate.state().unstall(self.0.id);
     }
 }
 
-impl Drop for Line {
+impl Drop for BatchQueue {
     fn drop(&mut self) {
         self.gate.state().leave(self.id);
     }
@@ -198,12 +199,8 @@ impl Drop for Line {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if self.line != LineId::MAX {
-            self.gate.state().release(self.line, self.queue);
+        if self.batch != BatchId::MAX {
+            self.gate.state().release(self.batch, self.host);
         }
     }
 }
-
-#[cfg(test)]
-#[path = "gate/tests.rs"]
-mod tests;

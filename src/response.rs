@@ -1,4 +1,4 @@
-//! What becomes of a request: a head, parts of a body, and always one end.
+//! The result of a request: a head, parts of a body, and always exactly one end.
 
 mod headers;
 
@@ -10,16 +10,16 @@ use http::{StatusCode, Uri, Version};
 use crate::request::InvalidRequest;
 pub(crate) use headers::Headers;
 
-/// A piece of the result of one request. Most results are one part.
+/// A piece of the result of one request. Most results have a single part.
 #[derive(Debug)]
 pub(crate) struct Part {
     /// Position of the request in its batch.
     pub(crate) index: u32,
-    /// In the first part, where the origin answered.
+    /// Set in the first part if the origin responded.
     pub(crate) head: Option<Head>,
-    /// The next bytes of the body: at most [`Part::MAX_BODY`].
+    /// The next bytes of the body, at most [`Part::MAX_BODY`].
     pub(crate) body: Bytes,
-    /// In the last part.
+    /// Set in the last part.
     pub(crate) end: Option<End>,
 }
 
@@ -30,49 +30,49 @@ pub(crate) struct Head {
     pub(crate) status: StatusCode,
     /// Header lines, duplicates kept.
     pub(crate) headers: Headers,
-    /// The URL that answered, without user info and fragment.
+    /// The URL of the final response, without user info and fragment.
     pub(crate) url: Uri,
     /// The version the origin spoke.
     pub(crate) version: Version,
 }
 
-/// How a request came to its end.
+/// How a request ended.
 #[derive(Debug)]
 pub(crate) struct End {
-    /// Unset: the response is complete.
+    /// `None` if the response is complete.
     pub(crate) error: Option<FetchError>,
-    /// How many attempts were made; 0: never dispatched.
+    /// The number of attempts; 0 if the request was never dispatched.
     pub(crate) attempts: u32,
-    /// How many redirects the last attempt followed.
+    /// The number of redirects that the last attempt followed.
     pub(crate) redirects: u32,
     /// The size of the body as sent to the caller.
     pub(crate) body_bytes: u64,
-    /// The body was cut at its limit, as asked for.
+    /// The body was truncated at its limit, as the request asked.
     pub(crate) truncated: bool,
-    /// Where the time went.
+    /// How long each step took.
     pub(crate) timing: Timing,
 }
 
-/// Where the time of one request went.
+/// How long each step of one request took.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Timing {
-    /// All waits for a slot together.
+    /// The total time spent waiting for a slot.
     pub(crate) queued: Duration,
-    /// From the dispatch to the head of the final response.
+    /// From the first dispatch to the head of the final response.
     pub(crate) first_byte: Option<Duration>,
-    /// From the first dispatch to the end by the wall clock.
+    /// From the first dispatch to the end, waits included.
     pub(crate) total: Option<Duration>,
-    /// How the last attempt got its last connection.
+    /// How the last hop of the last attempt got its connection.
     pub(crate) phases: Phases,
 }
 
-/// How one hop got its connection. A phase is unset if it was not reached or not
-/// needed: all are on a reused connection.
+/// How one hop got its connection. A phase is `None` if it was not reached or not
+/// needed. On a reused connection, all are `None`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Phases {
-    /// Looking up the name. Unset also for an address, and with a proxy.
+    /// The DNS lookup. Also `None` if the host is an address, or if a proxy is used.
     pub(crate) dns: Option<Duration>,
-    /// Connecting, by TCP, and through the proxy if there is one.
+    /// The TCP connect, and the tunnel through the proxy if there is one.
     pub(crate) connect: Option<Duration>,
     /// The TLS handshake.
     pub(crate) tls: Option<Duration>,
@@ -84,17 +84,17 @@ pub(crate) struct Phases {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct FetchError {
-    /// What happened.
+    /// The kind of error.
     pub(crate) reason: Reason,
-    /// For people. Holds no credentials and no query string.
+    /// A description for people, without credentials and query strings.
     pub(crate) message: String,
-    /// Whether the same request may succeed later.
+    /// True if the same request may succeed later.
     pub(crate) retryable: bool,
-    /// The rule of the egress policy, where it denied the request.
+    /// The rule of the egress policy that denied the request, if one did.
     pub(crate) rule: Option<&'static str>,
 }
 
-/// What happened, as the contract's `Reason`, where each is described.
+/// The kind of an error. The contract's `Reason` describes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub(crate) enum Reason {
@@ -118,11 +118,12 @@ impl Part {
     /// The most bytes of body in one part.
     pub(crate) const MAX_BODY: usize = 64 << 10;
 
-    /// About what the part takes in memory and in a message, in bytes.
+    /// Returns the approximate size of the part in memory and in a message, in
+    /// bytes.
     pub(crate) fn weight(&self) -> usize {
-        /// Index, end and timing, and the framing of them all.
+        /// The index, the end, the timing and their framing.
         const FIXED: usize = 128;
-        /// A header line beyond its text.
+        /// The overhead of a header line.
         const PER_HEADER: usize = 16;
 
         let head = self.head.as_ref().map_or(0, |head| {
@@ -140,7 +141,7 @@ impl Part {
 }
 
 impl End {
-    /// The same end, of a body that was cut at its limit.
+    /// Returns the same end, marked as that of a truncated body.
     #[must_use]
     pub(crate) fn truncated(self) -> Self {
         Self {
@@ -157,17 +158,17 @@ impl From<InvalidRequest> for FetchError {
 }
 
 impl FetchError {
-    /// An error that may pass, or may not, as its reason usually does.
+    /// Creates an error that is retryable if its reason usually is.
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             reason,
             message: message.into(),
-            retryable: reason.is_usually_passing(),
+            retryable: reason.is_transient(),
             rule: None,
         }
     }
 
-    /// A request that the egress policy denied by `rule`.
+    /// Creates the error of a request that the egress policy denied by `rule`.
     pub(crate) fn denied(message: impl Into<String>, rule: &'static str) -> Self {
         Self {
             rule: Some(rule),
@@ -175,8 +176,9 @@ impl FetchError {
         }
     }
 
-    /// The same error, said to last.
-    pub(crate) fn lasting(self) -> Self {
+    /// Returns the same error, marked as not retryable.
+    #[must_use]
+    pub(crate) fn permanent(self) -> Self {
         Self {
             retryable: false,
             ..self
@@ -185,8 +187,9 @@ impl FetchError {
 }
 
 impl Reason {
-    /// Whether another try may help, where nothing more is known.
-    fn is_usually_passing(self) -> bool {
+    /// Returns true if another attempt may succeed, unless more is known about the
+    /// error.
+    fn is_transient(self) -> bool {
         match self {
             Self::Dns
             | Self::Connect
@@ -205,7 +208,7 @@ impl Reason {
         }
     }
 
-    /// The name in logs: the contract's, in lower case.
+    /// Returns the name for logs and metrics: the contract's, in lower case.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",

@@ -1,164 +1,178 @@
-//! Whether a request is tried again, and after how long.
+//! Decides whether a request gets another attempt, and when.
 //!
-//! Idempotent requests are tried again after a failure that may pass and after
-//! the statuses that ask for it; others only where nothing of them was
-//! written. Waits grow from 200 ms to 10 s, with full jitter, unless the origin
-//! says how long. A budget for each caller and host keeps a failing host from
-//! being asked many times as often as a healthy one, and a caller that asks it
-//! from using up the retries of the others.
+//! An idempotent request is retried after a transient error and after the statuses
+//! 408, 429, 502, 503 and 504. Any other request is retried only if nothing of it was
+//! written. Delays grow from 200 ms to 10 s with full jitter, unless the origin asks
+//! for a delay of its own. A [`Budget`] for each caller and host limits the retries,
+//! so that a failing host does not get many times as many requests as a healthy one,
+//! and no caller uses up the retries of the others.
 
+mod backoff;
 mod budgets;
+mod retry_after;
+#[cfg(test)]
+mod tests;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use http::StatusCode;
+use tokio::time::Instant;
 
 use crate::{
+    caller::Caller,
     request::Request,
-    response::{FetchError, Headers, Reason},
+    response::{FetchError, Head, Reason},
 };
-pub(crate) use budgets::{Budget, Budgets};
+pub(crate) use budgets::Budget;
+use budgets::Budgets;
 
-/// The longest first wait.
-const BACKOFF_MIN: Duration = Duration::from_millis(200);
-/// The longest wait of our own.
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
-/// The longest wait that an origin may ask for.
-const ASKED_MAX: Duration = Duration::from_mins(1);
+/// The rules for retries, with the budgets of all callers.
+pub(crate) struct Policy {
+    budgets: Budgets,
+    /// Returns a random number from 0 to 1.
+    random: fn() -> f64,
+}
 
-impl Budget {
-    /// How long to wait for another attempt after `attempts` of them, where one
-    /// may follow: as long as the origin `asked` for, or `chance` (0 to 1) of
-    /// our own longest wait, if that leaves something of what is `left`.
-    pub(crate) fn wait(
+/// The facts about an attempt that the rules look at.
+#[derive(Clone, Copy)]
+pub(crate) struct Attempt<'a> {
+    pub(crate) request: &'a Request,
+    /// The position of this attempt among those of the request, from 1.
+    pub(crate) number: u32,
+    /// The number of redirects that it followed.
+    pub(crate) redirects: u32,
+    /// A part of the result was handed to the caller.
+    pub(crate) has_sent_part: bool,
+    /// The same attempt was resent before.
+    pub(crate) is_resent: bool,
+    /// When the timeout of the request elapses.
+    pub(crate) deadline: Instant,
+    pub(crate) budget: &'a Budget,
+}
+
+/// What happened in an attempt.
+#[derive(Clone, Copy)]
+pub(crate) enum AttemptResult<'a> {
+    /// The head of the final response arrived.
+    Head(&'a Head),
+    /// The attempt failed, before the head or after it.
+    Failed(&'a FetchError),
+    /// The response is complete, but it may belong to another request on the same
+    /// connection.
+    Ambiguous,
+}
+
+/// The decision on an attempt.
+#[derive(Debug)]
+pub(crate) enum Verdict<'a> {
+    /// There is no other attempt: the request goes on with its response, or ends with
+    /// its error.
+    Done,
+    /// Another attempt starts after a delay.
+    Retry {
+        after: Duration,
+        cause: RetryCause<'a>,
+    },
+    /// The same attempt is made again at once, on a new connection.
+    Resend,
+}
+
+/// Why a request is retried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RetryCause<'a> {
+    Error(&'a FetchError),
+    Status(StatusCode),
+}
+
+impl Policy {
+    /// Creates a policy with full budgets.
+    pub(crate) fn new() -> Self {
+        Self {
+            budgets: Budgets::new(),
+            random: fastrand::f64,
+        }
+    }
+
+    /// Returns the budget of `caller` at the host of `request`.
+    pub(crate) fn budget(&self, caller: Caller, request: &Request) -> Budget {
+        self.budgets.budget(caller, request)
+    }
+
+    /// Decides whether a request is sent again after the `result` of an `attempt`. A
+    /// retry is withdrawn from the budget.
+    pub(crate) fn decide<'a>(
         &self,
-        attempts: u32,
-        asked: Option<Duration>,
-        left: Duration,
-        chance: f64,
-    ) -> Option<Duration> {
-        let wait = asked.unwrap_or_else(|| backoff(attempts, chance));
-        let fits = wait < left && wait <= ASKED_MAX;
-        (fits && self.withdraw()).then_some(wait)
-    }
-}
-
-/// Whether `status` asks for another attempt.
-pub(crate) fn wants_retry(request: &Request, status: StatusCode) -> bool {
-    request.is_idempotent() && matches!(status.as_u16(), 408 | 429 | 502 | 503 | 504)
-}
-
-/// Whether another attempt may follow after one that followed `redirects` and
-/// ended with `error`.
-pub(crate) fn is_worth_retrying(request: &Request, redirects: u32, error: &FetchError) -> bool {
-    // These failures come before anything is written to that origin. After a
-    // redirect, another origin has had the request.
-    let unconnected = matches!(error.reason, Reason::Dns | Reason::Connect | Reason::Tls);
-    let unwritten = unconnected && redirects == 0;
-    error.retryable && (request.is_idempotent() || unwritten)
-}
-
-/// How long the origin asks to wait (RFC 9110, 10.2.3): seconds, or a date.
-pub(crate) fn asked_wait(headers: &Headers, now: SystemTime) -> Option<Duration> {
-    let value = std::str::from_utf8(headers.get("retry-after")?)
-        .ok()?
-        .trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // What does not fit is too long in any case.
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
-}
-
-/// `chance` of a time that doubles with each attempt (full jitter).
-fn backoff(attempts: u32, chance: f64) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(16);
-    let longest = BACKOFF_MIN.saturating_mul(1 << doublings).min(BACKOFF_MAX);
-    longest.mul_f64(chance)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::caller::Caller;
-
-    fn request(method: &str) -> Request {
-        Request::new("http://example.com/", method).unwrap()
-    }
-
-    #[test]
-    fn only_idempotent_requests_are_repeated_once_written() {
-        let cut = FetchError::new(Reason::Disconnected, "");
-        let refused = FetchError::new(Reason::Connect, "");
-        for method in ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"] {
-            assert!(is_worth_retrying(&request(method), 0, &cut), "{method}");
-            assert!(wants_retry(&request(method), StatusCode::BAD_GATEWAY));
+        attempt: &Attempt<'_>,
+        result: AttemptResult<'a>,
+    ) -> Verdict<'a> {
+        if attempt.has_sent_part {
+            return Verdict::Done;
         }
-        for method in ["POST", "PATCH", "PURGE"] {
-            assert!(!is_worth_retrying(&request(method), 0, &cut), "{method}");
-            assert!(is_worth_retrying(&request(method), 0, &refused), "{method}");
-            assert!(
-                !is_worth_retrying(&request(method), 1, &refused),
-                "{method}"
-            );
-            assert!(!wants_retry(&request(method), StatusCode::BAD_GATEWAY));
+        let (cause, requested) = match result {
+            AttemptResult::Head(head) if attempt.may_retry_status(head.status) => {
+                let requested = retry_after::parse(&head.headers, SystemTime::now());
+                (RetryCause::Status(head.status), requested)
+            }
+            AttemptResult::Failed(error) if attempt.may_retry_error(error) => {
+                (RetryCause::Error(error), None)
+            }
+            AttemptResult::Ambiguous if attempt.may_resend() => return Verdict::Resend,
+            _ => return Verdict::Done,
+        };
+        if attempt.number >= attempt.request.options.max_attempts {
+            return Verdict::Done;
+        }
+        let after = requested.unwrap_or_else(|| backoff::delay(attempt.number, (self.random)()));
+        if !attempt.has_time_for(after) || !attempt.budget.withdraw() {
+            return Verdict::Done;
+        }
+        Verdict::Retry { after, cause }
+    }
+}
+
+impl Attempt<'_> {
+    fn may_retry_status(&self, status: StatusCode) -> bool {
+        matches!(status.as_u16(), 408 | 429 | 502 | 503 | 504) && self.request.is_idempotent()
+    }
+
+    fn may_retry_error(&self, error: &FetchError) -> bool {
+        // These errors occur before anything is written to the origin. After a
+        // redirect, another origin has received the request.
+        let is_unconnected = matches!(error.reason, Reason::Dns | Reason::Connect | Reason::Tls);
+        let is_unwritten = is_unconnected && self.redirects == 0;
+        error.retryable && (self.request.is_idempotent() || is_unwritten)
+    }
+
+    fn may_resend(&self) -> bool {
+        self.request.is_idempotent() && !self.is_resent
+    }
+
+    /// Returns true if `delay` is not too long, and ends before the timeout of the
+    /// request.
+    fn has_time_for(&self, delay: Duration) -> bool {
+        let remaining = self.deadline.saturating_duration_since(Instant::now());
+        delay < remaining && delay <= retry_after::MAX_DELAY
+    }
+}
+
+impl RetryCause<'_> {
+    /// Returns the label of the cause in metrics, one of a small set.
+    pub(crate) fn label(&self) -> &str {
+        match self {
+            Self::Error(error) => error.reason.as_str(),
+            Self::Status(status) => status.as_str(),
         }
     }
+}
 
-    #[test]
-    fn what_lasts_is_not_repeated() {
-        let unknown = FetchError::new(Reason::Dns, "").lasting();
-        assert!(!is_worth_retrying(&request("GET"), 0, &unknown));
-        assert!(!wants_retry(
-            &request("GET"),
-            StatusCode::INTERNAL_SERVER_ERROR
-        ));
-        assert!(!wants_retry(&request("GET"), StatusCode::NOT_FOUND));
-    }
-
-    #[test]
-    fn waits_double_up_to_their_limit() {
-        let waits = (1..=10).map(|attempts| backoff(attempts, 1.0).as_millis());
-        let expected = [
-            200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000, 10_000,
-        ];
-        assert!(waits.eq(expected));
-        assert_eq!(backoff(3, 0.0), Duration::ZERO);
-    }
-
-    #[test]
-    fn an_origin_may_say_how_long_to_wait() {
-        let now = httpdate::parse_http_date("Sun, 22 Nov 2026 12:00:00 GMT").unwrap();
-        let asked = |value: &'static str| asked_wait(&[("retry-after", value)].into(), now);
-        assert_eq!(asked("7"), Some(Duration::from_secs(7)));
-        assert_eq!(
-            asked("Sun, 22 Nov 2026 12:00:30 GMT"),
-            Some(Duration::from_secs(30))
-        );
-        assert_eq!(asked("Sun, 22 Nov 2026 11:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(
-            asked("99999999999999999999"),
-            Some(Duration::from_secs(u64::MAX))
-        );
-        for value in ["", "-1", "soon", "1.5"] {
-            assert_eq!(asked(value), None, "{value}");
+impl fmt::Display for RetryCause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(error) => error.fmt(f),
+            Self::Status(status) => write!(f, "status {status}"),
         }
-        assert_eq!(asked_wait(&Headers::default(), now), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_wait_must_fit() {
-        let budget = Budgets::new().budget(Caller::at(None), &request("GET"));
-        let (short, long) = (Duration::from_secs(1), Duration::from_mins(10));
-        assert_eq!(
-            budget.wait(1, None, short, 0.5),
-            Some(Duration::from_millis(100))
-        );
-        assert_eq!(budget.wait(1, None, Duration::from_millis(100), 0.5), None);
-        assert_eq!(budget.wait(1, Some(ASKED_MAX), long, 0.5), Some(ASKED_MAX));
-        assert_eq!(budget.wait(1, Some(ASKED_MAX), ASKED_MAX, 0.5), None);
-        let too_long = ASKED_MAX + Duration::from_secs(1);
-        assert_eq!(budget.wait(1, Some(too_long), long, 0.5), None);
     }
 }

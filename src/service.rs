@@ -92,7 +92,7 @@ impl Service {
         let scheduler = self.scheduler.clone();
         stall::Limits {
             timeout: self.config.limits.stall_timeout,
-            is_wanted: Box::new(move || scheduler.is_wanted_beside(caller)),
+            is_wanted: Box::new(move || scheduler.has_other_waiters(caller)),
         }
     }
 }
@@ -117,7 +117,7 @@ impl Call<'_> {
         self.report.begin(batch.requests.count());
         let parts = self.service.scheduler.run(batch);
         let limits = self.service.stall_limits(self.context.caller);
-        let watchdog = Watchdog::start(parts.give_up(), limits, self.context.cut);
+        let watchdog = Watchdog::start(parts.abort_handle(), limits, self.context.cut);
         let permit = ResponsePermit::new(permit, self.context.outbox);
         streaming(ResponseStream::new(parts, self.report, permit, watchdog))
     }

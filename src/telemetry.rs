@@ -8,6 +8,8 @@ use prometheus::{
     core::Collector, process_collector::ProcessCollector,
 };
 
+use crate::gate;
+
 /// The metrics of one server.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -58,7 +60,7 @@ const OUTCOMES: [&str; 20] = [
     "internal",
 ];
 
-/// The limits that requests wait for, in the order of `Gate::waits`.
+/// The limits that requests wait for.
 const LIMITS: [&str; 3] = ["batch", "host", "process"];
 
 /// Buckets in seconds, from the answer of a cache to the default maximum timeout.
@@ -159,13 +161,18 @@ impl Metrics {
         }
     }
 
-    /// Notes what the gate counts.
-    pub(crate) fn note_gate(&self, (waiting, in_flight): (usize, usize), waits: [u64; 3]) {
+    /// Sets the metrics of the gate to its counts.
+    pub(crate) fn note_gate(&self, counts: gate::Counts) {
         let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
-        self.queued.set(gauge(waiting));
-        self.in_flight.set(gauge(in_flight));
-        for (limit, count) in LIMITS.iter().zip(waits) {
-            let counter = self.limit_waits.with_label_values(&[*limit]);
+        self.queued.set(gauge(counts.waiting));
+        self.in_flight.set(gauge(counts.in_flight));
+        let waits = counts.waits;
+        for (limit, count) in [
+            ("batch", waits.batch),
+            ("host", waits.host),
+            ("process", waits.process),
+        ] {
+            let counter = self.limit_waits.with_label_values(&[limit]);
             counter.inc_by(count.saturating_sub(counter.get()));
         }
     }

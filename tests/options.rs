@@ -259,8 +259,8 @@ async fn a_wish_over_a_ceiling_is_lowered_to_it() {
     })
     .await;
     let mut config = allow_loopback();
-    config.ceilings.max_body_bytes = 1000;
-    config.ceilings.max_timeout = Duration::from_millis(100);
+    config.request_limits.max_body_bytes = 1000;
+    config.request_limits.max_timeout = Duration::from_millis(100);
     let service = service_with(config).await;
     let request = Request::get(origin.url(""))
         .max_body_bytes(u64::MAX)

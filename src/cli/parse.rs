@@ -9,7 +9,7 @@ mod list;
 use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use bytesize::ByteSize;
-use fetchd::config::{Ceilings, InvalidProxy, Limits, Proxy};
+use fetchd::config::{InvalidProxy, Limits, Proxy, RequestLimits};
 use http::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
@@ -42,7 +42,7 @@ pub(super) fn whole_number(
 /// Parses a count of a limit, whose range [`Config::validate`](fetchd::config::Config::validate)
 /// checks.
 pub(super) fn count(text: &str) -> Result<u32, String> {
-    let highest = Limits::HIGHEST;
+    let highest = Limits::MAX_COUNT;
     text.parse()
         .map_err(|_| format!("expected a whole number of at most {highest}"))
 }
@@ -72,7 +72,7 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
 /// Parses the timeout of a request: a duration of at most a day.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let timeout = duration(text)?;
-    if timeout > Ceilings::LONGEST_TIMEOUT {
+    if timeout > RequestLimits::MAX_TIMEOUT {
         return Err("expected a duration of at most 1day".to_owned());
     }
     Ok(timeout)

@@ -1,4 +1,4 @@
-//! A proxy that an operator names.
+//! The proxy for fetches.
 
 use std::str::FromStr;
 
@@ -7,28 +7,30 @@ use url::Url;
 
 use crate::credentials::take_authorization;
 
-/// An HTTP proxy that opens tunnels (RFC 9110, 9.3.6). What is printed of it
-/// has no credentials.
+/// An HTTP proxy that opens tunnels (RFC 9110, 9.3.6). Its `Debug` output has no
+/// credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
     uri: Uri,
     authorization: Option<HeaderValue>,
 }
 
-/// What is no proxy. Does not repeat it, since it may hold a password.
+/// The error of a text that is not a [`Proxy`]. Its message does not repeat the text,
+/// which may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a URL such as http://proxy.example:3128 or http://user:password@proxy.example:3128 is accepted"
+    "expected a URL such as http://proxy.example:3128 or http://user:password@proxy.example:3128"
 )]
+#[non_exhaustive]
 pub struct InvalidProxy;
 
 impl Proxy {
-    /// Where it is: no credentials.
+    /// Returns the address of the proxy, without credentials.
     pub(crate) fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// How the service says who it is.
+    /// Returns the credentials of the service at the proxy.
     pub(crate) fn authorization(&self) -> Option<&HeaderValue> {
         self.authorization.as_ref()
     }
@@ -39,8 +41,9 @@ impl FromStr for Proxy {
 
     fn from_str(text: &str) -> Result<Self, InvalidProxy> {
         let mut url = Url::parse(text).map_err(|_| InvalidProxy)?;
-        let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        if url.scheme() != "http" || !is_bare {
+        let has_only_authority =
+            url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        if url.scheme() != "http" || !has_only_authority {
             return Err(InvalidProxy);
         }
         let authorization = take_authorization(&mut url);
@@ -54,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_is_printed_without_its_password() {
+    fn debug_output_has_no_password() {
         let proxy: Proxy = "http://user:hunter2@proxy.example:3128".parse().unwrap();
         assert_eq!(proxy.uri(), "http://proxy.example:3128/");
         assert_eq!(proxy.authorization().unwrap(), "Basic dXNlcjpodW50ZXIy");
@@ -63,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_http_proxy_is_accepted() {
+    fn url_with_anything_but_an_authority_is_rejected() {
         for text in [
             "",
             "proxy.example:3128",

@@ -8,8 +8,8 @@ use std::{
     ops::RangeInclusive,
 };
 
-use super::{Host, Policy, Target};
-use crate::{config, request::Request};
+use super::{Host, Policy, Rules, Target};
+use crate::request::Request;
 
 /// The ranges of IPv4 that are not public.
 pub(super) const NOT_PUBLIC_V4: [RangeInclusive<[u8; 4]>; 15] = [
@@ -49,7 +49,7 @@ pub fn is_public(address: IpAddr) -> bool {
 
 /// Panics if the default policy denies a public address or allows another.
 pub fn address_is_allowed_if_and_only_if_it_is_public(address: IpAddr) {
-    let policy = Policy::new(&config::Egress::default());
+    let policy = Policy::new(&Rules::default());
     let result = policy.check_address(SocketAddr::new(address, 80));
     assert_eq!(result.is_ok(), is_public(address), "{address}: {result:?}");
 }
@@ -61,7 +61,7 @@ pub fn only_public_addresses_are_dialed(url: &str, answers: &[IpAddr]) {
         return;
     };
     let target = Target::of(&request.uri);
-    let policy = Policy::new(&config::Egress::default());
+    let policy = Policy::new(&Rules::default());
     if policy.check_target(&target).is_err() {
         return;
     }

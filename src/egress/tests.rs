@@ -12,17 +12,16 @@ use super::{
     },
     *,
 };
-use crate::config::Egress;
 
 fn list<T: std::str::FromStr<Err: fmt::Debug>>(items: &[&str]) -> Vec<T> {
     items.iter().map(|item| item.parse().unwrap()).collect()
 }
 
 fn policy_with(allow: &[&str], deny: &[&str]) -> Policy {
-    Policy::new(&Egress {
+    Policy::new(&Rules {
         allow_net: list(allow),
         deny_net: list(deny),
-        ..Egress::default()
+        ..Rules::default()
     })
 }
 
@@ -136,12 +135,12 @@ fn unspecified_address_counts_as_loopback() {
 
 #[test]
 fn hosts_and_ports_are_checked_before_the_lookup() {
-    let policy = Policy::new(&Egress {
+    let policy = Policy::new(&Rules {
         allow_host: list(&["*.example.com", "1.1.1.1", "localhost"]),
         deny_host: list(&["secret.example.com", "*.secret.example.com"]),
         allow_port: vec![80, 8443],
         allow_net: list(&["127.0.0.0/8"]),
-        ..Egress::default()
+        ..Rules::default()
     });
     for url in [
         "http://api.example.com/",

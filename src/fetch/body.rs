@@ -166,7 +166,7 @@ impl<'f> Body<'f> {
         let mut encoded = Vec::new();
         let before = self.part.len();
         let read = if self.decoder.is_some() {
-            clock.silence(incoming.read(&mut encoded, READ_SIZE)).await
+            clock.idle(incoming.read(&mut encoded, READ_SIZE)).await
         } else {
             // One byte more than allowed shows that the body is too large.
             let allowance = usize::try_from(self.allowance).unwrap_or(usize::MAX);
@@ -174,7 +174,7 @@ impl<'f> Body<'f> {
                 .saturating_add(allowance)
                 .saturating_add(1)
                 .min(Part::MAX_BODY);
-            clock.silence(incoming.read(&mut self.part, limit)).await
+            clock.idle(incoming.read(&mut self.part, limit)).await
         };
         match read {
             Ok(Ok(())) => {}

@@ -8,7 +8,7 @@ use rustls::{AlertDescription, CertificateError, OtherError};
 
 use crate::{
     causes::{chain, with_causes},
-    clock::Passed,
+    clock::Elapsed,
     connect::{ConnectError, Stage},
     http1,
     response::{FetchError, Reason},
@@ -37,19 +37,19 @@ pub(super) fn out_of_sync() -> FetchError {
 }
 
 /// Returns the error for a request whose time passed while it was connecting.
-pub(super) fn connect_deadline(passed: Passed, stage: Stage) -> FetchError {
+pub(super) fn connect_deadline(passed: Elapsed, stage: Stage) -> FetchError {
     let message = format!("{passed} while connecting, {stage}");
     FetchError::new(Reason::Timeout, message)
 }
 
 /// Returns the error for a request whose time passed before the head was complete.
-pub(super) fn head_timeout(passed: Passed) -> FetchError {
+pub(super) fn head_timeout(passed: Elapsed) -> FetchError {
     let message = format!("{passed} before the response head was complete");
     FetchError::new(Reason::Timeout, message)
 }
 
 /// Returns the error for a request whose time passed before the body was complete.
-pub(super) fn body_timeout(passed: Passed) -> FetchError {
+pub(super) fn body_timeout(passed: Elapsed) -> FetchError {
     let message = format!("{passed} before the body was complete");
     FetchError::new(Reason::Timeout, message)
 }
@@ -68,7 +68,7 @@ pub(super) fn connect(error: &ConnectError) -> FetchError {
     let new = |reason| FetchError::new(reason, with_causes(error));
     match error {
         ConnectError::Denied(denied) => FetchError::denied(denied.to_string(), denied.rule()),
-        ConnectError::NoAddress { .. } => new(Reason::Dns).lasting(),
+        ConnectError::NoAddress { .. } => new(Reason::Dns).permanent(),
         ConnectError::Dns { .. } => new(Reason::Dns),
         ConnectError::NoSocket => new(Reason::Internal),
         ConnectError::Tcp { source, .. } if is_local(source) => {
@@ -80,9 +80,9 @@ pub(super) fn connect(error: &ConnectError) -> FetchError {
             // rustls would print the cause in its debug format.
             Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause)))) => {
                 let message = format!("{error}: invalid peer certificate: {cause}");
-                FetchError::new(Reason::Tls, message).lasting()
+                FetchError::new(Reason::Tls, message).permanent()
             }
-            Some(error) if is_permanent(error) => new(Reason::Tls).lasting(),
+            Some(error) if is_permanent(error) => new(Reason::Tls).permanent(),
             _ => new(Reason::Tls),
         },
     }
@@ -106,7 +106,7 @@ pub(super) fn broken(error: &http1::Error, part: &str) -> FetchError {
             // In TLS 1.3, a server may reject a client after the handshake.
             match find(error) {
                 Some(error @ rustls::Error::AlertReceived(_)) if is_permanent(error) => {
-                    FetchError::new(Reason::Tls, message).lasting()
+                    FetchError::new(Reason::Tls, message).permanent()
                 }
                 _ => FetchError::new(Reason::Disconnected, message),
             }

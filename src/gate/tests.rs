@@ -1,10 +1,10 @@
-use proptest::prelude::*;
+use std::{net::SocketAddr, ops::Range};
 
-use std::net::SocketAddr;
+use proptest::prelude::*;
 
 use super::*;
 
-/// The process itself, which may take everything.
+/// The process itself, which may take all shared slots.
 fn own() -> Caller {
     Caller::at(None)
 }
@@ -13,52 +13,61 @@ fn caller(last: u8) -> Caller {
     Caller::at(Some(SocketAddr::from(([127, 0, 0, last], 1))))
 }
 
-fn gate(slots: usize, batches: usize, per_host: Option<usize>) -> Gate {
-    Gate::new(Room {
+fn gate(slots: usize, reserved: usize, per_host: Option<usize>) -> Gate {
+    Gate::new(Capacity {
         slots,
-        batches,
+        reserved,
         per_host,
     })
 }
 
-/// A batch of `count` requests for one host.
-fn join(gate: &Gate, concurrency: usize, count: u32) -> Line {
-    gate.join(own(), concurrency, 0..count, host)
+fn ids(indices: Range<u32>) -> impl Iterator<Item = Sendable> {
+    indices.map(Sendable::for_test)
 }
 
-fn host(_: u32) -> String {
+/// Adds a batch of `count` requests to one host.
+fn join(gate: &Gate, concurrency: usize, count: u32) -> BatchQueue {
+    gate.join(own(), concurrency, ids(0..count), host)
+}
+
+fn host(_: Sendable) -> String {
     "host".to_owned()
 }
 
-fn take_all(line: &Line) -> Vec<(u32, Slot)> {
-    std::iter::from_fn(|| line.take()).collect()
+fn take_all(batch: &BatchQueue) -> Vec<(Sendable, Slot)> {
+    std::iter::from_fn(|| batch.take()).collect()
 }
 
-fn indices(taken: &[(u32, Slot)]) -> Vec<u32> {
-    taken.iter().map(|(index, _)| *index).collect()
+fn indices(taken: &[(Sendable, Slot)]) -> Vec<u32> {
+    taken.iter().map(|(request, _)| request.index()).collect()
 }
 
 #[test]
-fn a_batch_has_no_more_than_its_concurrency() {
+fn batch_does_not_exceed_its_concurrency() {
     let gate = gate(100, 10, None);
-    let line = join(&gate, 3, 5);
-    let mut taken = take_all(&line);
+    let batch = join(&gate, 3, 5);
+    let mut taken = take_all(&batch);
     assert_eq!(indices(&taken), [0, 1, 2]);
     drop(taken.remove(1));
-    let next = take_all(&line);
+    let next = take_all(&batch);
     assert_eq!(indices(&next), [3]);
-    assert_eq!(gate.waits(), [1, 0, 0]);
+    let waits = Waits {
+        batch: 1,
+        ..Waits::default()
+    };
+    assert_eq!(gate.counts().waits, waits);
     drop((taken, next));
-    assert_eq!(indices(&take_all(&line)), [4]);
-    assert!(line.is_empty());
-    assert_eq!(gate.counts(), (0, 0));
+    assert_eq!(indices(&take_all(&batch)), [4]);
+    assert!(batch.is_empty());
+    let counts = gate.counts();
+    assert_eq!((counts.waiting, counts.in_flight), (0, 0));
 }
 
 #[test]
-fn one_slot_is_kept_for_every_batch() {
+fn one_slot_is_reserved_for_each_batch() {
     let gate = gate(6, 3, None);
     let first = join(&gate, 100, 100);
-    // Its own, and the three that are shared.
+    // Its reserved slot and the three shared slots.
     let greedy = take_all(&first);
     assert_eq!(greedy.len(), 4);
     let others = [join(&gate, 100, 2), join(&gate, 100, 2)];
@@ -66,7 +75,11 @@ fn one_slot_is_kept_for_every_batch() {
         let own = take_all(other);
         assert_eq!(indices(&own), [0]);
         drop(own);
-        assert_eq!(indices(&take_all(other)), [1], "its slot again");
+        assert_eq!(
+            indices(&take_all(other)),
+            [1],
+            "its reserved slot is free again"
+        );
     }
     assert!(first.take().is_none());
     drop(greedy);
@@ -74,7 +87,7 @@ fn one_slot_is_kept_for_every_batch() {
 }
 
 #[test]
-fn freed_slots_go_round() {
+fn freed_slots_go_to_the_batches_in_turn() {
     let gate = gate(9, 3, None);
     let large = join(&gate, 100, 100);
     let mut held = take_all(&large);
@@ -82,7 +95,7 @@ fn freed_slots_go_round() {
     let mut kept: Vec<_> = small.iter().flat_map(take_all).collect();
     assert_eq!((held.len(), kept.len()), (7, 2));
     for _ in 0..3 {
-        // Three shared slots in turn: one for each batch.
+        // Each batch gets one of the three shared slots.
         let freed: Vec<_> = held.drain(..3).collect();
         drop(freed);
         let got = [&large, &small[0], &small[1]].map(take_all);
@@ -91,125 +104,133 @@ fn freed_slots_go_round() {
         held.extend(more);
         kept.extend(one.into_iter().chain(other));
     }
-    assert!(small.iter().all(Line::is_empty));
-    assert!(gate.waits()[2] > 0, "{:?}", gate.waits());
+    assert!(small.iter().all(BatchQueue::is_empty));
+    assert!(gate.counts().waits.process > 0);
 }
 
 #[test]
-fn a_batch_beside_a_greedy_one_borrows_slots() {
+fn batch_beside_a_greedy_one_borrows_slots() {
     let gate = gate(40 + 20, 20, None);
-    let greedy = gate.join(caller(1), 100, 0..100, host);
+    let greedy = gate.join(caller(1), 100, ids(0..100), host);
     let taken = take_all(&greedy);
-    assert!(!gate.is_wanted_beside(caller(1)) && gate.is_wanted_beside(caller(2)));
-    let other = gate.join(caller(2), 100, 0..100, host);
+    assert!(!gate.has_other_waiters(caller(1)) && gate.has_other_waiters(caller(2)));
+    let other = gate.join(caller(2), 100, ids(0..100), host);
     let borrowed = take_all(&other);
     assert_eq!((taken.len(), borrowed.len()), (40, 8));
-    // Enough is left for those that come.
+    // Enough reserved slots are left for new batches.
     let late: Vec<_> = (0..12)
-        .map(|_| gate.join(caller(3), 100, 0..1, host))
+        .map(|_| gate.join(caller(3), 100, ids(0..1), host))
         .collect();
-    assert!(late.iter().all(|line| take_all(line).len() == 1));
+    assert!(late.iter().all(|batch| take_all(batch).len() == 1));
     drop((taken, borrowed, greedy, other, late));
     gate.state().check(60);
     assert!(gate.state().is_idle());
 }
 
 #[test]
-fn slots_go_round_the_callers() {
+fn freed_slots_go_to_the_callers_in_turn() {
     let gate = gate(100 + 8, 8, None);
-    // All that is shared, and none is left to be borrowed.
-    let filling = gate.join(own(), 1000, 0..1000, host);
+    // It takes all shared slots. The batches below take the reserved slots, so that
+    // none can be borrowed.
+    let filling = gate.join(own(), 1000, ids(0..1000), host);
     let mut held = take_all(&filling);
     let many: Vec<_> = (0..4)
-        .map(|_| gate.join(caller(1), 100, 0..100, host))
+        .map(|_| gate.join(caller(1), 100, ids(0..100), host))
         .collect();
-    let one = gate.join(caller(2), 100, 0..100, host);
+    let one = gate.join(caller(2), 100, ids(0..100), host);
     let kept: Vec<_> = many.iter().chain([&one]).map(take_all).collect();
     assert!(kept.iter().all(|kept| !kept.is_empty()));
     filling.close();
     held.truncate(held.len() - 20);
-    let of_many: usize = many.iter().map(|line| take_all(line).len()).sum();
+    let of_many: usize = many.iter().map(|batch| take_all(batch).len()).sum();
     let of_one = take_all(&one).len();
     assert!(of_many.abs_diff(of_one) <= 4, "{of_many} and {of_one}");
 }
 
 #[test]
-fn a_batch_that_is_not_read_gets_no_more_slots() {
+fn stalled_batch_gets_only_its_reserved_slot() {
     let gate = gate(100, 4, None);
-    let line = join(&gate, 10, 100);
-    let mut taken = take_all(&line);
-    let stalled = line.stall();
+    let batch = join(&gate, 10, 100);
+    let mut taken = take_all(&batch);
+    let stalled = batch.stall();
     taken.truncate(4);
-    assert!(line.take().is_none());
+    assert!(batch.take().is_none());
     taken.clear();
-    assert_eq!(take_all(&line).len(), 1, "its own slot is left to it");
+    assert_eq!(take_all(&batch).len(), 1, "only its reserved slot");
     drop(stalled);
-    assert_eq!(take_all(&line).len(), 10);
+    assert_eq!(take_all(&batch).len(), 10);
 }
 
 #[test]
-fn an_exchange_takes_the_next_request_of_the_same_batch() {
+fn exchange_takes_the_next_request_of_the_same_batch() {
     let gate = gate(3, 2, None);
-    let (line, other) = (join(&gate, 2, 3), join(&gate, 2, 2));
-    let mut taken = take_all(&line);
+    let (batch, other) = (join(&gate, 2, 3), join(&gate, 2, 2));
+    let mut taken = take_all(&batch);
     let (_, slot) = taken.remove(0);
     let _others = take_all(&other);
     // The shared slot goes to the other batch, whose turn it is.
-    assert!(line.exchange(slot).is_none());
+    assert!(batch.exchange(slot).is_none());
     assert_eq!(indices(&take_all(&other)), [1]);
     let (_, slot) = taken.remove(0);
-    let (index, _slot) = line.exchange(slot).expect("its own slot is free");
-    assert_eq!(index, 2);
+    let (request, _slot) = batch.exchange(slot).expect("its reserved slot is free");
+    assert_eq!(request.index(), 2);
 }
 
 #[test]
-fn a_full_host_blocks_no_other() {
+fn full_host_does_not_block_other_hosts() {
     let gate = gate(100, 10, Some(2));
     let hosts = ["slow", "slow", "slow", "slow", "fast", "slow", "fast"];
-    let host_of = |index| hosts[index as usize].to_owned();
-    let line = gate.join(own(), 100, 0..7, host_of);
-    let taken = take_all(&line);
+    let host_of = |request: Sendable| hosts[request.index() as usize].to_owned();
+    let batch = gate.join(own(), 100, ids(0..7), host_of);
+    let taken = take_all(&batch);
     assert_eq!(indices(&taken), [0, 1, 4, 6]);
-    // Also for another batch, whose fast ones are blocked by the first's.
-    let other = gate.join(own(), 100, 0..7, host_of);
+    // The other batch finds both hosts full.
+    let other = gate.join(own(), 100, ids(0..7), host_of);
     assert!(other.take().is_none());
-    // A batch with nothing in flight comes first.
+    // A freed slot goes first to the batch with nothing in flight.
     let mut taken = taken.into_iter();
     drop(taken.next());
     let theirs = take_all(&other);
     assert_eq!(indices(&theirs), [0]);
-    assert!(line.take().is_none());
+    assert!(batch.take().is_none());
     drop((taken, theirs));
-    let (mine, theirs) = (take_all(&line), take_all(&other));
-    assert_eq!((mine.len(), theirs.len()), (1, 3), "one slow, and two fast");
-    assert!(gate.waits()[1] > 0);
-    drop((line, other, mine, theirs));
+    let (mine, theirs) = (take_all(&batch), take_all(&other));
+    assert_eq!(
+        (mine.len(), theirs.len()),
+        (1, 3),
+        "one slow request, and two fast ones"
+    );
+    assert!(gate.counts().waits.host > 0);
+    drop((batch, other, mine, theirs));
     assert!(gate.state().is_idle());
 }
 
 #[test]
-fn a_request_that_is_put_back_comes_before_those_behind_it() {
+fn request_that_is_put_back_keeps_its_place() {
     let gate = gate(10, 1, None);
-    let line = join(&gate, 2, 5);
-    let mut taken = take_all(&line);
-    let (index, slot) = taken.remove(0);
-    assert!(line.put_back(index, host));
-    assert!(line.take().is_none(), "the batch has no room");
+    let batch = join(&gate, 2, 5);
+    let mut taken = take_all(&batch);
+    let (request, slot) = taken.remove(0);
+    assert!(batch.put_back(request, host));
+    assert!(
+        batch.take().is_none(),
+        "the batch has reached its concurrency"
+    );
     drop(slot);
-    assert_eq!(indices(&take_all(&line)), [0]);
-    assert_eq!(line.close().len(), 3);
-    assert!(line.is_empty());
+    assert_eq!(indices(&take_all(&batch)), [0]);
+    assert_eq!(batch.close().len(), 3);
+    assert!(batch.is_empty());
 }
 
 #[test]
-fn a_batch_that_leaves_gives_all_back() {
+fn dropped_batch_frees_its_slots() {
     let gate = gate(10, 2, Some(3));
-    let line = join(&gate, 5, 10);
-    let slot = line.take();
+    let batch = join(&gate, 5, 10);
+    let slot = batch.take();
     let waiting = join(&gate, 5, 10);
     assert!(waiting.take().is_none(), "the host is full");
-    drop(line);
-    // Two were started and not taken; the third is still out.
+    drop(batch);
+    // Two slots had not been taken and are free; the third is still held.
     assert_eq!(take_all(&waiting).len(), 2);
     drop(slot);
     drop(waiting);
@@ -219,20 +240,20 @@ fn a_batch_that_leaves_gives_all_back() {
 #[derive(Debug, Clone)]
 enum Step {
     Join { concurrency: usize, hosts: Vec<u8> },
-    Take { line: usize },
+    Take { batch: usize },
     Release { slot: usize },
     PutBack { slot: usize },
-    Leave { line: usize },
+    Leave { batch: usize },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         2 => (1..6_usize, prop::collection::vec(0..4_u8, 1..12))
             .prop_map(|(concurrency, hosts)| Step::Join { concurrency, hosts }),
-        6 => (0..8_usize).prop_map(|line| Step::Take { line }),
+        6 => (0..8_usize).prop_map(|batch| Step::Take { batch }),
         6 => (0..32_usize).prop_map(|slot| Step::Release { slot }),
         1 => (0..32_usize).prop_map(|slot| Step::PutBack { slot }),
-        1 => (0..8_usize).prop_map(|line| Step::Leave { line }),
+        1 => (0..8_usize).prop_map(|batch| Step::Leave { batch }),
     ];
     prop::collection::vec(step, 0..80)
 }
@@ -245,78 +266,79 @@ proptest! {
     })]
 
     #[test]
-    fn no_limit_is_passed_and_no_room_is_wasted(
+    fn limits_hold_and_no_slot_is_wasted(
         steps in steps(),
         shared in 0..6_usize,
         per_host in prop::option::of(1..4_usize),
     ) {
         const BATCHES: usize = 4;
         let gate = gate(BATCHES + shared, BATCHES, per_host);
-        let mut lines: Vec<(Line, Vec<u8>)> = Vec::new();
-        let mut slots: Vec<(u32, Slot)> = Vec::new();
+        let mut batches: Vec<(BatchQueue, Vec<u8>)> = Vec::new();
+        let mut slots: Vec<(Sendable, Slot)> = Vec::new();
         for step in steps {
             match step {
-                Step::Join { concurrency, hosts } if lines.len() < BATCHES => {
+                Step::Join { concurrency, hosts } if batches.len() < BATCHES => {
                     let count = u32::try_from(hosts.len()).unwrap();
-                    let line = gate.join(own(), concurrency, 0..count, |index| {
-                        hosts[index as usize].to_string()
+                    let batch = gate.join(own(), concurrency, ids(0..count), |request| {
+                        hosts[request.index() as usize].to_string()
                     });
-                    lines.push((line, hosts));
+                    batches.push((batch, hosts));
                 }
-                Step::Take { line } if line < lines.len() => slots.extend(lines[line].0.take()),
+                Step::Take { batch } if batch < batches.len() => slots.extend(batches[batch].0.take()),
                 Step::Release { slot } if slot < slots.len() => drop(slots.swap_remove(slot)),
                 Step::PutBack { slot } if slot < slots.len() => {
-                    let (index, slot) = slots.swap_remove(slot);
-                    if let Some((line, hosts)) = lines.iter().find(|(line, _)| line.id == slot.line) {
-                        prop_assert!(line.put_back(index, |index| hosts[index as usize].to_string()));
+                    let (request, slot) = slots.swap_remove(slot);
+                    if let Some((batch, hosts)) = batches.iter().find(|(batch, _)| batch.id == slot.batch) {
+                        let host_of = |request: Sendable| hosts[request.index() as usize].to_string();
+                        prop_assert!(batch.put_back(request, host_of));
                     }
                 }
-                Step::Leave { line } if line < lines.len() => {
-                    // What it has in flight ends with it, or this is more than
-                    // the batches that slots are kept for.
-                    let (line, _) = lines.swap_remove(line);
-                    slots.retain(|(_, slot)| slot.line != line.id);
+                Step::Leave { batch } if batch < batches.len() => {
+                    // Its requests in flight end with it. Otherwise there could be more
+                    // batches than reserved slots.
+                    let (batch, _) = batches.swap_remove(batch);
+                    slots.retain(|(_, slot)| slot.batch != batch.id);
                 }
                 _ => {}
             }
             gate.state().check(BATCHES + shared);
         }
-        drop((lines, slots));
+        drop((batches, slots));
         prop_assert!(gate.state().is_idle());
     }
 }
 
 #[test]
-fn many_batches_of_one_caller_leave_slots_for_others() {
+fn many_batches_of_one_caller_leave_slots_to_other_callers() {
     let gate = gate(1024, 256, None);
-    let lines: Vec<_> = (0..200)
-        .map(|_| gate.join(caller(1), 50, 0..100, host))
+    let batches: Vec<_> = (0..200)
+        .map(|_| gate.join(caller(1), 50, ids(0..100), host))
         .collect();
-    let mut held: Vec<Vec<_>> = lines.iter().map(take_all).collect();
-    // Some of each are done before the next stop.
+    let mut held: Vec<Vec<_>> = batches.iter().map(take_all).collect();
+    // Some requests of each batch end before the next batch is looked at.
     for _ in 0..3 {
-        for (line, held) in lines.iter().zip(&mut held) {
+        for (batch, held) in batches.iter().zip(&mut held) {
             if let Some((_, slot)) = held.pop() {
-                held.extend(line.exchange(slot));
+                held.extend(batch.exchange(slot));
             }
-            held.extend(take_all(line));
+            held.extend(take_all(batch));
         }
     }
     let all: usize = held.iter().map(Vec::len).sum();
     assert!((900..=768 + 200).contains(&all), "{all}");
-    // Those that are not read do not count against another of the same caller.
-    let _stalled: Vec<_> = lines.iter().map(Line::stall).collect();
-    let read = gate.join(caller(1), 50, 0..100, host);
+    // Stalled batches do not count against another batch of the same caller.
+    let _stalled: Vec<_> = batches.iter().map(BatchQueue::stall).collect();
+    let read = gate.join(caller(1), 50, ids(0..100), host);
     assert!(take_all(&read).len() > 10);
 }
 
 #[test]
-fn a_caller_alone_leaves_slots_for_the_next() {
+fn single_caller_leaves_slots_to_the_next() {
     let gate = gate(1024, 256, None);
-    let greedy = gate.join(caller(1), 10_000, 0..10_000, host);
+    let greedy = gate.join(caller(1), 10_000, ids(0..10_000), host);
     let held = take_all(&greedy);
     assert!(held.len() > 740, "{}", held.len());
-    let next = gate.join(caller(2), 50, 0..100, host);
+    let next = gate.join(caller(2), 50, ids(0..100), host);
     let taken = take_all(&next).len();
     assert!((20..=50).contains(&taken), "{taken}");
 }

@@ -5,16 +5,16 @@ use std::fmt;
 /// Header lines in the order in which they came, duplicates kept. Names are in
 /// lower case; values are bytes, since HTTP does not promise UTF-8.
 ///
-/// All lines share one allocation, so that a response costs two in all, however
-/// many lines it has, and nothing of a read buffer is kept for it.
+/// All lines share two allocations, however many there are, and none of them keeps
+/// a read buffer alive.
 #[derive(Clone, Default)]
 pub(crate) struct Headers {
-    /// Name, value, name, value, without anything between them.
+    /// All names and values, one after another without separators.
     text: Vec<u8>,
     lines: Vec<Line>,
 }
 
-/// Where a line ends in the text. It begins where the one before ends.
+/// The position of a line in the text. It starts at the end of the line before.
 #[derive(Clone, Copy)]
 struct Line {
     name_end: usize,
@@ -22,7 +22,8 @@ struct Line {
 }
 
 impl Headers {
-    /// No lines, with room for `lines` of them with `bytes` in all.
+    /// Creates an empty list with capacity for `lines` lines of `bytes` bytes in
+    /// total.
     pub(crate) fn with_capacity(lines: usize, bytes: usize) -> Self {
         Self {
             text: Vec::with_capacity(bytes),
@@ -30,7 +31,7 @@ impl Headers {
         }
     }
 
-    /// Adds a line. The name is put in lower case.
+    /// Adds a line, with its name in lower case.
     pub(crate) fn push(&mut self, name: impl AsRef<[u8]>, value: impl IntoIterator<Item = u8>) {
         let start = self.text.len();
         self.text.extend_from_slice(name.as_ref());
@@ -43,7 +44,7 @@ impl Headers {
         });
     }
 
-    /// All lines, in order.
+    /// Iterates over the lines in order, as names and values.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut start = 0;
         self.lines.iter().map(move |line| {
@@ -53,7 +54,7 @@ impl Headers {
         })
     }
 
-    /// The values of the lines named `name`, which is in lower case.
+    /// Iterates over the values of the lines named `name`, which is in lower case.
     pub(crate) fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let lines = self
             .iter()
@@ -61,12 +62,12 @@ impl Headers {
         lines.map(|(_, value)| value)
     }
 
-    /// The value of the first line named `name`, which is in lower case.
+    /// Returns the value of the first line named `name`, which is in lower case.
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
         self.get_all(name).next()
     }
 
-    /// Removes every line with one of `names`, which are in lower case.
+    /// Removes all lines that are named in `names`, which are in lower case.
     pub(crate) fn remove(&mut self, names: &[&str]) {
         let mut kept = Self::with_capacity(self.lines.len(), self.text.len());
         let is_kept = |name: &[u8]| names.iter().all(|other| other.as_bytes() != name);
@@ -76,19 +77,19 @@ impl Headers {
         *self = kept;
     }
 
-    /// The number of lines.
+    /// Returns the number of lines.
     pub(crate) fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// The size of all names and values together, in bytes.
+    /// Returns the total size of all names and values, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.text.len()
     }
 }
 
 impl fmt::Debug for Headers {
-    /// Names alone: a value may be a secret.
+    /// Prints only the names, since a value may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
             .entries(self.iter().map(|(name, _)| name.escape_ascii().to_string()))
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_keep_their_order_and_their_duplicates() {
+    fn order_and_duplicates_are_kept() {
         let mut headers = Headers::from([("Set-Cookie", "a"), ("VARY", ""), ("set-cookie", "b")]);
         let lines: Vec<_> = headers.iter().collect();
         let expected: [(&[u8], &[u8]); 3] =

@@ -1,62 +1,65 @@
-//! How many retries each caller may have at each host.
+//! The budgets for retries, one for each caller and host.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use http::uri::Authority;
+use parking_lot::Mutex;
 use tower::retry::budget::{Budget as _, TpsBudget};
 
 use crate::{caller::Caller, request::Request};
 
-/// The budgets in use, the oldest of which makes room for the next.
-pub(crate) struct Budgets {
+/// The budgets in use. If there are too many, a new one evicts the oldest.
+pub(super) struct Budgets {
     state: Mutex<State>,
     hasher: RandomState,
 }
 
 #[derive(Default)]
 struct State {
-    /// The keys are hashes, and not hashed again.
+    /// A tree, since its keys are hashes and need not be hashed again.
     budgets: BTreeMap<Key, Arc<TpsBudget>>,
-    /// The keys, the oldest first.
+    /// The keys from the oldest to the newest.
     order: VecDeque<Key>,
 }
 
-/// The hash of a caller and a host, since names may be long. Two that share one
+/// The hash of a caller and a host name, which may be long. Pairs with the same hash
 /// share a budget.
 type Key = u64;
 
-/// The retries of one caller at one host.
+/// The budget of one caller at one host: a fifth of its requests, and 10 retries a
+/// second.
 pub(crate) struct Budget(Arc<TpsBudget>);
 
-/// How many retries there may be for each request.
+/// The retries for each request.
 const SHARE: f32 = 0.2;
-/// How many there may be in a second however few requests there are.
+/// The retries for each second, however few requests there are.
 const PER_SECOND: u32 = 10;
-/// For how long a request counts.
+/// How long a request counts.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// The most budgets: together less than 2 MiB. One that was dropped starts anew.
+/// The most budgets. Together they take less than 2 MiB. An evicted budget starts
+/// anew.
 const MAX_BUDGETS: usize = 4096;
 
 impl Budgets {
-    /// None in use.
-    pub(crate) fn new() -> Self {
+    /// Creates an empty set of budgets.
+    pub(super) fn new() -> Self {
         Self {
             state: Mutex::default(),
             hasher: RandomState::new(),
         }
     }
 
-    /// The budget of `caller` at the host of `request`.
-    pub(crate) fn budget(&self, caller: Caller, request: &Request) -> Budget {
+    /// Returns the budget of `caller` at the host of `request`.
+    pub(super) fn budget(&self, caller: Caller, request: &Request) -> Budget {
         let host = request.uri.authority().map(Authority::as_str);
         let key = self.hasher.hash_one((caller, host));
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if let Some(budget) = state.budgets.get(&key) {
             return Budget(Arc::clone(budget));
         }
@@ -73,12 +76,12 @@ impl Budgets {
 }
 
 impl Budget {
-    /// Counts a request, a share of which may be tried again.
+    /// Counts a request, which adds to the budget.
     pub(crate) fn count_request(&self) {
         self.0.deposit();
     }
 
-    /// Counts a retry. False: there may be none now.
+    /// Takes a retry from the budget. Returns false if the budget is used up.
     #[must_use]
     pub(super) fn withdraw(&self) -> bool {
         self.0.withdraw()
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_or_a_host_uses_up_no_budget_but_its_own() {
+    async fn callers_and_hosts_have_budgets_of_their_own() {
         let budgets = Budgets::new();
         let full = use_up(&budgets.budget(caller(1), &request(0)));
         assert_eq!(use_up(&budgets.budget(caller(2), &request(0))), full);
@@ -127,12 +130,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_budgets_are_bounded() {
+    async fn number_of_budgets_is_bounded() {
         let budgets = Budgets::new();
         for host in 0..2 * MAX_BUDGETS {
             let _ = budgets.budget(caller(1), &request(host));
         }
-        let state = budgets.state.lock().unwrap();
+        let state = budgets.state.lock();
         assert_eq!(
             (state.budgets.len(), state.order.len()),
             (MAX_BUDGETS, MAX_BUDGETS)

@@ -1,5 +1,5 @@
-//! The task of a batch: starts a worker for each slot that the gate gives, and
-//! ends what is left if the batch must stop.
+//! The task of a batch: starts a worker for each slot that the gate gives to the
+//! batch, and ends the unfinished requests if the batch must stop.
 
 use std::{pin::pin, sync::Arc};
 
@@ -8,50 +8,45 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::{
-    Run,
-    job::Job,
-    queue,
-    worker::{Worker, end},
-};
+use super::{Run, last_part::LastPart, part_queue::Sender, worker::Worker};
 use crate::response::FetchError;
 
-/// Works the batch of `run` until every request has had its end, or nobody waits
-/// for one. Dropping the future stops all workers.
-pub(super) async fn drive(run: Arc<Run>, parts: queue::Sender) {
-    let driving = drive_to_the_end(&run, &parts);
-    run.given_up.run_until_cancelled(driving).await;
+/// Runs a batch until every request has its end, or until the batch is aborted.
+/// Dropping the future stops all workers.
+pub(super) async fn drive(run: Arc<Run>, parts: Sender) {
+    let driving = drive_to_end(&run, &parts);
+    run.aborted.run_until_cancelled(driving).await;
 }
 
-async fn drive_to_the_end(run: &Arc<Run>, parts: &queue::Sender) {
+async fn drive_to_end(run: &Arc<Run>, parts: &Sender) {
     let mut workers = JoinSet::new();
-    if !run.batch.requests.refused().is_empty() {
+    if run.batch.requests.has_refused() {
         workers.spawn(end_refused(Arc::clone(run), parts.clone()));
     }
-    let stopped = {
-        let work = pin!(work_through(run, parts, &mut workers));
+    let error = {
+        let work = pin!(run_workers(run, parts, &mut workers));
         tokio::select! {
             biased;
             error = run.stopped() => error,
             () = work => return,
         }
     };
-    run.end_workers(stopped.clone());
-    end_waiting(run, parts, &stopped).await;
+    run.end_workers(error.clone());
+    end_waiting(run, parts, &error).await;
     while workers.join_next().await.is_some() {}
-    // One may have put its job back just before it was ended.
-    end_waiting(run, parts, &stopped).await;
+    // A worker may have put its job back just before it was ended.
+    end_waiting(run, parts, &error).await;
 }
 
-/// Starts workers until no request is left.
-async fn work_through(run: &Arc<Run>, parts: &queue::Sender, workers: &mut JoinSet<()>) {
+/// Starts workers until all requests are finished.
+async fn run_workers(run: &Arc<Run>, parts: &Sender, workers: &mut JoinSet<()>) {
     loop {
         let mut changed = pin!(run.jobs.changed());
         changed.as_mut().enable();
-        let due = run.jobs.line_up(&run.batch);
+        let due = run.jobs.enqueue_due(&run.batch);
         while let Some((job, slot)) = run.jobs.take(&run.batch) {
             let worker = Worker::new(Arc::clone(run), parts.clone());
-            // Boxed, since spawning moves a future several times, and this is large.
+            // Boxed, since spawning moves the future several times, and it is large.
             workers.spawn(Box::pin(worker.work(job, slot)));
         }
         while workers.try_join_next().is_some() {}
@@ -67,21 +62,17 @@ async fn work_through(run: &Arc<Run>, parts: &queue::Sender, workers: &mut JoinS
 }
 
 /// Ends the requests that cannot be sent, which need no slot.
-async fn end_refused(run: Arc<Run>, parts: queue::Sender) {
-    for index in run.batch.requests.refused() {
-        let job = Job::new(*index, run.batch.arrival);
-        if let Err(invalid) = run.batch.requests.get(*index) {
-            let end = end(&job, invalid.into());
-            parts.room_for(&end).await.fill(end);
-        }
+async fn end_refused(run: Arc<Run>, parts: Sender) {
+    for (index, invalid) in run.batch.requests.refused() {
+        let last = LastPart::refused(index, run.batch.arrival, invalid.into());
+        parts.send(last.into()).await;
     }
 }
 
-/// Ends the requests that are with no worker.
-async fn end_waiting(run: &Run, parts: &queue::Sender, error: &FetchError) {
+/// Ends the requests that no worker has.
+async fn end_waiting(run: &Run, parts: &Sender, error: &FetchError) {
     while let Some(job) = run.jobs.take_any(&run.batch) {
-        let end = end(&job, error.clone());
-        parts.room_for(&end).await.fill(end);
+        parts.send(job.fail(error.clone()).into()).await;
     }
 }
 

@@ -1,173 +1,167 @@
-//! The requests of a batch that are still to be done.
+//! The unfinished requests of a batch that no worker has.
 
 use std::{
     cmp::Ordering,
     collections::{BinaryHeap, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::{sync::futures::Notified, time::Instant};
 
 use super::job::Job;
 use crate::{
     egress::Target,
-    gate::{Gate, Line, Slot, Stalled},
-    request::Batch,
+    gate::{BatchQueue, Gate, Slot, StallGuard},
+    request::{Batch, Sendable},
 };
 
-/// Those that wait at the gate, and those that wait for another attempt.
+/// The requests that wait for a slot, and those that wait for another attempt.
 pub(super) struct Jobs {
-    line: Line,
-    begun: Mutex<Begun>,
+    queue: BatchQueue,
+    state: Mutex<State>,
 }
 
-/// Jobs that were begun before, and are with no worker now.
+/// The jobs that had an attempt, and the requests that will have none.
 #[derive(Default)]
-struct Begun {
-    /// Due for another attempt, now or later.
-    again: BinaryHeap<Again>,
-    /// At the gate again.
-    waiting: HashMap<u32, Job>,
-    /// Taken from the gate to be ended.
-    left: Vec<u32>,
+struct State {
+    /// Jobs that wait for the end of their back-off.
+    delayed: BinaryHeap<Delayed>,
+    /// Jobs that wait for a slot again.
+    queued: HashMap<Sendable, Job>,
+    /// Requests of the closed queue, which are to be ended.
+    closed: Vec<Sendable>,
 }
 
-/// A job that is due for another attempt.
-struct Again {
+/// A job that waits for the end of its back-off.
+struct Delayed {
     due: Instant,
     job: Job,
 }
 
 impl Jobs {
-    /// All requests of `batch` that can be sent, waiting at `gate`.
+    /// Lets all requests of `batch` that can be sent wait at `gate`.
     pub(super) fn new(gate: &Gate, batch: &Batch) -> Self {
-        let mut refused = batch.requests.refused().iter().copied().peekable();
-        let all = 0..batch.requests.count();
-        let sendable = all.filter(|index| refused.next_if_eq(index).is_none());
+        let requests = batch.requests.sendable();
         Self {
-            line: gate.join(batch.caller, batch.concurrency, sendable, host_of(batch)),
-            begun: Mutex::default(),
+            queue: gate.join(batch.caller, batch.concurrency, requests, host_of(batch)),
+            state: Mutex::default(),
         }
     }
 
-    /// Lets those that are due for another attempt wait at the gate, and returns
-    /// when the next is.
-    pub(super) fn line_up(&self, batch: &Batch) -> Option<Instant> {
-        let mut begun = self.begun();
-        while let Some(again) = begun.again.peek() {
-            if again.due > Instant::now() {
-                return Some(again.due);
+    /// Lets the jobs whose back-off is over wait at the gate, and returns when the
+    /// next back-off ends.
+    pub(super) fn enqueue_due(&self, batch: &Batch) -> Option<Instant> {
+        let mut state = self.state.lock();
+        while let Some(delayed) = state.delayed.peek() {
+            if delayed.due > Instant::now() {
+                return Some(delayed.due);
             }
-            let job = begun.again.pop()?.job;
-            let index = job.index;
-            begun.waiting.insert(index, job);
-            if !self.line.put_back(index, host_of(batch)) {
-                begun.left.push(index);
+            let job = state.delayed.pop()?.job;
+            let request = job.request;
+            state.queued.insert(request, job);
+            if !self.queue.put_back(request, host_of(batch)) {
+                state.closed.push(request);
                 return None;
             }
         }
         None
     }
 
-    /// The next job that may start, with its slot.
+    /// Takes the next job that may start, with its slot.
     pub(super) fn take(&self, batch: &Batch) -> Option<(Job, Slot)> {
-        let (index, slot) = self.line.take()?;
-        Some((self.job(index, batch), slot))
+        let (request, slot) = self.queue.take()?;
+        Some((self.job(request, batch), slot))
     }
 
-    /// Gives `slot` back, and returns the next job that may start, with its slot.
+    /// Frees `slot`, and takes the next job that may start, with its slot.
     pub(super) fn exchange(&self, slot: Slot, batch: &Batch) -> Option<(Job, Slot)> {
-        let (index, slot) = self.line.exchange(slot)?;
-        Some((self.job(index, batch), slot))
+        let (request, slot) = self.queue.exchange(slot)?;
+        Some((self.job(request, batch), slot))
     }
 
-    /// Any job that is left, whether it may start or not.
+    /// Takes any job, without a slot. The queue is closed for that.
     pub(super) fn take_any(&self, batch: &Batch) -> Option<Job> {
-        let mut begun = self.begun();
-        if let Some(again) = begun.again.pop() {
-            return Some(again.job);
+        let mut state = self.state.lock();
+        if let Some(delayed) = state.delayed.pop() {
+            return Some(delayed.job);
         }
-        if begun.left.is_empty() {
-            begun.left.extend(self.line.close());
+        if state.closed.is_empty() {
+            state.closed.extend(self.queue.close());
         }
-        let index = begun.left.pop()?;
-        drop(begun);
-        Some(self.job(index, batch))
+        let request = state.closed.pop()?;
+        drop(state);
+        Some(self.job(request, batch))
     }
 
-    /// Returns true if no job waits, at the gate or for another attempt.
+    /// Returns true if no job waits, for a slot or for the end of its back-off.
     pub(super) fn is_empty(&self) -> bool {
-        let begun = self.begun();
-        begun.again.is_empty() && self.line.is_empty()
+        let state = self.state.lock();
+        state.delayed.is_empty() && self.queue.is_empty()
     }
 
-    /// Waits until there may be a job to take, or another one to wait for. Counts
-    /// from when it is enabled or first polled.
+    /// Waits until there may be a job to take, or another back-off to wait for.
+    /// Wake-ups count from the moment when the future is enabled or first polled.
     pub(super) fn changed(&self) -> Notified<'_> {
-        self.line.changed()
+        self.queue.changed()
     }
 
-    /// Marks the batch as one whose caller does not read, until the mark is
-    /// dropped.
-    pub(super) fn stall(&self) -> Stalled<'_> {
-        self.line.stall()
+    /// Limits the batch to its reserved slot until the guard is dropped.
+    pub(super) fn stall(&self) -> StallGuard<'_> {
+        self.queue.stall()
     }
 
-    /// Lets none start any more, without an end.
-    pub(super) fn give_up(&self) {
-        self.line.close();
+    /// Removes all waiting requests, without an end.
+    pub(super) fn abort(&self) {
+        self.queue.close();
     }
 
-    /// Puts `job` back, due after `wait`.
-    pub(super) fn put_back(&self, mut job: Job, wait: Duration) {
-        let due = Instant::now() + wait;
+    /// Puts `job` back for another attempt after `delay`.
+    pub(super) fn put_back(&self, mut job: Job, delay: Duration) {
+        let due = Instant::now() + delay;
         job.wait_from(due);
-        self.begun().again.push(Again { due, job });
-        self.line.wake();
+        self.state.lock().delayed.push(Delayed { due, job });
+        self.queue.wake();
     }
 
-    fn job(&self, index: u32, batch: &Batch) -> Job {
-        let mut begun = self.begun();
-        // Most jobs are new, and need no look-up.
-        let waiting = !begun.waiting.is_empty();
-        let begun = waiting.then(|| begun.waiting.remove(&index)).flatten();
-        begun.unwrap_or_else(|| Job::new(index, batch.arrival))
-    }
-
-    fn begun(&self) -> MutexGuard<'_, Begun> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The host that a request of `batch` is for: name and port of its own URL.
-fn host_of(batch: &Batch) -> impl Fn(u32) -> String {
-    |index| {
-        let request = batch.requests.get(index);
-        request.map_or_else(
-            |_| String::new(),
-            |request| Target::of(&request.uri).to_string(),
-        )
+    /// Returns the job of `request`, which is new unless it had an attempt.
+    fn job(&self, request: Sendable, batch: &Batch) -> Job {
+        let mut state = self.state.lock();
+        // The map is empty in most batches, which saves the look-up.
+        if !state.queued.is_empty()
+            && let Some(job) = state.queued.remove(&request)
+        {
+            return job;
+        }
+        Job::new(request, batch.arrival)
     }
 }
 
-/// The heap gives the greatest first: the one that is due first.
-impl Ord for Again {
+/// Returns the host of a request of `batch`: name and port of its own URL.
+fn host_of(batch: &Batch) -> impl Fn(Sendable) -> String {
+    |request| match batch.requests.decode(request) {
+        Ok(request) => Target::of(&request.uri).to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+/// The order of the heap, whose greatest item comes first: the one that is due first.
+impl Ord for Delayed {
     fn cmp(&self, other: &Self) -> Ordering {
         other.due.cmp(&self.due)
     }
 }
 
-impl PartialOrd for Again {
+impl PartialOrd for Delayed {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Again {
+impl PartialEq for Delayed {
     fn eq(&self, other: &Self) -> bool {
         self.due == other.due
     }
 }
 
-impl Eq for Again {}
+impl Eq for Delayed {}

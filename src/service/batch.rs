@@ -22,7 +22,7 @@ use super::{
 use crate::{
     config::{Config, Limits},
     proto,
-    request::{Batch, InvalidRequest, Options},
+    request::{Batch, InvalidRequest, Options, Requests},
 };
 
 /// The reason why a batch is rejected as a whole.
@@ -63,7 +63,8 @@ pub(super) async fn read(
     let options = options::merged(&contents.options, Options::default(), config)
         .map_err(|invalid| InvalidBatch::field(format!("options.{}", invalid.field), invalid))?;
     let timeout = contents.timeout()?;
-    let mut requests = BatchMessage::new(message, contents.requests, options, Arc::clone(config));
+    let message = BatchMessage::new(message, contents.requests, options, Arc::clone(config));
+    let mut requests = Requests::new(message);
     for index in contents.doubtful {
         checker.count().await;
         requests.check(index);
@@ -74,7 +75,7 @@ pub(super) async fn read(
         wanted => wanted.min(config.limits.max_concurrency),
     };
     Ok(Batch {
-        requests: Box::new(requests),
+        requests,
         caller: context.caller,
         concurrency: concurrency as usize,
         arrival: context.arrival,

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::Config,
     proto,
-    request::{InvalidRequest, Options, Request, Requests},
+    request::{EncodedRequests, InvalidRequest, Options, Request},
 };
 
 /// The encoded requests of one batch.
@@ -22,8 +22,6 @@ pub(super) struct BatchMessage {
     message: Bytes,
     /// The position of each request in the message.
     spans: Vec<Span>,
-    /// The indices of requests that cannot be sent.
-    refused: Vec<u32>,
     /// The options of the batch.
     options: Options,
     config: Arc<Config>,
@@ -58,21 +56,12 @@ impl BatchMessage {
         Self {
             message,
             spans,
-            refused: Vec::new(),
             options,
             config,
         }
     }
 
-    /// Notes the request at `index` as refused if it cannot be sent. Must be called in
-    /// the order of the indices.
-    pub(super) fn check(&mut self, index: u32) {
-        if self.get(index).is_err() {
-            self.refused.push(index);
-        }
-    }
-
-    fn decode(&self, encoded: &[u8]) -> Result<Request, DecodeError> {
+    fn read(&self, encoded: &[u8]) -> Result<Request, DecodeError> {
         let (mut url, mut method, mut body) = ("", "", &[][..]);
         let mut own_options: Option<proto::FetchOptions> = None;
         let mut header_lines = 0;
@@ -151,22 +140,18 @@ impl Span {
     }
 }
 
-impl Requests for BatchMessage {
-    fn refused(&self) -> &[u32] {
-        &self.refused
-    }
-
+impl EncodedRequests for BatchMessage {
     fn count(&self) -> u32 {
         u32::try_from(self.spans.len()).expect("a batch has at most --max-batch-requests requests")
     }
 
-    fn get(&self, index: u32) -> Result<Request, InvalidRequest> {
+    fn decode(&self, index: u32) -> Result<Request, InvalidRequest> {
         let Some(span) = self.spans.get(index as usize) else {
             let problem = format!("expected an index below {}, got {index}", self.count());
             return Err(InvalidRequest::new("requests", problem));
         };
         let encoded = &self.message[span.start as usize..][..span.length as usize];
-        self.decode(encoded).map_err(|error| match error {
+        self.read(encoded).map_err(|error| match error {
             DecodeError::Invalid(invalid) => invalid,
             // The batch would have been rejected.
             DecodeError::Malformed(malformed) => {

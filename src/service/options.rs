@@ -8,7 +8,7 @@ use crate::{
     request::{InvalidRequest, Options, Overflow},
 };
 
-/// Returns `base` with every field that `message` sets, lowered to the ceilings of
+/// Returns `base` with every field that `message` sets, lowered to the request_limits of
 /// `config`.
 pub(super) fn merged(
     message: &proto::FetchOptions,
@@ -27,7 +27,7 @@ pub(super) fn merged(
         body_overflow: overflow(message.body_overflow)?.unwrap_or(base.body_overflow),
         max_attempts: attempts(message.max_attempts)?.unwrap_or(base.max_attempts),
     };
-    Ok(merged.lowered_to(&config.ceilings))
+    Ok(merged.lowered_to(&config.request_limits))
 }
 
 /// Returns the duration in `field`, if it is set.

@@ -13,11 +13,11 @@ use tonic::Status;
 use super::{
     encoder::OutboundMessage, outbox::ResponsePermit, report::Report, stall::Watchdog, status,
 };
-use crate::{Code, response::Part, schedule::Parts};
+use crate::{Code, response::Part, schedule::PartStream};
 
 /// The messages of one batch. Dropping the stream stops the batch.
 pub(crate) struct ResponseStream {
-    parts: Parts,
+    parts: PartStream,
     /// The parts of the next message.
     gathered: Vec<Part>,
     /// The approximate size of `gathered` in bytes.
@@ -47,7 +47,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 impl ResponseStream {
     /// Returns the messages of `parts`. The `permit` is held until the stream ends.
     pub(super) fn new(
-        parts: Parts,
+        parts: PartStream,
         report: Report,
         permit: ResponsePermit,
         watchdog: Watchdog,

@@ -12,12 +12,12 @@ use std::{
 use tokio::time;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::schedule::GiveUp;
+use crate::schedule::AbortHandle;
 
 /// Aborts the batch of a response stream if its caller stalls.
 pub(super) struct Watchdog {
     reads: ReadTracker,
-    abort: GiveUp,
+    abort: AbortHandle,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -77,7 +77,7 @@ impl Watchdog {
     /// Starts to watch a stream. If its caller stalls, `abort` ends the batch; if the
     /// caller then takes nothing for 10 s, `cut` is cancelled. Dropping the watchdog
     /// stops it.
-    pub(super) fn start(abort: GiveUp, limits: Limits, cut: CancellationToken) -> Self {
+    pub(super) fn start(abort: AbortHandle, limits: Limits, cut: CancellationToken) -> Self {
         let reads = ReadTracker::default();
         let watching = watch(reads.clone(), abort.clone(), limits, cut);
         Self {
@@ -101,7 +101,7 @@ impl Watchdog {
     pub(super) fn stall(&self) -> Option<Stall> {
         let stall = self.reads.0.stall.get();
         self.abort
-            .is_done()
+            .is_aborted()
             .then(|| stall.copied().unwrap_or(Stall::NothingTaken))
     }
 }
@@ -130,12 +130,12 @@ impl ReadTracker {
 
 /// Aborts the batch when its caller stalls, and cuts the call if the caller takes nothing
 /// for the grace period after that. Cancel-safe.
-async fn watch(reads: ReadTracker, abort: GiveUp, limits: Limits, cut: CancellationToken) {
+async fn watch(reads: ReadTracker, abort: AbortHandle, limits: Limits, cut: CancellationToken) {
     let stall = stalled(&reads, &limits).await;
     tracing::info!(timeout = ?limits.timeout, "aborting a batch: {stall}");
     // Only this task sets it, once.
     let _ = reads.0.stall.set(stall);
-    abort.now();
+    abort.abort();
     time::sleep(GRACE.min(limits.timeout)).await;
     cut.cancel();
 }

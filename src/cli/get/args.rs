@@ -28,7 +28,7 @@ pub(crate) struct Args {
         long,
         value_name = "N",
         default_value_t = 50,
-        value_parser = parse::whole_number(1..=Limits::HIGHEST)
+        value_parser = parse::whole_number(1..=Limits::MAX_COUNT)
     )]
     pub(super) concurrency: u32,
 

@@ -3,7 +3,7 @@
 
 use fetchd::{
     client::Client,
-    config::{Ceilings, Config, Egress, Limits},
+    config::{Config, Egress, Limits, RequestLimits},
     server::{Peer, Server},
 };
 
@@ -34,13 +34,13 @@ fn config(args: &Args) -> Config {
             // One slot is reserved for each call, so these come on top.
             max_in_flight: args.concurrency + 2 * MAX_CALLS,
             max_batches: Some(MAX_CALLS),
-            max_request_bytes: Limits::MOST_BYTES,
-            max_queued_bytes: Limits::MOST_BYTES,
+            max_request_bytes: Limits::MAX_BYTES,
+            max_queued_bytes: Limits::MAX_BYTES,
             ..Limits::default()
         },
-        ceilings: Ceilings {
-            max_timeout: Ceilings::LONGEST_TIMEOUT,
-            ..Ceilings::default()
+        request_limits: RequestLimits {
+            max_timeout: RequestLimits::MAX_TIMEOUT,
+            ..RequestLimits::default()
         },
         egress: Egress {
             allow_net: List::concat(&args.allow_net),

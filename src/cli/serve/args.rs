@@ -10,7 +10,7 @@ use crate::cli::{
     logging::LogFormat,
     parse::{self, AdminListen, List, Roots},
 };
-use fetchd::config::{Ceilings, Config, Egress, HostPattern, Limits, Origins, Proxy};
+use fetchd::config::{Config, Egress, HostPattern, Limits, Origins, Proxy, RequestLimits};
 
 /// The flags. Each can be set by an environment variable too: `FETCHD_` and the
 /// flag in upper case.
@@ -179,7 +179,7 @@ impl Args {
                 max_connection_age: self.max_connection_age,
                 ..Limits::default()
             },
-            ceilings: Ceilings {
+            request_limits: RequestLimits {
                 max_body_bytes: self.max_body_bytes,
                 max_timeout: self.max_timeout,
             },

@@ -1,40 +1,55 @@
-//! What holds of the gate at any time, for its tests.
+//! The invariants of the gate, for its tests.
 
 use super::State;
+use crate::gate::batch::BatchState;
 
 impl State {
-    /// Whether nothing is known of any batch or host.
+    /// Returns true if no batch and no host is left.
     pub(in crate::gate) fn is_idle(&self) -> bool {
-        self.lines.is_empty() && self.hosts.is_empty() && self.callers.is_empty()
+        self.batches.is_empty() && self.hosts.busy.is_empty() && self.callers.is_empty()
     }
 
-    /// Panics if a limit is passed, or a request waits that could start.
+    /// Panics if a limit is exceeded, or if a request waits that could start.
     pub(in crate::gate) fn check(&self, slots: usize) {
-        let in_flight: usize = self.lines.values().map(|line| line.in_flight).sum();
-        assert_eq!(in_flight + self.shared + self.kept, slots);
-        for (host, known) in &self.hosts {
-            assert!(self.per_host.is_some_and(|limit| known.in_flight <= limit));
-            let queues = self.lines.values().flat_map(|line| &line.queues);
-            assert!(queues.into_iter().any(|queue| queue.host == *host));
+        let in_flight: usize = self.batches.values().map(|batch| batch.in_flight).sum();
+        assert_eq!(in_flight + self.slots.shared + self.slots.reserved, slots);
+        for (host, state) in &self.hosts.busy {
+            assert!(
+                self.hosts
+                    .limit
+                    .is_some_and(|limit| state.in_flight <= limit)
+            );
+            let mut queues = self.batches.values().flat_map(|batch| &batch.hosts);
+            assert!(queues.any(|queue| queue.host == *host));
         }
-        for line in self.lines.values() {
-            assert!(line.in_flight <= line.concurrency);
-            let waiting = line.queues.iter().map(|queue| queue.waiting.len());
-            assert_eq!(line.waiting, waiting.sum::<usize>());
-            let has_own = line.in_flight == 0 && self.kept > 0;
-            let caller = &self.callers[&line.caller];
-            let may_share = line.may_share() && caller.may_share(self.shared, self.reserve);
-            let has_slot = has_own || self.shared > 0 && may_share;
-            let has_room = line.in_flight < line.concurrency && has_slot;
-            for queue in line
-                .queues
-                .iter()
-                .filter(|queue| has_room && !queue.waiting.is_empty())
-            {
-                let host = self.hosts.get(&queue.host);
-                let is_full = host.map(|host| host.in_flight) == self.per_host;
-                assert!(self.per_host.is_some() && is_full, "room is wasted");
+        for batch in self.batches.values() {
+            assert!(batch.in_flight <= batch.concurrency);
+            let waiting = batch.hosts.iter().map(|queue| queue.waiting.len());
+            assert_eq!(batch.waiting, waiting.sum::<usize>());
+            if self.has_slot_for(batch) {
+                self.check_blocked(batch);
             }
+        }
+    }
+
+    /// Returns true if `batch` may have another slot of the process.
+    fn has_slot_for(&self, batch: &BatchState) -> bool {
+        let has_reserved = batch.in_flight == 0 && self.slots.reserved > 0;
+        let may_share = batch.may_share() && self.slots.may_share(&self.callers[&batch.caller]);
+        let has_slot = has_reserved || self.slots.shared > 0 && may_share;
+        batch.in_flight < batch.concurrency && has_slot
+    }
+
+    /// Panics if a request of `batch` waits although its host is not full.
+    fn check_blocked(&self, batch: &BatchState) {
+        let queues = batch.hosts.iter();
+        for queue in queues.filter(|queue| !queue.waiting.is_empty()) {
+            let host = self.hosts.busy.get(&queue.host);
+            let is_full = host.map(|host| host.in_flight) == self.hosts.limit;
+            assert!(
+                self.hosts.limit.is_some() && is_full,
+                "a free slot is wasted"
+            );
         }
     }
 }

@@ -57,8 +57,8 @@ proptest! {
         let expected = if concurrency == 0 { 50 } else { concurrency.min(512) };
         prop_assert_eq!(batch.concurrency, expected as usize);
         prop_assert_eq!(batch.requests.count() as usize, requests.len());
-        for (expected, index) in requests.iter().zip(0..) {
-            let request = batch.requests.get(index).unwrap();
+        for (expected, request) in requests.iter().zip(batch.requests.sendable()) {
+            let request = batch.requests.decode(request).unwrap();
             prop_assert_eq!(&request.uri.to_string(), &expected.url);
             prop_assert_eq!(&request.body, &expected.body);
             let method = if expected.method.is_empty() { "GET" } else { &expected.method };
@@ -96,7 +96,7 @@ async fn header_lines_are_counted_before_they_are_decoded() {
     let mut message = vec![0x0a];
     prost::encoding::encode_varint(request.len() as u64, &mut message);
     let batch = read_batch([message, request].concat()).await.unwrap();
-    let error = batch.requests.get(0).unwrap_err();
+    let (_, error) = batch.requests.refused().next().unwrap();
     assert_eq!(error.field, "headers");
     assert!(error.problem.contains("at most 1000 lines"), "{error}");
 }

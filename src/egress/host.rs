@@ -1,12 +1,12 @@
-//! Which hosts an operator means.
+//! Patterns of hosts.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use url::Host;
 
-use super::inside_ipv6;
+use super::ranges::unwrapped;
 
-/// One host name, all names below one (`*.example.com`), or an address as the
+/// A host name, all names below one (`*.example.com`), or an address that is the
 /// host of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPattern(Kind);
@@ -18,24 +18,25 @@ enum Kind {
     Address(IpAddr),
 }
 
-/// What is no host.
+/// The error of a text that is not a [`HostPattern`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a host; names such as api.example.com and *.example.com are accepted")]
+#[error("expected a host such as api.example.com or *.example.com, got '{0}'")]
 pub struct InvalidHost(String);
 
 impl HostPattern {
-    /// Whether `name`, lower case and without a final dot, is meant.
+    /// Returns true if the pattern matches `name`, which is in lower case and has no
+    /// final dot.
     pub fn matches_name(&self, name: &str) -> bool {
         match &self.0 {
             Kind::Name(own) => own == name,
-            Kind::Below(own) => name
-                .strip_suffix(own.as_str())
+            Kind::Below(parent) => name
+                .strip_suffix(parent.as_str())
                 .is_some_and(|below| below.len() > 1 && below.ends_with('.')),
             Kind::Address(_) => false,
         }
     }
 
-    /// Whether a URL with `address` for its host is meant.
+    /// Returns true if the pattern matches a URL whose host is `address`.
     pub fn matches_address(&self, address: IpAddr) -> bool {
         self.0 == Kind::Address(address)
     }
@@ -67,17 +68,11 @@ impl FromStr for HostPattern {
     }
 }
 
-/// The IPv4 address inside, where there is one: it is what is judged.
-fn unwrapped(address: IpAddr) -> IpAddr {
-    let inner = inside_ipv6(&address.into());
-    inner.map_or(address, |inner| inner.addr().into())
-}
-
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Name(name) => f.write_str(name),
-            Kind::Below(name) => write!(f, "*.{name}"),
+            Kind::Below(parent) => write!(f, "*.{parent}"),
             Kind::Address(address) => address.fmt(f),
         }
     }
@@ -92,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_itself_in_any_spelling() {
+    fn name_matches_itself_in_any_spelling() {
         for text in ["api.example.com", "API.Example.COM", "api.example.com."] {
             assert!(pattern(text).matches_name("api.example.com"), "{text}");
         }
@@ -101,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_is_all_names_below() {
+    fn wildcard_matches_all_names_below() {
         let below = pattern("*.example.com");
         assert!(below.matches_name("api.example.com"));
         assert!(below.matches_name("a.b.example.com"));
@@ -111,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_itself_in_any_spelling() {
+    fn address_matches_itself_in_any_spelling() {
         let address = "127.0.0.1".parse().unwrap();
         for text in ["127.0.0.1", "0x7f.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"] {
             assert!(pattern(text).matches_address(address), "{text}");
@@ -120,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn text_that_is_not_a_host_is_rejected() {
         for text in [
             "",
             "*",

@@ -1,0 +1,32 @@
+//! The error of a setting that cannot be used.
+
+use std::fmt;
+
+use crate::egress::InvalidNetwork;
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid value '{value}' for '--{flag}': {expected}")]
+pub struct ConfigError {
+    flag: &'static str,
+    value: String,
+    expected: String,
+}
+
+impl ConfigError {
+    /// Creates the error of `value`, given for `flag`. `expected` says which values
+    /// are accepted.
+    pub(super) fn new(flag: &'static str, value: impl fmt::Display, expected: String) -> Self {
+        Self {
+            flag,
+            value: value.to_string(),
+            expected,
+        }
+    }
+}
+
+impl From<InvalidNetwork> for ConfigError {
+    fn from(invalid: InvalidNetwork) -> Self {
+        Self::new(invalid.flag, invalid.network, invalid.expected)
+    }
+}

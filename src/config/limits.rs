@@ -1,0 +1,156 @@
+//! Limits on the work of the process.
+
+use std::time::Duration;
+
+use super::ConfigError;
+
+/// Limits on work, so that no batch, and no number of batches, can exhaust the
+/// process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The most requests in flight for a batch that sets no concurrency. Default: 50.
+    pub default_concurrency: u32,
+    /// The most requests in flight for one batch. A higher concurrency is lowered to
+    /// it. Default: 512.
+    pub max_concurrency: u32,
+    /// The most requests in flight in the process; others wait. One slot is reserved
+    /// for each of `max_batches`. At least 2. Default: 1024.
+    pub max_in_flight: u32,
+    /// The most requests in flight in the process to one host (name and port of the
+    /// request's own URL), or 0 for no limit. Default: 0.
+    pub max_per_host: u32,
+    /// The most batches at once. Above it, a call ends with `RESOURCE_EXHAUSTED` and
+    /// `RetryInfo`. At least 1, at most half of `max_in_flight`. Default (`None`): a
+    /// quarter of `max_in_flight`.
+    pub max_batches: Option<u32>,
+    /// The most requests in one batch. Above it, the call ends with
+    /// `INVALID_ARGUMENT`. Default: 10,000.
+    pub max_batch_requests: u32,
+    /// The largest request message, in bytes. Above it, the call ends with
+    /// `OUT_OF_RANGE`. Default: 16 MiB.
+    pub max_request_bytes: usize,
+    /// The most bytes of request messages that the process holds, for all batches
+    /// together. Above it, a call ends with `RESOURCE_EXHAUSTED` and `RetryInfo`. At
+    /// least `max_request_bytes`. Default: 256 MiB.
+    pub max_queued_bytes: usize,
+    /// The most connections from callers. 64 more can ask for health; a batch on one
+    /// of those waits up to 20 s for another connection to close. Further ones wait to
+    /// be accepted. Default: 4096.
+    pub max_connections: u32,
+    /// A caller counts as gone if it takes no results for this long although there
+    /// are some, or if it takes less than 16 KiB/s while other callers wait for a
+    /// slot. Default: 60 s.
+    pub stall_timeout: Duration,
+    /// The age, plus or minus a tenth, at which a connection is asked to go away, so
+    /// that callers spread over new replicas. Open batches finish. Default: 5 min.
+    pub max_connection_age: Duration,
+    /// How often an idle caller is pinged. Default: 20 s.
+    pub keepalive_interval: Duration,
+    /// How long a caller may take to answer a ping before it counts as gone. Default:
+    /// 10 s.
+    pub keepalive_timeout: Duration,
+}
+
+impl Limits {
+    /// The highest value of any count. An index is a `u32`, and one process should
+    /// hold no more than a million tasks or requests.
+    pub const MAX_COUNT: u32 = 1_000_000;
+
+    /// The highest value of `max_queued_bytes`: 1 TiB.
+    pub const MAX_BYTES: usize = 1 << 40;
+
+    /// The shortest stall timeout and connection age.
+    pub const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+
+    /// Returns the most batches at once.
+    pub fn batches(&self) -> u32 {
+        self.max_batches
+            .unwrap_or_else(|| (self.max_in_flight / 4).max(1))
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_counts()?;
+        self.validate_bytes()?;
+        self.validate_times()
+    }
+
+    fn validate_counts(&self) -> Result<(), ConfigError> {
+        let counts = [
+            ("default-concurrency", self.default_concurrency, 1),
+            ("max-concurrency", self.max_concurrency, 1),
+            ("max-in-flight", self.max_in_flight, 2),
+            ("max-per-host", self.max_per_host, 0),
+            ("max-batches", self.batches(), 1),
+            ("max-batch-requests", self.max_batch_requests, 1),
+            ("max-connections", self.max_connections, 1),
+        ];
+        for (flag, count, least) in counts {
+            if !(least..=Self::MAX_COUNT).contains(&count) {
+                let highest = Self::MAX_COUNT;
+                let expected = format!("expected a whole number from {least} to {highest}");
+                return Err(ConfigError::new(flag, count, expected));
+            }
+        }
+        if self.default_concurrency > self.max_concurrency {
+            let most = self.max_concurrency;
+            let expected = format!("expected at most --max-concurrency ({most})");
+            let count = self.default_concurrency;
+            return Err(ConfigError::new("default-concurrency", count, expected));
+        }
+        if self.batches() > self.max_in_flight / 2 {
+            let most = self.max_in_flight / 2;
+            let expected = format!("expected at most half of --max-in-flight ({most})");
+            return Err(ConfigError::new("max-batches", self.batches(), expected));
+        }
+        Ok(())
+    }
+
+    fn validate_bytes(&self) -> Result<(), ConfigError> {
+        if self.max_request_bytes < 1024 {
+            let bytes = self.max_request_bytes;
+            let expected = "expected at least 1KiB".to_owned();
+            return Err(ConfigError::new("max-request-bytes", bytes, expected));
+        }
+        let queued = self.max_queued_bytes;
+        if !(self.max_request_bytes..=Self::MAX_BYTES).contains(&queued) {
+            let (least, most) = (self.max_request_bytes, Self::MAX_BYTES);
+            let expected = format!("expected {least} (--max-request-bytes) to {most} bytes");
+            return Err(ConfigError::new("max-queued-bytes", queued, expected));
+        }
+        Ok(())
+    }
+
+    fn validate_times(&self) -> Result<(), ConfigError> {
+        let times = [
+            ("stall-timeout", self.stall_timeout),
+            ("max-connection-age", self.max_connection_age),
+        ];
+        for (flag, time) in times {
+            if time < Self::MIN_TIMEOUT {
+                let expected = format!("expected at least {:?}", Self::MIN_TIMEOUT);
+                return Err(ConfigError::new(flag, format!("{time:?}"), expected));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            default_concurrency: 50,
+            max_concurrency: 512,
+            max_in_flight: 1024,
+            max_per_host: 0,
+            max_batches: None,
+            max_batch_requests: 10_000,
+            max_request_bytes: 16 << 20,
+            max_queued_bytes: 256 << 20,
+            max_connections: 4096,
+            stall_timeout: Duration::from_mins(1),
+            max_connection_age: Duration::from_mins(5),
+            keepalive_interval: Duration::from_secs(20),
+            keepalive_timeout: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The highest values of the options of a request.
+
+use std::time::Duration;
+
+use super::ConfigError;
+
+/// The highest values of the options of a request. Higher values are lowered to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// The highest `max_body_bytes`. Default: 1 GiB.
+    pub max_body_bytes: u64,
+    /// The highest `timeout`. Default: 10 min.
+    pub max_timeout: Duration,
+}
+
+impl RequestLimits {
+    /// The highest value of `max_timeout`.
+    pub const MAX_TIMEOUT: Duration = Duration::from_hours(24);
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_timeout.is_zero() || self.max_timeout > Self::MAX_TIMEOUT {
+            let expected = "expected more than 0s and at most 1day".to_owned();
+            let value = format!("{:?}", self.max_timeout);
+            return Err(ConfigError::new("max-timeout", value, expected));
+        }
+        Ok(())
+    }
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 1 << 30,
+            max_timeout: Duration::from_mins(10),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The requests in flight to each host, and the queues that wait for a full host.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
+
+use super::{batch::HostId, state::BatchId};
+
+/// The hosts with requests in flight. Empty if hosts have no limit.
+pub(super) struct Hosts {
+    /// The most requests in flight to one host.
+    pub(super) limit: Option<usize>,
+    pub(super) busy: HashMap<Arc<str>, HostState>,
+}
+
+/// One host.
+#[derive(Default)]
+pub(super) struct HostState {
+    pub(super) in_flight: usize,
+    /// The queues that wait for this host.
+    blocked: Vec<Waiter>,
+}
+
+/// A queue that waits for its host.
+pub(super) struct Waiter {
+    pub(super) batch: BatchId,
+    pub(super) host: HostId,
+}
+
+impl Hosts {
+    pub(super) fn new(limit: Option<usize>) -> Self {
+        Self {
+            limit,
+            busy: HashMap::new(),
+        }
+    }
+
+    /// Takes a slot of `host`. If the host is full, returns false and lets the queue
+    /// `id` of `batch` wait for it.
+    pub(super) fn take(&mut self, host: &Arc<str>, batch: BatchId, id: HostId) -> bool {
+        let Some(limit) = self.limit else {
+            return true;
+        };
+        let state = self.busy.entry(Arc::clone(host)).or_default();
+        if state.in_flight >= limit {
+            state.blocked.push(Waiter { batch, host: id });
+            return false;
+        }
+        state.in_flight += 1;
+        true
+    }
+
+    /// Frees a slot of `host`, and returns the queues that wait for it.
+    pub(super) fn free(&mut self, host: &Arc<str>) -> Vec<Waiter> {
+        let Entry::Occupied(mut entry) = self.busy.entry(Arc::clone(host)) else {
+            return Vec::new();
+        };
+        entry.get_mut().in_flight -= 1;
+        let blocked = std::mem::take(&mut entry.get_mut().blocked);
+        if entry.get().in_flight == 0 {
+            entry.remove();
+        }
+        blocked
+    }
+}

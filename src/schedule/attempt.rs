@@ -1,0 +1,155 @@
+//! One attempt at one request.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{job::Job, last_part::LastPart, worker::Worker};
+use crate::{
+    fetch::{AttemptStats, BodyEnd, Response},
+    request::Request,
+    response::{Head, Part},
+    retry::{AttemptResult, Budget, Verdict},
+};
+
+/// An attempt in progress.
+struct RunningAttempt<'a> {
+    worker: &'a Worker,
+    job: &'a mut Job,
+    request: &'a Request,
+    budget: &'a Budget,
+}
+
+/// What follows an attempt. Only the worker hands the last part over, so that its
+/// future holds a single part and stays small.
+#[allow(clippy::large_enum_variant)] // A box would be an allocation for each request.
+pub(super) enum Step {
+    /// The request ends.
+    End(LastPart),
+    /// Another attempt follows after this delay.
+    Retry(Duration),
+}
+
+/// Makes an attempt at `job`, which has a slot.
+pub(super) async fn make(worker: &Worker, job: &mut Job) -> Step {
+    let run = &worker.run;
+    let request = match run.batch.requests.decode(job.request) {
+        Ok(request) => request,
+        Err(invalid) => return Step::End(job.fail(invalid.into())),
+    };
+    job.dispatch(&request.options);
+    let budget = run.engine.retry.budget(run.batch.caller, &request);
+    if job.is_first_attempt() {
+        budget.count_request();
+    }
+    // It borrows the request, since a move would leave room for two in the future.
+    let mut attempt = RunningAttempt {
+        worker,
+        job,
+        request: &request,
+        budget: &budget,
+    };
+    loop {
+        // It is resent at most once.
+        if let Some(step) = attempt.send().await {
+            return step;
+        }
+    }
+}
+
+impl RunningAttempt<'_> {
+    /// Sends the request and hands the response over, except its last part. Returns
+    /// `None` if the request must be resent at once.
+    async fn send(&mut self) -> Option<Step> {
+        let worker = self.worker;
+        let fetcher = &worker.run.engine.fetcher;
+        let mut trace = AttemptStats::default();
+        let response = fetcher
+            .fetch(self.request, self.job.clock(), &mut trace)
+            .await;
+        self.job.trace = trace;
+        let error = match response {
+            Ok(response) => return self.respond(response).await,
+            Err(error) => error,
+        };
+        match self.decide(AttemptResult::Failed(&error)) {
+            Verdict::Retry { after, .. } => Some(Step::Retry(after)),
+            Verdict::Resend | Verdict::Done => Some(Step::End(self.job.fail(error))),
+        }
+    }
+
+    /// Hands the response over part by part, except its last part.
+    async fn respond(&mut self, response: Response<'_>) -> Option<Step> {
+        let Response { head, mut body } = response;
+        self.job.note_head();
+        let verdict = self.decide(AttemptResult::Head(&head));
+        if let Verdict::Retry { after, .. } = verdict {
+            body.discard().await;
+            return Some(Step::Retry(after));
+        }
+        let mut head = Some(head);
+        loop {
+            let (bytes, end) = body.next_part(self.job.clock()).await;
+            if let Some(end) = end {
+                // The connection is free for the next request, or closed.
+                return self.finish(head, bytes, end);
+            }
+            let length = bytes.len();
+            let part = Part {
+                index: self.job.request.index(),
+                head: head.take(),
+                body: bytes,
+                end: None,
+            };
+            // The time in which the caller does not read does not count.
+            let since = Instant::now();
+            self.worker.hand_over(part).await;
+            self.job.clock().extend(since.elapsed());
+            self.job.note_sent(length);
+        }
+    }
+
+    /// Decides what follows the last part of a response, with the bytes `body`.
+    fn finish(&mut self, head: Option<Head>, body: Bytes, end: BodyEnd) -> Option<Step> {
+        let verdict = match &end {
+            BodyEnd::Complete | BodyEnd::Truncated => Verdict::Done,
+            BodyEnd::Failed(error) => self.decide(AttemptResult::Failed(error)),
+            BodyEnd::OutOfSync(_) => self.decide(AttemptResult::Ambiguous),
+        };
+        match verdict {
+            Verdict::Retry { after, .. } => return Some(Step::Retry(after)),
+            Verdict::Resend => return None,
+            Verdict::Done => {}
+        }
+        let length = body.len();
+        let end = match end {
+            BodyEnd::Complete => self.job.end(length, None),
+            BodyEnd::Truncated => self.job.end(length, None).truncated(),
+            BodyEnd::Failed(error) | BodyEnd::OutOfSync(error) => self.job.end(length, Some(error)),
+        };
+        Some(Step::End(LastPart {
+            index: self.job.request.index(),
+            head,
+            body,
+            end,
+        }))
+    }
+
+    /// Decides whether the request is sent again, and notes it.
+    fn decide<'r>(&mut self, result: AttemptResult<'r>) -> Verdict<'r> {
+        let engine = &self.worker.run.engine;
+        let attempt = self.job.attempt(self.request, self.budget);
+        let verdict = engine.retry.decide(&attempt, result);
+        match &verdict {
+            Verdict::Retry { cause, .. } => {
+                let retries = &engine.metrics.retries;
+                retries.with_label_values(&[cause.label()]).inc();
+                self.job.note_retry(cause);
+            }
+            Verdict::Resend => self.job.note_resend(),
+            Verdict::Done => {}
+        }
+        verdict
+    }
+}
