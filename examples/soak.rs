@@ -1,6 +1,8 @@
-//! Mixed load for as long as you like: small and large bodies, faults, callers
-//! that cancel and that read slowly. Each minute it prints what the service
-//! holds, which must be at the end what it was after the first minute.
+//! Mixed load over a long time: small and large bodies, faults, callers that cancel and
+//! callers that read slowly.
+//!
+//! Each minute the example prints the memory, files and tasks of the service. If nothing
+//! leaks, the last line has the same figures as the line of the first minute.
 //!
 //! `cargo run --release --example soak -- 30` (minutes)
 
@@ -32,7 +34,7 @@ use tokio::{
 
 type Anything = Box<dyn std::error::Error + Send + Sync>;
 
-/// What was fetched so far.
+/// The numbers of outcomes and cancelled calls so far.
 #[derive(Default)]
 struct Counts {
     done: AtomicU64,
@@ -48,7 +50,7 @@ async fn main() -> Result<(), Anything> {
     }
 }
 
-/// The service, in a process of its own, which says each minute what it holds.
+/// Runs the service, in a process of its own, and prints its resources each minute.
 async fn serve() -> Result<(), Anything> {
     let mut config = Config::default();
     config.egress.allow_net = vec!["127.0.0.0/8".parse()?];
@@ -73,6 +75,7 @@ async fn serve() -> Result<(), Anything> {
     Ok(())
 }
 
+/// Starts the service and twelve callers, and waits until their time is over.
 async fn soak(minutes: u64) -> Result<(), Anything> {
     let mut child = Command::new(env::current_exe()?)
         .arg("serve")
@@ -91,10 +94,10 @@ async fn soak(minutes: u64) -> Result<(), Anything> {
         let (base, counts) = (base.clone(), Arc::clone(&counts));
         callers.push(tokio::spawn(call(kind, client, base, counts, until)));
     }
-    let told = Arc::clone(&counts);
+    let counted = Arc::clone(&counts);
     std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
-            let [done, failed, cancelled] = [&told.done, &told.failed, &told.cancelled]
+            let [done, failed, cancelled] = [&counted.done, &counted.failed, &counted.cancelled]
                 .map(|count| count.load(Ordering::Relaxed));
             println!("{line}; {done} done, {failed} with an error, {cancelled} calls cancelled");
         }
@@ -102,14 +105,14 @@ async fn soak(minutes: u64) -> Result<(), Anything> {
     for caller in callers {
         caller.await?;
     }
-    // What is left a minute after the last call.
+    // Wait for one more line after the last call.
     time::sleep(Duration::from_secs(61)).await;
     child.kill()?;
     child.wait()?;
     Ok(())
 }
 
-/// One caller, of one of four kinds, until the time is over.
+/// Makes the calls of one caller, which is of one of four kinds, until the time is over.
 async fn call(kind: u64, client: Client, base: String, counts: Arc<Counts>, until: Instant) {
     let paths = [
         "small", "large", "slow", "reset", "empty", "garbage", "cut", "busy",
@@ -121,7 +124,8 @@ async fn call(kind: u64, client: Client, base: String, counts: Arc<Counts>, unti
             let path = paths[(index + round as usize) % paths.len()];
             Request::get(format!("{base}/{path}")).max_attempts(1 + (index as u32 % 2))
         });
-        let mut outcomes = client.fetch(requests).concurrency(20 + (round % 60) as u32);
+        let concurrency = 20 + (round % 60) as u32;
+        let mut outcomes = client.fetch(requests).concurrency(concurrency).outcomes();
         let mut seen = 0;
         while let Some(outcome) = outcomes.next().await {
             let count = if outcome.error.is_some() {
@@ -132,14 +136,14 @@ async fn call(kind: u64, client: Client, base: String, counts: Arc<Counts>, unti
             count.fetch_add(1, Ordering::Relaxed);
             seen += 1;
             match kind % 4 {
-                // Leaves half-way.
+                // Cancel half-way.
                 1 if seen == 100 => {
                     counts.cancelled.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
-                // Reads slowly.
+                // Read slowly.
                 2 => time::sleep(Duration::from_millis(5)).await,
-                // Does not read for longer than the service waits.
+                // Read nothing for longer than the stall timeout of the service.
                 3 if seen == 50 && round.is_multiple_of(10) => {
                     time::sleep(Duration::from_secs(7)).await
                 }
@@ -150,13 +154,14 @@ async fn call(kind: u64, client: Client, base: String, counts: Arc<Counts>, unti
     }
 }
 
+/// Answers every connection.
 async fn answer_all(listener: TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(answer(stream));
     }
 }
 
-/// Answers, or does not, by the path.
+/// Answers the requests of one connection. The path selects a response or a fault.
 async fn answer(mut stream: TcpStream) {
     let mut head = Vec::new();
     loop {
@@ -197,6 +202,7 @@ async fn answer(mut stream: TcpStream) {
     }
 }
 
+/// Returns a response with this body.
 fn with_body(body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()

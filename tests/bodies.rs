@@ -61,7 +61,9 @@ fn endless() -> Reply {
 }
 
 async fn outcome(client: &Client, request: impl Into<Request>) -> Outcome {
-    patiently(client.fetch([request]).next()).await.unwrap()
+    patiently(client.fetch([request]).outcomes().next())
+        .await
+        .unwrap()
 }
 
 const DATA: &[u8] = b"a body of some length, of some length, of some length";
@@ -218,7 +220,7 @@ async fn bodies_without_an_end() {
         assert_eq!(outcome.response.as_ref().unwrap().body.len() as u64, LIMIT);
     }
     let cut = urls.iter().map(|url| limited(url).truncate_body());
-    let outcomes: Vec<_> = patiently(client.fetch(cut).collect()).await;
+    let outcomes: Vec<_> = patiently(client.fetch(cut).outcomes().collect()).await;
     for outcome in outcomes {
         assert!(
             outcome.error.is_none() && outcome.stats.truncated,

@@ -75,13 +75,13 @@ impl Counting {
 /// Fetches `requests`, and returns why POSTs were lost. No GET may be.
 async fn fetch(client: &Client, requests: Vec<Request>, name: &str) -> Vec<Error> {
     let count = requests.len();
-    let fetch = client.fetch(requests).concurrency(50);
+    let fetch = client.fetch(requests).concurrency(50).outcomes();
     let mut outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
     outcomes.sort_by_key(|outcome| outcome.index);
     assert!(outcomes.iter().map(|outcome| outcome.index).eq(0..count));
     let lost = outcomes.into_iter().filter_map(|outcome| {
         let error = outcome.error.clone()?;
-        let is_of_the_service = matches!(error, Error::Call { .. } | Error::Contract(_))
+        let is_of_the_service = matches!(error, Error::Call { .. } | Error::Contract { .. })
             || error.reason() == Some(Reason::ShuttingDown);
         assert!(
             outcome.index % 10 == 0 && is_of_the_service,
@@ -204,7 +204,7 @@ async fn a_list_that_pauses_goes_on_when_its_service_is_back() {
     let (requests, list) = tokio::sync::mpsc::unbounded_channel::<Request>();
     let list =
         futures_util::stream::unfold(list, async |mut list| Some((list.recv().await?, list)));
-    let mut outcomes = client.fetch(list);
+    let mut outcomes = client.fetch_stream(list).outcomes();
     let mut next = async |path: &str| {
         requests
             .send(Request::get(counting.origin.url(path)))

@@ -215,7 +215,7 @@ async fn silence_counts_from_the_connection() {
         .idle_timeout(SHORT)
         .connect_timeout(support::PATIENCE)
         .max_attempts(1);
-    let outcomes = client.fetch([request]).collect();
+    let outcomes = client.fetch([request]).outcomes().collect();
     let outcomes: Vec<Outcome> = patiently(outcomes).await;
     assert!(outcomes[0].error.is_none(), "{:?}", outcomes[0].error);
     assert!(outcomes[0].stats.total.unwrap() > SHORT * 2);

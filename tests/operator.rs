@@ -345,7 +345,13 @@ async fn a_proxy_that_does_not_help_is_named() {
         let proxy = Proxy::new(nowhere, status).await;
         let service = service_with(proxy.config("user:hunter2@")).await;
         let request = Request::get("http://somewhere.test/?secret").max_attempts(1);
-        let outcome: Vec<Outcome> = service.client().await.fetch([request]).collect().await;
+        let outcome: Vec<Outcome> = service
+            .client()
+            .await
+            .fetch([request])
+            .outcomes()
+            .collect()
+            .await;
         let error = outcome[0].error.as_ref().unwrap();
         assert_eq!(error.reason(), Some(Reason::Connect), "{error}");
         let message = error.to_string();
@@ -366,7 +372,13 @@ async fn a_proxy_that_does_not_help_is_named() {
     let request = Request::get("http://somewhere.test/")
         .connect_timeout(Duration::from_millis(100))
         .max_attempts(1);
-    let outcome: Vec<Outcome> = service.client().await.fetch([request]).collect().await;
+    let outcome: Vec<Outcome> = service
+        .client()
+        .await
+        .fetch([request])
+        .outcomes()
+        .collect()
+        .await;
     let message = outcome[0].error.as_ref().unwrap().to_string();
     assert_eq!(message, "connect_timeout of 100ms passed at the proxy");
 }
@@ -402,7 +414,13 @@ async fn an_ipv6_question_that_is_never_answered_holds_nothing_up() {
     let service = service_with(config).await;
     let url = format!("http://only4.test:{}/", origin.address.port());
     let request = Request::get(url).connect_timeout(support::PATIENCE);
-    let outcome: Vec<Outcome> = service.client().await.fetch([request]).collect().await;
+    let outcome: Vec<Outcome> = service
+        .client()
+        .await
+        .fetch([request])
+        .outcomes()
+        .collect()
+        .await;
     assert!(outcome[0].error.is_none(), "{outcome:?}");
     // The resolver alone would wait 5 s, twice.
     assert!(outcome[0].stats.total.unwrap() < Duration::from_secs(4));

@@ -35,7 +35,7 @@ use tonic_types::StatusExt;
 /// The outcome of one request.
 async fn outcome(service: &Service, request: impl Into<Request>) -> Outcome {
     let client = service.client().await;
-    let mut outcomes = client.fetch([request]);
+    let mut outcomes = client.fetch([request]).outcomes();
     patiently(outcomes.next()).await.unwrap()
 }
 
@@ -337,7 +337,12 @@ async fn waiting_for_a_slot_counts_against_no_timeout() {
     // 400 times 10 ms one after another: each has 100 ms for itself.
     let requests =
         (0..400).map(|_| Request::get(origin.url("")).timeout(Duration::from_millis(100)));
-    let outcomes: Vec<_> = client.fetch(requests).concurrency(1).collect().await;
+    let outcomes: Vec<_> = client
+        .fetch(requests)
+        .concurrency(1)
+        .outcomes()
+        .collect()
+        .await;
     assert_eq!(outcomes.len(), 400);
     assert!(outcomes.iter().all(|outcome| outcome.error.is_none()));
     let last = outcomes.last().unwrap().stats;
@@ -403,7 +408,12 @@ async fn a_request_that_waits_for_another_attempt_holds_up_no_other() {
             .max_attempts(10)
             .timeout(Duration::from_secs(5))
     });
-    let outcomes: Vec<_> = client.fetch(requests).concurrency(1).collect().await;
+    let outcomes: Vec<_> = client
+        .fetch(requests)
+        .concurrency(1)
+        .outcomes()
+        .collect()
+        .await;
     assert_eq!(outcomes.last().unwrap().index, 0);
     assert!(outcomes.last().unwrap().stats.attempts > 1);
 }

@@ -186,7 +186,7 @@ async fn waves(callers: [Client; 2], kind: Kind, when: When, concurrency: usize)
             });
             let requests: Vec<_> = requests.collect();
             let fetch = client.fetch(requests).concurrency(concurrency as u32);
-            let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
+            let outcomes: Vec<Outcome> = patiently(fetch.outcomes().collect()).await;
             assert_eq!(outcomes.len(), concurrency);
             for outcome in outcomes {
                 let name = format!("{kind:?}, {when:?}, {concurrency}: {outcome:?}");
@@ -249,7 +249,7 @@ async fn an_origin_that_is_out_of_step_is_not_reused() {
         let urls = (0..50).map(|index| format!("{}{index}", planting.origin.url()));
         let client = service.client().await;
         let fetch = client.fetch(urls).concurrency(1);
-        let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
+        let outcomes: Vec<Outcome> = patiently(fetch.outcomes().collect()).await;
         let wrong = outcomes.iter().filter(|outcome| {
             let response = outcome.response.as_ref().unwrap();
             response.body != format!("/{}", outcome.index)
@@ -280,7 +280,10 @@ async fn two_responses_on_a_reused_connection_answer_no_request() {
         let service = service().await;
         let client = service.client().await;
         let fetch = async |method| {
-            let fetch = client.fetch([Request::new(method, origin.url())]).collect();
+            let fetch = client
+                .fetch([Request::new(method, origin.url())])
+                .outcomes()
+                .collect();
             let mut outcomes: Vec<Outcome> = patiently(fetch).await;
             outcomes.remove(0)
         };

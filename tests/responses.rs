@@ -31,7 +31,9 @@ use support::{
 use tokio::io::AsyncWriteExt;
 
 async fn outcome(client: &Client, request: impl Into<Request>) -> Outcome {
-    patiently(client.fetch([request]).next()).await.unwrap()
+    patiently(client.fetch([request]).outcomes().next())
+        .await
+        .unwrap()
 }
 
 /// The response to `method`, from an origin that answers `answer`.

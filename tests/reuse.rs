@@ -98,7 +98,7 @@ async fn gets_to_origins_that_close_without_a_word() {
         for (concurrency, count) in [(1, 200), (16, 800), (50, 1000)] {
             let urls = (0..count).map(|index| format!("{}{index}", origin.url()));
             let fetch = client.fetch(urls).concurrency(concurrency);
-            let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
+            let outcomes: Vec<Outcome> = patiently(fetch.outcomes().collect()).await;
             for outcome in &outcomes {
                 let name = format!("{closing:?}, {concurrency}: {outcome:?}");
                 assert!(outcome.error.is_none(), "{name}");
@@ -130,7 +130,7 @@ async fn posts_to_origins_that_close_without_a_word() {
         let posts =
             (0..COUNT).map(|index| Request::new("POST", format!("{}{index}", origin.url())));
         let fetch = client.fetch(posts).concurrency(CONCURRENCY as u32);
-        let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
+        let outcomes: Vec<Outcome> = patiently(fetch.outcomes().collect()).await;
         let failed = outcomes.iter().filter(|outcome| outcome.error.is_some());
         let failed = failed.count();
         assert!(seen.lock().unwrap().values().all(|count| *count == 1));
@@ -191,7 +191,9 @@ impl Keeping {
 }
 
 async fn outcome(client: &Client, request: impl Into<Request>) -> Outcome {
-    patiently(client.fetch([request]).next()).await.unwrap()
+    patiently(client.fetch([request]).outcomes().next())
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,7 +34,7 @@ async fn endless_interim_responses_are_cut_at_once() {
     let client = Client::connect(&service.url).await.unwrap();
     let begun = Instant::now();
     let urls = (0..200).map(|_| Request::get(endless.url()));
-    let mut outcomes = client.fetch(urls);
+    let mut outcomes = client.fetch(urls).outcomes();
     while let Some(outcome) = patiently(outcomes.next()).await {
         let error = outcome.error.unwrap();
         assert_eq!(error.reason(), Some(Reason::Protocol), "{error}");
@@ -60,7 +60,7 @@ async fn callers_get_in_when_origins_have_used_up_the_file_descriptors() {
             .max_attempts(1)
             .timeout(Duration::from_secs(60))
     });
-    let mut outcomes = client.fetch(urls).concurrency(200);
+    let mut outcomes = client.fetch(urls).concurrency(200).outcomes();
     let mut lacking = 0;
     while let Ok(outcome) = tokio::time::timeout(Duration::from_millis(700), outcomes.next()).await
     {
@@ -189,7 +189,9 @@ async fn headers_that_some_servers_take_for_others_are_refused_by_name() {
         "Proxy_Connection",
     ] {
         let request = Request::get(origin.url("")).header(name, "1");
-        let outcome = patiently(client.fetch([request]).next()).await.unwrap();
+        let outcome = patiently(client.fetch([request]).outcomes().next())
+            .await
+            .unwrap();
         let error = outcome.error.unwrap();
         assert_eq!(
             error.reason(),
@@ -201,7 +203,9 @@ async fn headers_that_some_servers_take_for_others_are_refused_by_name() {
     }
     // An underscore is no fault by itself.
     let request = Request::get(origin.url("")).header("x_trace", "1");
-    let outcome = patiently(client.fetch([request]).next()).await.unwrap();
+    let outcome = patiently(client.fetch([request]).outcomes().next())
+        .await
+        .unwrap();
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     assert_eq!(origin.seen(), 1);
 }

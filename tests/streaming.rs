@@ -156,7 +156,9 @@ async fn a_caller_that_leaves_stops_its_fetches() {
     });
     let service = service().await;
     let client = service.client().await;
-    let mut results = client.fetch((0..500).map(|index| format!("http://{address}/{index}")));
+    let mut results = client
+        .fetch((0..500).map(|index| format!("http://{address}/{index}")))
+        .outcomes();
     assert!(patiently(results.next()).await.unwrap().error.is_none());
     // The pool is full again: all slots wait for an answer.
     until(|| seen.load(Ordering::SeqCst) == 51).await;

@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::Context;
 use fetchd::{
-    client::{Client, Error, Fetch, InOrder, Outcome, Request},
+    client::{self, Client, Error, Fetch, InOrder, Outcome, Request},
     config::{Ceilings, Config, Egress, Limits},
     server::Server,
 };
@@ -239,7 +239,7 @@ async fn fetch_all(
     let interrupted = CancellationToken::new();
     tokio::spawn(heed_interrupts(interrupted.clone()));
     let requests = requests(input, Arc::clone(&results.list));
-    let mut fetch = client.fetch(requests).concurrency(args.concurrency);
+    let mut fetch = client.fetch_stream(requests).concurrency(args.concurrency);
     if let Some(timeout) = args.batch_timeout {
         fetch = fetch.timeout(timeout);
     }
@@ -263,11 +263,8 @@ async fn fetch_all(
     if let Some(problem) = results.list.known().problem.take() {
         return Err(problem);
     }
-    Ok(match results.lost.drain(..).next() {
-        Some(lost) => Ended::Refused(
-            lost.error
-                .unwrap_or(Error::Contract("a call that was lost without a reason")),
-        ),
+    Ok(match results.lost.drain(..).find_map(|lost| lost.error) {
+        Some(error) => Ended::Refused(error),
         None => Ended::Done,
     })
 }
@@ -331,14 +328,14 @@ async fn heed_interrupts(interrupted: CancellationToken) {
 
 /// The outcomes of one call, in the order that was asked for.
 enum Outcomes {
-    AsTheyArrive(Fetch),
+    AsTheyArrive(client::Outcomes),
     InOrder(InOrder),
 }
 
 impl Outcomes {
     fn of(fetch: Fetch, unordered: bool) -> Self {
         if unordered {
-            Self::AsTheyArrive(fetch)
+            Self::AsTheyArrive(fetch.outcomes())
         } else {
             Self::InOrder(fetch.in_order())
         }
@@ -358,7 +355,7 @@ impl Outcomes {
             arrived.push(outcome);
         }
         if let Self::InOrder(fetch) = self {
-            arrived.extend(fetch.take_early());
+            arrived.extend(fetch.take_buffered());
         }
         arrived
     }
@@ -415,7 +412,7 @@ fn reason(error: &Error) -> &'static str {
             let name = reason.as_str_name();
             name.strip_prefix("REASON_").unwrap_or(name)
         }
-        Error::Unsendable(_) => "INVALID_REQUEST",
+        Error::Unsendable { .. } => "INVALID_REQUEST",
         _ => "SERVICE_LOST",
     }
 }
