@@ -1,5 +1,5 @@
-//! The problem that fetchd is for, with figures, and without a network: URLs
-//! that take 1.5 s each, one at a time and through the service.
+//! Fetches URLs that take 1.5 s each, and compares the time with fetching them one after
+//! another. Needs no network.
 //!
 //! `cargo run --release --example slow_origins`
 
@@ -18,10 +18,10 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, time::Instant};
 
-/// How long the origin takes for each answer.
+/// The time that the origin takes for each response.
 const DELAY: Duration = Duration::from_millis(1500);
-/// How many requests the service has in flight.
-const WORKERS: u32 = 50;
+/// The number of requests in flight.
+const CONCURRENCY: u32 = 50;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = format!("http://{}/", origin.local_addr()?);
     tokio::spawn(answer_slowly(origin));
 
-    // By default no private address may be reached; the origin has one.
+    // The origin has a loopback address, which the default policy denies.
     let config = Config {
         egress: Egress {
             allow_net: vec!["127.0.0.0/8".parse()?],
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let serving = tokio::spawn(Server::new(config)?.serve(listener, shutdown.clone()));
     let client = Client::connect(service).await?;
 
-    println!("each URL takes {DELAY:?}; the service has {WORKERS} workers");
+    println!("each URL takes {DELAY:?}; at most {CONCURRENCY} requests are in flight");
     println!(
         "{:>5}  {:>14}  {:>15}",
         "URLs", "one at a time", "through fetchd"
@@ -51,21 +51,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for count in [15, 100, 400] {
         let urls = (0..count).map(|index| format!("{url}{index}"));
         let started = Instant::now();
-        let results = client.fetch(urls).concurrency(WORKERS).all().await;
+        let results = client.fetch(urls).concurrency(CONCURRENCY).all().await;
         let took = started.elapsed().as_secs_f64();
         for (index, result) in results.into_iter().enumerate() {
-            // In the order of the requests: each has its own answer.
+            // The results are in the order of the requests.
             assert_eq!(result?.text().await?, format!("/{index}"));
         }
-        let alone = DELAY.as_secs_f64() * f64::from(count);
-        println!("{count:>5}  {alone:>12.1} s  {took:>13.2} s");
+        let one_at_a_time = DELAY.as_secs_f64() * f64::from(count);
+        println!("{count:>5}  {one_at_a_time:>12.1} s  {took:>13.2} s");
     }
     shutdown.request();
     serving.await??;
     Ok(())
 }
 
-/// Answers each request with its path, after a while.
+/// Answers each request with its path, after [`DELAY`].
 async fn answer_slowly(listener: TcpListener) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;

@@ -1,133 +1,174 @@
-//! The Rust client: a list in, the same list back, in order.
+//! The Rust client: sends lists of requests to a fetchd service.
 //!
-//! [`Client::fetch_all`] gives one result per request, in the order of the
-//! requests. [`Client::fetch`] is a stream of results as they arrive, and
-//! [`Fetch::in_order`] on it gives each as soon as all before it are there.
-//! [`Client::execute`] gives one response whose body is read as a stream, for
-//! what is too large to hold. Requests may be URLs, [`Request`]s or
-//! `reqwest::Request`s, a list or an endless stream of them, and results are
-//! `reqwest::Response`s.
+//! [`Client::fetch_all`] takes a list and returns one result for each request, in the
+//! order of the requests. [`Client::fetch`] takes settings for the list and returns the
+//! results as a stream, as they arrive or in order; [`Client::fetch_stream`] takes an
+//! endless stream of requests. [`Client::execute`] sends one request and streams its
+//! body, which may be too large for memory.
 //!
-//! A client knows one service or several replicas of it. Each host is fetched by
-//! the replica that it prefers, as far as no replica has much more to do than the
-//! others. Where a connection breaks, a replica drains or dies, what has no
-//! result yet is sent again, and nothing that must not be sent twice is.
+//! Requests are URLs, [`Request`]s or `reqwest::Request`s, and results are
+//! `reqwest::Response`s. The module re-exports [`reqwest`], so that callers can name
+//! these types without a dependency of the same version.
+//!
+//! # Replicas
+//!
+//! A client knows one service or several replicas of it. Each replica fetches the hosts
+//! that prefer it, and gets at most a quarter more than its fair share of the requests.
+//! If a connection breaks or a replica drains, dies or hangs, the requests without a
+//! result are sent again, to another replica if there is one. A request that is not
+//! idempotent is never dispatched twice.
 
-mod assembly;
-mod balance;
+// `fetch` and `results` are the interface for lists, `send` sends their requests, and
+// `replicas` chooses the replica for each. `pending` and `failure` are shared by the last
+// two. The other files hold one public type each.
 mod builder;
-mod call;
-mod dispatch;
-mod endpoint;
-mod endpoints;
 mod error;
 mod failure;
 mod fetch;
-mod hold;
-mod item;
-mod load;
-mod outage;
 mod outcome;
+mod pending;
+mod redact;
+mod replicas;
 mod request;
-mod resend;
-mod single;
-mod source;
+mod response;
+mod results;
+mod send;
+mod stats;
 
 use std::{io, sync::Arc};
 
+use futures_util::{Stream, StreamExt};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::transport::Endpoint;
 
 pub use builder::Builder;
-use endpoints::Endpoints;
 pub use error::Error;
-pub use fetch::{Fetch, InOrder};
-pub use outcome::{Outcome, Response, Stats};
+pub use fetch::Fetch;
+pub use outcome::Outcome;
+use replicas::Replicas;
 pub use request::Request;
-pub use source::Requests;
+pub use reqwest;
+pub use response::Response;
+pub use results::{InOrder, Outcomes};
+use send::Source;
+pub use stats::FetchStats;
 
-/// A client of a service, or of its replicas. Cheap to clone; the clones share
-/// the connections, which are made anew where they broke.
+/// A client of a service, or of several replicas of it.
+///
+/// A client is cheap to clone. All clones share their connections, which are
+/// re-established if they break.
 #[derive(Debug, Clone)]
 pub struct Client {
-    endpoints: Arc<Endpoints>,
+    replicas: Arc<Replicas>,
 }
 
 impl Client {
-    /// Connects to the service at `url`, such as `http://localhost:50051`: several
-    /// replicas where it is a list, separated by commas, or a name with several
-    /// addresses, which is looked up again every 5 s while anything is fetched.
+    /// Connects to the service at `url`, such as `http://localhost:50051`.
+    ///
+    /// A list of URLs, separated by commas, names several replicas of the service. So
+    /// does a name with several addresses; it is looked up again every 5 s while
+    /// anything is fetched.
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] where a URL is not valid or nobody answers within 5 s.
+    /// [`Error::Call`] if a URL is not valid or no replica answers within 5 s.
     pub async fn connect(url: impl AsRef<str>) -> Result<Self, Error> {
         Self::builder().connect(url).await
     }
 
-    /// Settings for a client, to be changed before it connects.
+    /// Returns a builder, for a client with other settings than the default.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// A client over one connection that is there already, to a service within
-    /// the same process for instance.
+    /// Returns a client that uses `stream` as its only connection, for instance to a
+    /// service in the same process.
     pub fn over_stream<S>(stream: S) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut stream = Some(TokioIo::new(stream));
         let connector = tower::service_fn(move |_: Uri| {
-            let stream = stream.take();
-            std::future::ready(stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
+            let connection = stream.take();
+            let not_connected = || io::Error::from(io::ErrorKind::NotConnected);
+            std::future::ready(connection.ok_or_else(not_connected))
         });
         let builder = Builder::default();
-        let endpoint = builder.set(Endpoint::from_static("http://in.memory"));
+        let endpoint = builder.configure(Endpoint::from_static("http://in.memory"));
+        let channel = endpoint.connect_with_connector_lazy(connector);
         Self {
-            endpoints: Arc::new(Endpoints::only(
-                endpoint.connect_with_connector_lazy(connector),
-                builder,
-            )),
+            replicas: Arc::new(Replicas::only(channel, builder)),
         }
     }
 
-    /// Fetches every request and gives one result for each, in their order. A
-    /// call that fails as a whole is an error in each place that has no result.
+    /// Fetches every request of a list, and returns one result for each, in the order of
+    /// the requests.
     ///
-    /// Dropping the future cancels what is not done.
-    pub async fn fetch_all<L, Kind>(&self, requests: L) -> Vec<Result<reqwest::Response, Error>>
+    /// If the calls to the service fail, each request without a result has the error in
+    /// its place. Nothing is sent before the first poll, and dropping the future cancels
+    /// the remaining requests.
+    pub async fn fetch_all<I>(&self, requests: I) -> Vec<Result<reqwest::Response, Error>>
     where
-        L: Requests<Kind>,
+        I: IntoIterator,
+        I::Item: Into<Request>,
     {
         self.fetch(requests).all().await
     }
 
-    /// Fetches every request, of a list or of a `Stream`, and gives the outcomes
-    /// as they arrive. Calls are made when the stream is first polled; dropping it
-    /// cancels what is not done.
+    /// Returns a builder that fetches every request of a list. Its settings come first,
+    /// then the form of the results:
     ///
-    /// What comes as a stream is taken as fast as the concurrency allows.
-    pub fn fetch<L, Kind>(&self, requests: L) -> Fetch
+    /// ```no_run
+    /// use fetchd::client::Client;
+    /// use futures_util::StreamExt;
+    ///
+    /// # async fn run(client: Client) {
+    /// let urls = ["https://a.example/", "https://b.example/"];
+    /// let mut outcomes = client.fetch(urls).concurrency(10).outcomes();
+    /// while let Some(outcome) = outcomes.next().await {
+    ///     println!("{}: {:?}", urls[outcome.index], outcome.into_result());
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// Nothing is sent before the results are polled for the first time.
+    pub fn fetch<I>(&self, requests: I) -> Fetch
     where
-        L: Requests<Kind>,
+        I: IntoIterator,
+        I::Item: Into<Request>,
     {
-        Fetch::new(Arc::clone(&self.endpoints), requests.into_source().0)
+        let list = requests.into_iter().map(Into::into).collect();
+        Fetch::new(Arc::clone(&self.replicas), Source::List(list))
     }
 
-    /// Fetches one request, and gives the response as soon as its head and the
-    /// first part of its body are there; the rest is read as a stream. It has
-    /// a call of its own, so that a body nobody reads holds up no other; of
-    /// such calls, a service takes 256 at once from one client.
+    /// Returns a builder that fetches every request of a stream, which may be endless.
     ///
-    /// A body that is cut short ends with an error whose source is an
-    /// [`Error`]. Dropping the response cancels the rest.
+    /// Requests are taken from the stream as fast as the concurrency allows, and none is
+    /// taken before the results are polled for the first time.
+    pub fn fetch_stream<S>(&self, requests: S) -> Fetch
+    where
+        S: Stream + Send + 'static,
+        S::Item: Into<Request>,
+    {
+        let stream = requests.map(Into::into).boxed();
+        Fetch::new(Arc::clone(&self.replicas), Source::Stream(stream))
+    }
+
+    /// Fetches one request, and returns the response as soon as its head and the first
+    /// part of its body have arrived. The rest of the body is read as a stream.
+    ///
+    /// The request has a call of its own, so that a body that is not read blocks no
+    /// other request. A service accepts 256 such calls at once from one client.
+    ///
+    /// A body that is cut short ends with an error whose source is an [`Error`].
+    /// Dropping the response cancels the rest.
     ///
     /// # Errors
     ///
-    /// As the request ended, or the call failed.
+    /// The error of the request or of its call. Its message names the URL.
     pub async fn execute(&self, request: impl Into<Request>) -> Result<reqwest::Response, Error> {
-        single::execute(&self.endpoints, request.into()).await
+        send::execute(Arc::clone(&self.replicas), request.into()).await
     }
 }

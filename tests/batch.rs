@@ -151,7 +151,9 @@ async fn fast_results_do_not_wait_for_a_slow_one() {
     .await;
     let service = service().await;
     let client = service.client().await;
-    let mut results = client.fetch((0..50).map(|index| origin.url(index)));
+    let mut results = client
+        .fetch((0..50).map(|index| origin.url(index)))
+        .outcomes();
     for _ in 1..50 {
         let outcome = within_timeout(results.next()).await.unwrap();
         assert_ne!(outcome.index, 0);

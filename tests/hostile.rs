@@ -138,7 +138,7 @@ async fn many_cancelled_calls_leave_the_connection_to_the_others() {
             let patience = Duration::from_millis(2);
             let _ = tokio::time::timeout(patience, join_all(calls)).await;
             // Answered once the service has seen all that came before.
-            client.fetch([origin.url("")]).next().await;
+            client.fetch([origin.url("")]).outcomes().next().await;
         }
     };
     let (results, ()) = within_timeout(async { tokio::join!(going_on, cancelling) }).await;

@@ -96,7 +96,7 @@ async fn a_slow_host_takes_no_one_elses_room() {
         .map(|index| format!("http://fast{}.test:{}/", index % 50, fast.address.port()))
         .collect();
     let mixed = fast.iter().flat_map(|fast| [slow.url(""), fast.clone()]);
-    let mut outcomes = client.fetch(mixed).concurrency(200);
+    let mut outcomes = client.fetch(mixed).concurrency(200).outcomes();
     // They come although none of the slow host's ever does.
     for _ in 0..500 {
         let outcome = within_timeout(outcomes.next()).await.unwrap();

@@ -71,7 +71,7 @@ async fn nothing_is_lost_when_replicas_go() {
                 _ => Request::get(url),
             }
         });
-        let fetch = client.fetch(requests).concurrency(200);
+        let fetch = client.fetch(requests).concurrency(200).outcomes();
         let fetching = tokio::spawn(fetch.collect::<Vec<Outcome>>());
         // Somewhere on the way: about as long as a round takes.
         let [killed, drained, _left] = services;
@@ -164,7 +164,11 @@ async fn a_deadline_passes_also_where_no_service_answers() {
     service.signal("STOP");
     let begun = Instant::now();
     let fetch = client.fetch((0..20).map(|_| origin.url("")));
-    let outcomes: Vec<Outcome> = fetch.timeout(Duration::from_millis(300)).collect().await;
+    let outcomes: Vec<Outcome> = fetch
+        .timeout(Duration::from_millis(300))
+        .outcomes()
+        .collect()
+        .await;
     assert_eq!(outcomes.len(), 20);
     for outcome in outcomes {
         let reason = outcome.error.as_ref().and_then(|error| error.reason());
@@ -223,7 +227,7 @@ async fn an_endless_list_is_taken_as_fast_as_it_is_worked() {
         counted.fetch_add(1, Ordering::SeqCst);
         format!("{base}{index}")
     });
-    let mut in_order = client.fetch(endless).concurrency(100).in_order();
+    let mut in_order = client.fetch_stream(endless).concurrency(100).in_order();
     // All but the first are there, and wait for it; then no more are sent.
     let early = tokio::time::timeout(Duration::from_millis(1), in_order.next()).await;
     assert!(early.is_err());
@@ -340,7 +344,7 @@ fn a_new_replica_of_a_name_is_used_soon() {
         let port = origin.address.port();
         let endless =
             stream::iter(0..).map(move |index| format!("http://h{}.test:{port}/", index % 50));
-        let mut outcomes = client.fetch(endless).concurrency(20);
+        let mut outcomes = client.fetch_stream(endless).concurrency(20).outcomes();
         let fetching = tokio::spawn(async move {
             while let Some(outcome) = outcomes.next().await {
                 assert!(outcome.error.is_none(), "{outcome:?}");

@@ -10,7 +10,7 @@
 
 mod support;
 
-use fetchd::client::{Error, Stats};
+use fetchd::client::{Error, FetchStats};
 use futures_util::{StreamExt, future::join_all};
 use http_body_util::BodyExt;
 use reqwest::header::HeaderMap;
@@ -80,7 +80,7 @@ async fn responses_are_those_of_reqwest() {
         assert_eq!(through.version(), direct.version());
         assert_eq!(through.content_length(), direct.content_length());
         assert_eq!(sorted(through.headers()), sorted(direct.headers()));
-        let stats = through.extensions().get::<Stats>().unwrap();
+        let stats = through.extensions().get::<FetchStats>().unwrap();
         assert_eq!(stats.attempts, 1);
         let json: Value = direct.json().await.unwrap();
         assert_eq!(through.json::<Value>().await.unwrap(), json);
@@ -130,6 +130,31 @@ async fn a_request_that_cannot_be_handed_over_fails_in_its_place() {
     let requests = requests.map(|request| request.build().unwrap());
     let results = client.fetch_all(requests).await;
     assert_eq!(results[0].as_ref().unwrap().url().path(), "/1");
-    assert!(matches!(results[1], Err(Error::Unsendable(_))));
+    assert!(matches!(results[1], Err(Error::Unsendable { .. })));
     assert_eq!(results[2].as_ref().unwrap().url().path(), "/2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn error_of_a_single_request_names_its_url_without_secrets() {
+    let service = service().await;
+    let client = service.client().await;
+    let url = "http://user:secret@127.0.0.1:1/path?key=secret#secret";
+    let error = client.execute(url).await.unwrap_err().to_string();
+    assert!(
+        error.ends_with(" for url (http://127.0.0.1:1/path)"),
+        "{error}"
+    );
+    assert!(!error.contains("secret"), "{error}");
+    let invalid = client
+        .execute("nonsense?secret")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(invalid.ends_with(" for url (nonsense)"), "{invalid}");
+    let connecting = fetchd::client::Client::connect("https://user:secret@127.0.0.1").await;
+    let error = connecting.unwrap_err();
+    assert!(
+        !error.is_retryable() && !error.to_string().contains("secret"),
+        "{error}"
+    );
 }

@@ -1,12 +1,12 @@
-//! What a client can be told before it connects.
+//! The settings of a client.
 
 use std::{sync::Arc, time::Duration};
 
-use tonic::transport::Endpoint as Transport;
+use tonic::transport::Endpoint;
 
-use super::{Client, Error, endpoints::Endpoints};
+use super::{Client, Error, replicas::Replicas};
 
-/// Makes a [`Client`] with settings of its own.
+/// Makes a [`Client`] with other settings than the default.
 #[derive(Debug, Clone)]
 pub struct Builder {
     pub(super) give_up_after: Duration,
@@ -15,45 +15,45 @@ pub struct Builder {
     keepalive_timeout: Duration,
 }
 
-/// How long connecting to the service may take.
+/// The time limit for connecting to a replica.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How much of the responses to one call a service may send ahead.
+/// The flow-control window of one call: the bytes that a service may send ahead.
 const STREAM_WINDOW: u32 = 2 << 20;
-/// The same of all calls together: as much as HTTP/2 knows, so that no unread
-/// call holds up another.
+/// The flow-control window of a connection: the most that HTTP/2 allows, so that no
+/// unread call blocks the others.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-/// The largest frame of a response. With the 16 KiB that HTTP/2 begins with, the
-/// frames of a large body cost more than its bytes.
-const FRAME: u32 = 256 << 10;
+/// The largest frame of a response. With HTTP/2's default of 16 KiB, handling the
+/// frames of a large body costs more than copying its bytes.
+const MAX_FRAME: u32 = 256 << 10;
 
 impl Builder {
-    /// How long no replica may answer before everything that is left of a list ends
-    /// with [`Error::Call`]. Default: 30 s.
+    /// Sets the time without an answer from any replica after which the remaining
+    /// requests end with [`Error::Call`]. Default: 30 s.
     #[must_use]
     pub fn give_up_after(mut self, time: Duration) -> Self {
         self.give_up_after = time;
         self
     }
 
-    /// How long a replica may say nothing to a call while requests are open, before
-    /// they are sent elsewhere. A service that has nothing else to say sends an empty
-    /// message every 10 s. Default: 30 s.
+    /// Sets the time that a replica may send nothing on a call before its requests
+    /// are sent to another replica. Services send an empty message every 10 s if they
+    /// have nothing else to send. Default: 30 s.
     #[must_use]
     pub fn silence_timeout(mut self, timeout: Duration) -> Self {
         self.silence_timeout = timeout;
         self
     }
 
-    /// How often a connection is asked whether its replica is there. Default: 5 s.
+    /// Sets the interval of keepalive pings on each connection. Default: 5 s.
     #[must_use]
     pub fn keepalive_interval(mut self, interval: Duration) -> Self {
         self.keepalive_interval = interval;
         self
     }
 
-    /// How long the answer may take before the connection counts as lost. Default:
-    /// 5 s.
+    /// Sets the time limit for the answer to a keepalive ping, after which the
+    /// connection counts as lost. Default: 5 s.
     #[must_use]
     pub fn keepalive_timeout(mut self, timeout: Duration) -> Self {
         self.keepalive_timeout = timeout;
@@ -64,17 +64,17 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] if a URL is not valid or nobody answers within 5 s.
+    /// [`Error::Call`] if a URL is not valid or no replica answers within 5 s.
     pub async fn connect(self, url: impl AsRef<str>) -> Result<Client, Error> {
-        let endpoints = Endpoints::of(url.as_ref(), self).await?;
+        let replicas = Replicas::connect(url.as_ref(), self).await?;
         Ok(Client {
-            endpoints: Arc::new(endpoints),
+            replicas: Arc::new(replicas),
         })
     }
 
-    /// `transport` with these settings.
-    pub(super) fn set(&self, transport: Transport) -> Transport {
-        transport
+    /// Returns `endpoint` with these settings.
+    pub(super) fn configure(&self, endpoint: Endpoint) -> Endpoint {
+        endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(self.keepalive_interval)
@@ -82,7 +82,7 @@ impl Builder {
             .keep_alive_while_idle(true)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .initial_stream_window_size(STREAM_WINDOW)
-            .max_frame_size(FRAME)
+            .max_frame_size(MAX_FRAME)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why there is no complete response, as a caller sees it.
+//! The reason why a request has no complete response.
 
 use std::error::Error as _;
 
@@ -10,41 +10,54 @@ use crate::{
     proto::{self, Reason},
 };
 
-/// Why a request has no complete response.
+/// The reason why a request has no complete response.
+///
+/// No message contains the query string, the fragment or the credentials of a URL.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The request came to this end. Match on `reason`, never on `message`.
+    /// The service could not fetch the URL. Match on `reason`, never on `message`.
     #[error("{message}")]
+    #[non_exhaustive]
     Fetch {
-        /// What happened. `Unspecified` where the service knows a reason that
-        /// this client does not: `retryable` then decides.
+        /// The kind of failure. [`Reason::Unspecified`] if the service reports a
+        /// reason that this version of the client does not know.
         reason: Reason,
-        /// For people: what happened, with the cause.
+        /// A description of the failure and its cause, for people.
         message: String,
-        /// Whether the same request may succeed if it is sent again later.
+        /// True if the same request may succeed later.
         retryable: bool,
     },
-    /// The call failed, and with it every request that had no end yet.
+    /// The call to the service failed before the request had its result.
     #[error("the call failed ({code}): {message}")]
+    #[non_exhaustive]
     Call {
-        /// The gRPC code, such as [`Code::Unavailable`].
+        /// The status code of the call, such as [`Code::Unavailable`].
         code: Code,
-        /// For people: what happened, with the cause.
+        /// A description of the failure and its cause, for people.
         message: String,
-        /// Whether the same call may succeed if it is made again later.
+        /// True if the same call may succeed later.
         retryable: bool,
     },
-    /// The request cannot be handed to a service. Nothing was sent.
-    #[error("the request cannot be sent: {0}")]
-    Unsendable(String),
-    /// The service did not keep to the contract.
-    #[error("the service broke its contract: {0}")]
-    Contract(&'static str),
+    /// The client cannot send the request. No service has seen it.
+    #[error("the request cannot be sent: {message}")]
+    #[non_exhaustive]
+    Unsendable {
+        /// A description of the problem, for people.
+        message: String,
+    },
+    /// The service sent a response that violates the protocol.
+    #[error("the service broke its contract: {message}")]
+    #[non_exhaustive]
+    Contract {
+        /// A description of the violation, for people.
+        message: &'static str,
+    },
 }
 
 impl Error {
-    /// Why the fetch failed, where it was the fetch that did.
+    /// Returns the kind of failure if the service could not fetch the URL, and `None`
+    /// for every other error.
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Fetch { reason, .. } => Some(*reason),
@@ -52,51 +65,53 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed if it is sent again later. Says
-    /// nothing on whether sending it twice is safe.
+    /// Returns true if the same request may succeed later.
+    ///
+    /// A request that is not idempotent may have reached its origin all the same:
+    /// check that it is safe to send it twice before you do.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Fetch { retryable, .. } | Self::Call { retryable, .. } => *retryable,
-            Self::Unsendable(_) | Self::Contract(_) => false,
+            Self::Unsendable { .. } | Self::Contract { .. } => false,
         }
     }
 
-    pub(super) fn transport(error: &tonic::transport::Error) -> Self {
+    pub(super) fn contract(message: &'static str) -> Self {
+        Self::Contract { message }
+    }
+
+    pub(super) fn unsendable(message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self::Unsendable { message }
+    }
+
+    /// Returns the error of a service that cannot be reached at the moment.
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
         Self::Call {
             code: Code::Unavailable,
-            message: with_causes(error),
+            message: message.into(),
             retryable: true,
         }
     }
-}
 
-impl From<proto::FetchError> for Error {
-    fn from(error: proto::FetchError) -> Self {
+    pub(super) fn from_transport(error: &tonic::transport::Error) -> Self {
+        Self::unavailable(with_causes(error))
+    }
+
+    pub(super) fn from_fetch(error: proto::FetchError) -> Self {
         Self::Fetch {
             reason: error.reason(),
             message: error.message,
             retryable: error.retryable,
         }
     }
-}
 
-impl From<Status> for Error {
-    fn from(status: Status) -> Self {
-        let is_transport = status.source().is_some();
-        let code = match Code::of(&status) {
-            // The connection broke; tonic does not know what that means.
-            Code::Unknown if is_transport => Code::Unavailable,
+    pub(super) fn from_status(status: &Status) -> Self {
+        let code = match Code::of(status) {
+            // tonic has no code for a broken connection.
+            Code::Unknown if status.source().is_some() => Code::Unavailable,
             code => code,
         };
-        let retryable = matches!(
-            code,
-            Code::Cancelled
-                | Code::Unknown
-                | Code::DeadlineExceeded
-                | Code::ResourceExhausted
-                | Code::Aborted
-                | Code::Unavailable
-        );
         let message = match status.source() {
             Some(cause) if status.message().is_empty() => with_causes(cause),
             _ => status.message().to_owned(),
@@ -104,7 +119,27 @@ impl From<Status> for Error {
         Self::Call {
             code,
             message,
-            retryable,
+            retryable: is_transient(code),
         }
     }
+
+    /// Adds `url`, which must be redacted, to the message.
+    pub(super) fn for_url(mut self, url: &str) -> Self {
+        if let Self::Fetch { message, .. } | Self::Call { message, .. } = &mut self {
+            message.extend([" for url (", url, ")"]);
+        }
+        self
+    }
+}
+
+fn is_transient(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Cancelled
+            | Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Aborted
+            | Code::Unavailable
+    )
 }

@@ -1,4 +1,4 @@
-//! A request as a caller writes it.
+//! One HTTP request.
 
 use std::time::Duration;
 
@@ -9,16 +9,18 @@ use url::Url;
 use super::Error;
 use crate::proto;
 
-/// One HTTP request. Made from a URL, from a `reqwest::Request`, or built. What
-/// is not valid is refused by the service, in the place of its result.
+/// One HTTP request: converted from a URL or from a `reqwest::Request`, or built.
+///
+/// The service checks the request. If it is not valid, its result is an error.
 #[derive(Debug, Clone)]
 pub struct Request {
     message: proto::FetchRequest,
+    /// Set if the request cannot be sent.
     problem: Option<Error>,
 }
 
 impl Request {
-    /// A request with `method` for `url`.
+    /// Returns a request for `url` with this `method`.
     pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
         let message = proto::FetchRequest {
             url: url.into(),
@@ -31,22 +33,22 @@ impl Request {
         }
     }
 
-    /// A GET for `url`.
+    /// Returns a GET request for `url`.
     pub fn get(url: impl Into<String>) -> Self {
         Self::new("GET", url)
     }
 
-    /// A POST of `body` to `url`.
+    /// Returns a POST request of `body` to `url`.
     pub fn post(url: impl Into<String>, body: impl Into<Bytes>) -> Self {
         Self::new("POST", url).body(body)
     }
 
-    /// A request that is known to be wrong. It ends with
-    /// [`Error::Unsendable`] in its place, and no service sees it.
+    /// Returns a request that ends with [`Error::Unsendable`] and is never sent. It
+    /// keeps the place in a list for input that could not be turned into a request.
     pub fn unsendable(problem: impl Into<String>) -> Self {
         Self {
             message: proto::FetchRequest::default(),
-            problem: Some(Error::Unsendable(problem.into())),
+            problem: Some(Error::unsendable(problem)),
         }
     }
 
@@ -67,43 +69,44 @@ impl Request {
         self
     }
 
-    /// How long the request may take from its dispatch, retries included.
-    /// Unset: 30 s.
+    /// Sets the time limit for the request from its dispatch, with all retries.
+    /// Default: 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options().timeout = Some(duration(timeout));
         self
     }
 
-    /// The longest silence of the origin. Unset: 15 s.
+    /// Sets the time that the origin may send nothing. Default: 15 s.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.options().idle_timeout = Some(duration(timeout));
         self
     }
 
-    /// How long connecting may take. Unset: 5 s.
+    /// Sets the time limit for connecting. Default: 5 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options().connect_timeout = Some(duration(timeout));
         self
     }
 
-    /// How many redirects to follow; 0: a redirect is the response. Unset: 10.
+    /// Sets the number of redirects to follow. With 0, a redirect is the response.
+    /// Default: 10.
     #[must_use]
     pub fn max_redirects(mut self, count: u32) -> Self {
         self.options().max_redirects = Some(count);
         self
     }
 
-    /// The largest body to accept, in bytes. Unset: 10 MiB.
+    /// Sets the size of the largest body to accept, in bytes. Default: 10 MiB.
     #[must_use]
     pub fn max_body_bytes(mut self, bytes: u64) -> Self {
         self.options().max_body_bytes = Some(bytes);
         self
     }
 
-    /// Cuts a larger body, where otherwise the request fails.
+    /// Makes a larger body end at `max_body_bytes`. By default, the request fails.
     #[must_use]
     pub fn truncate_body(mut self) -> Self {
         self.options()
@@ -111,21 +114,23 @@ impl Request {
         self
     }
 
-    /// How often to try, the first time included. Unset: 3.
+    /// Sets the number of attempts, including the first. Default: 3.
     #[must_use]
     pub fn max_attempts(mut self, count: u32) -> Self {
         self.options().max_attempts = Some(count);
         self
     }
 
-    /// How many bytes its message has, about.
+    /// Returns the approximate size of the message, in bytes.
     pub(super) fn size(&self) -> usize {
-        let headers = self.message.headers.iter();
-        let headers = headers.map(|line| line.name.len() + line.value.len() + 8);
-        self.message.url.len() + self.message.body.len() + headers.sum::<usize>() + 64
+        let lines = self.message.headers.iter();
+        let header_bytes: usize = lines
+            .map(|line| line.name.len() + line.value.len() + 8)
+            .sum();
+        self.message.url.len() + self.message.body.len() + header_bytes + 64
     }
 
-    /// The message to send, or why there is none.
+    /// Returns the message to send, or the reason why the request cannot be sent.
     pub(super) fn into_message(self) -> Result<proto::FetchRequest, Error> {
         match self.problem {
             Some(problem) => Err(problem),
@@ -169,19 +174,20 @@ impl From<&Url> for Request {
 }
 
 impl From<reqwest::Request> for Request {
-    /// A body that is a stream has no bytes to hand over: the request then ends
-    /// with [`Error::Unsendable`].
+    /// Converts a request of reqwest. If its body is a stream, the request ends with
+    /// [`Error::Unsendable`]: only a body in memory can be sent.
     fn from(request: reqwest::Request) -> Self {
         let mut converted = Self::new(request.method().as_str(), request.url().as_str());
         match request.body().map(reqwest::Body::as_bytes) {
             Some(Some(body)) => converted.message.body = Bytes::copy_from_slice(body),
             Some(None) => {
-                converted.problem = Some(Error::Unsendable("its body is a stream".to_owned()));
+                converted.problem =
+                    Some(Error::unsendable("expected a body in memory, got a stream"));
             }
             None => {}
         }
         for (name, value) in request.headers() {
-            // The service says the same of the same body.
+            // The service sets the length of the same body.
             if name != header::CONTENT_LENGTH {
                 let value = Bytes::copy_from_slice(value.as_bytes());
                 converted = converted.header(name.as_str(), value);
@@ -194,6 +200,7 @@ impl From<reqwest::Request> for Request {
     }
 }
 
+/// Converts a duration. The longest that the message can hold stands for any longer one.
 pub(super) fn duration(duration: Duration) -> prost_types::Duration {
     let longest = prost_types::Duration {
         seconds: i64::MAX,

@@ -1,20 +1,20 @@
-//! One request on its way to a service, as often as it takes.
+//! One request that has no outcome yet.
 
 use crate::proto::FetchRequest;
 
-/// A request of the caller's list.
+/// A request that has no outcome yet, with the history of its losses.
 #[derive(Debug)]
-pub(super) struct Item {
-    /// Its place in the list.
+pub(super) struct Pending {
+    /// The position of the request in the caller's list.
     pub(super) position: usize,
     pub(super) message: FetchRequest,
-    /// How often it was lost with a call that may have dispatched it.
+    /// The number of failed calls that may have dispatched the request.
     losses: u32,
-    /// The replicas that failed it since it was last sent to all.
+    /// The names of the replicas that failed since the request was last open to all.
     avoided: Vec<String>,
 }
 
-impl Item {
+impl Pending {
     pub(super) fn new(position: usize, message: FetchRequest) -> Self {
         Self {
             position,
@@ -24,30 +24,31 @@ impl Item {
         }
     }
 
-    /// Counts a loss, and returns how many there were.
+    /// Counts a loss, and returns the number of losses.
     pub(super) fn count_loss(&mut self) -> u32 {
         self.losses += 1;
         self.losses
     }
 
-    /// Notes that the replica `name` failed it.
+    /// Makes the request prefer other replicas than `name`.
     pub(super) fn avoid(&mut self, name: &str) {
         if !self.avoids(name) {
             self.avoided.push(name.to_owned());
         }
     }
 
-    /// Returns true if the replica `name` failed it.
+    /// Returns true if the request prefers other replicas than `name`.
     pub(super) fn avoids(&self, name: &str) -> bool {
         self.avoided.iter().any(|avoided| avoided == name)
     }
 
-    /// Forgets which replicas failed it.
+    /// Opens the request to all replicas again.
     pub(super) fn avoid_none(&mut self) {
         self.avoided.clear();
     }
 
-    /// Returns true if sending it twice is the same as once (RFC 9110, 9.2.2).
+    /// Returns true if sending the request twice has the same effect as sending it
+    /// once (RFC 9110, 9.2.2).
     pub(super) fn is_idempotent(&self) -> bool {
         matches!(
             self.message.method.as_str(),
@@ -55,13 +56,15 @@ impl Item {
         )
     }
 
-    /// The host that its URL names, with its port.
+    /// Returns the host and port of the URL, which need not be valid.
     pub(super) fn host(&self) -> &str {
-        let url = &self.message.url;
-        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-        let authority = rest.split(['/', '?', '#', '\\']).next();
-        let host = authority.unwrap_or(rest).rsplit('@').next();
-        host.unwrap_or(rest)
+        let url = self.message.url.as_str();
+        let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let end = after_scheme.find(['/', '?', '#', '\\']);
+        let authority = &after_scheme[..end.unwrap_or(after_scheme.len())];
+        authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host)
     }
 }
 
@@ -70,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_of_a_url_is_found_without_parsing_it() {
+    fn host_is_found_without_parsing_the_url() {
         for (url, host) in [
             ("http://a.example/path", "a.example"),
             ("https://user:p@a.example:8443?x", "a.example:8443"),
@@ -82,7 +85,7 @@ mod tests {
                 url,
                 ..FetchRequest::default()
             };
-            assert_eq!(Item::new(0, message).host(), host);
+            assert_eq!(Pending::new(0, message).host(), host);
         }
     }
 }

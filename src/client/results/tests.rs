@@ -1,26 +1,27 @@
-//! Whatever a service sends, in whatever order: the right results, or a clear
-//! error in the place of each that is missing.
+//! Properties: whatever a service sends, in whatever order, each request has the right
+//! result or a clear error.
 
 #![allow(clippy::cast_possible_truncation)]
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use futures_util::{FutureExt, stream};
 use proptest::prelude::*;
 
-use super::{
-    super::{
-        call::{Call, Event, Responses},
-        item::Item,
+use super::*;
+use crate::{
+    client::{
+        Error,
+        pending::Pending,
+        send::{Call, CallEvent, Responses},
     },
-    *,
-};
-use crate::proto::{
-    self, FetchBatchResponse, FetchEnd, FetchRequest, Header, Reason, ResponseHead, ResultPart,
+    proto::{
+        self, FetchBatchResponse, FetchEnd, FetchRequest, Header, Reason, ResponseHead, ResultPart,
+    },
 };
 
-/// What becomes of one request: the pieces of a body, where there is a head,
-/// and whether it ends with an error.
+/// The plan for one request: the pieces of its body if it has a head, and whether it
+/// ends with an error.
 #[derive(Debug, Clone)]
 struct Planned {
     body: Option<Vec<Vec<u8>>>,
@@ -36,8 +37,8 @@ fn planned() -> impl Strategy<Value = Planned> {
     })
 }
 
-/// Batches, each with a random order in which its parts come, and how many of
-/// them share a message.
+/// Returns batches, each with its parts in a random order, and the number of parts in
+/// each message.
 fn batches() -> impl Strategy<Value = (Vec<Planned>, Vec<ResultPart>, usize)> {
     let batch = prop::collection::vec(planned(), 0..8);
     (batch, any::<prop::sample::Index>(), 1..6_usize).prop_perturb(
@@ -53,7 +54,7 @@ fn batches() -> impl Strategy<Value = (Vec<Planned>, Vec<ResultPart>, usize)> {
     )
 }
 
-/// The parts of one result, in order.
+/// Returns the parts of one result, in order.
 fn parts((index, planned): (usize, &Planned)) -> VecDeque<ResultPart> {
     let pieces = planned.body.clone().unwrap_or_else(|| vec![Vec::new()]);
     let total: usize = pieces.iter().map(Vec::len).sum();
@@ -87,7 +88,7 @@ fn parts((index, planned): (usize, &Planned)) -> VecDeque<ResultPart> {
     parts.collect()
 }
 
-/// What the client makes of these parts.
+/// Returns the outcomes that the client makes of these parts: as they arrive, and in order.
 fn received(
     count: usize,
     parts: &[ResultPart],
@@ -103,35 +104,38 @@ fn received(
             })
             .collect();
         let responses = Responses::open(stream::iter(messages).boxed());
-        let items = (0..count).map(|position| Item::new(position, FetchRequest::default()));
-        let events = Call::new(items.collect(), 1, responses, Duration::from_secs(1)).events();
+        let requests = (0..count).map(|position| Pending::new(position, FetchRequest::default()));
+        let events = Call::new(requests.collect(), 1, responses, Duration::from_secs(1)).events();
         let outcomes = events.map(|event| match event {
-            Event::Outcome { item, outcome, .. } => {
-                assert_eq!(item.position, outcome.index);
+            CallEvent::Outcome {
+                pending, outcome, ..
+            } => {
+                assert_eq!(pending.position, outcome.index);
                 vec![*outcome]
             }
-            Event::Alive => Vec::new(),
-            Event::Ended { left, failure, .. } => {
-                let left = left.into_iter().map(|item| {
-                    let failure = failure.clone().expect("nothing is left without a reason");
-                    Outcome::lost(item.position, failure.error)
+            CallEvent::Alive => Vec::new(),
+            CallEvent::Ended { lost, failure, .. } => {
+                let failed = lost.into_iter().map(|pending| {
+                    let failure = failure
+                        .clone()
+                        .expect("a call without failure loses nothing");
+                    Outcome::failed(pending.position, failure.error)
                 });
-                left.collect()
+                failed.collect()
             }
         });
-        Fetch::running(outcomes.flat_map(stream::iter).boxed())
+        Outcomes::from_stream(outcomes.flat_map(stream::iter).boxed())
     };
-    let at_once = "everything is there";
+    let at_once = "all messages are ready";
     let arrived: Vec<_> = outcomes().collect().now_or_never().expect(at_once);
-    let ordered: Vec<_> = outcomes()
-        .in_order()
+    let ordered: Vec<_> = InOrder::new(outcomes())
         .collect()
         .now_or_never()
         .expect(at_once);
     (arrived, ordered)
 }
 
-/// Exactly one outcome for each request, and in order where that is asked for.
+/// Asserts that each request has exactly one outcome, and that `ordered` is in order.
 fn assert_one_each(count: usize, arrived: &[Outcome], ordered: &[Outcome]) {
     let mut indices: Vec<_> = arrived.iter().map(|outcome| outcome.index).collect();
     indices.sort_unstable();
@@ -155,7 +159,7 @@ fn is_as_planned(outcome: &Outcome, planned: &Planned) -> bool {
 }
 
 fn is_broken_contract(outcome: &Outcome) -> bool {
-    matches!(outcome.error, Some(Error::Contract(_))) && outcome.response.is_none()
+    matches!(outcome.error, Some(Error::Contract { .. })) && outcome.response.is_none()
 }
 
 proptest! {
@@ -177,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn a_broken_contract_is_said_and_no_result_is_wrong(
+    fn broken_contract_is_reported_and_no_result_is_wrong(
         (batch, mut parts, per_message) in batches(),
         fault in 0..7,
         place in any::<prop::sample::Index>(),
@@ -186,7 +190,7 @@ proptest! {
         let place = place.index(parts.len());
         let index = parts[place].index;
         let mut own = (0..parts.len()).filter(|part| parts[*part].index == index);
-        let first = own.next().expect("a part of its own");
+        let first = own.next().expect("the chosen part is among them");
         let last = own.next_back().unwrap_or(first);
         let ends_after = parts[last + 1..].iter().filter(|part| part.end.is_some()).count();
         match fault {
@@ -211,21 +215,21 @@ proptest! {
                 let head = parts[first].head.clone();
                 parts.insert(first + 1, ResultPart { index, head, ..ResultPart::default() });
             }
-            // A size that is not the body's.
+            // A wrong size of the body.
             _ => {
                 prop_assume!(parts[first].head.is_some());
-                parts[last].end.as_mut().expect("the last part").body_bytes += 1;
+                parts[last].end.as_mut().expect("the last part has the end").body_bytes += 1;
             }
         }
         let (arrived, ordered) = received(batch.len(), &parts, per_message);
         assert_one_each(batch.len(), &arrived, &ordered);
-        // What came before the fault stands; all else is said to be missing.
+        // Results before the fault are valid; all others are reported as missing.
         for outcome in &ordered {
             let planned = &batch[outcome.index];
             prop_assert!(is_as_planned(outcome, planned) || is_broken_contract(outcome), "{outcome:?}");
         }
         let is_noticed = ordered.iter().any(is_broken_contract);
-        // What is wrong after every request has had its end harms none.
+        // A fault after the end of every request is harmless.
         let is_harmless = matches!(fault, 1 | 2) && ends_after == 0;
         prop_assert_eq!(is_noticed, !is_harmless, "fault {}", fault);
     }

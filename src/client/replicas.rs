@@ -1,0 +1,205 @@
+//! The replicas of a service.
+//!
+//! - [`Replicas`] is the set. `lookup` finds its members by name, again every 5 s.
+//! - [`Replica`] is one member. `health` decides whether it is admitted or ejected, and
+//!   for how long; `probe` checks whether an ejected one works again.
+//! - `choice` picks the replica for a request.
+//! - [`Monitor`] does all of this for the duration of one list or one request, and ends
+//!   it if an outage lasts too long (`outage`).
+
+mod choice;
+mod health;
+mod lookup;
+mod monitor;
+mod outage;
+mod probe;
+mod replica;
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use http::Uri;
+use parking_lot::Mutex;
+use tokio::{
+    sync::watch,
+    time::{self, Instant},
+};
+use tonic::transport::Channel;
+
+use super::{Builder, Error, failure::Disposition};
+pub(super) use choice::{candidates, preferred};
+use lookup::{Address, parse_service_url, resolve};
+pub(super) use monitor::Monitor;
+use probe::Probe;
+pub(super) use replica::Replica;
+
+/// The known replicas of a service.
+#[derive(Debug)]
+pub(super) struct Replicas {
+    urls: Vec<Uri>,
+    builder: Builder,
+    all: Mutex<Vec<Arc<Replica>>>,
+    /// The time of the last look-up.
+    looked_up: Mutex<Instant>,
+    /// Notified at the end of each probe.
+    probe_ended: watch::Sender<()>,
+}
+
+/// The interval of look-ups.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
+
+impl Replicas {
+    /// Looks up and connects to the replicas at `urls`, which are separated by commas.
+    /// Each address of a name is one replica.
+    ///
+    /// # Errors
+    ///
+    /// A URL is not valid, or no replica can be reached.
+    pub(super) async fn connect(urls: &str, builder: Builder) -> Result<Self, Error> {
+        let parsed = urls.split(',').map(str::trim).map(parse_service_url);
+        let urls: Vec<_> = parsed.collect::<Result<_, _>>()?;
+        let found = join_all(urls.iter().map(resolve)).await;
+        let mut connecting = Vec::new();
+        for (url_index, addresses) in found.into_iter().enumerate() {
+            for address in addresses.into_iter().flatten() {
+                connecting.push(connect(address, url_index, &builder));
+            }
+        }
+        let (all, errors): (Vec<_>, Vec<_>) = join_all(connecting).await.into_iter().unzip();
+        if errors.iter().all(Option::is_some) {
+            let first = errors.into_iter().flatten().next();
+            return Err(first.unwrap_or_else(|| Error::unavailable("the service has no address")));
+        }
+        Ok(Self::new(urls, builder, all))
+    }
+
+    /// Returns the set of one replica, behind `channel`.
+    pub(super) fn only(channel: Channel, builder: Builder) -> Self {
+        let replica = Arc::new(Replica::new("only".to_owned(), 0, channel));
+        Self::new(Vec::new(), builder, vec![replica])
+    }
+
+    fn new(urls: Vec<Uri>, builder: Builder, all: Vec<Arc<Replica>>) -> Self {
+        Self {
+            urls,
+            builder,
+            all: Mutex::new(all),
+            looked_up: Mutex::new(Instant::now()),
+            probe_ended: watch::Sender::new(()),
+        }
+    }
+
+    /// Returns all replicas.
+    pub(super) fn all(&self) -> Vec<Arc<Replica>> {
+        self.all.lock().clone()
+    }
+
+    /// Returns the number of replicas.
+    pub(super) fn count(&self) -> usize {
+        self.all.lock().len()
+    }
+
+    /// Returns the replicas that may get requests.
+    pub(super) fn admitted(&self) -> Vec<Arc<Replica>> {
+        let all = self.all.lock();
+        let admitted = all.iter().filter(|replica| replica.is_admitted());
+        admitted.cloned().collect()
+    }
+
+    /// Returns true if no replica is a fetchd service that accepts this client.
+    pub(super) fn are_all_foreign(&self) -> bool {
+        self.all.lock().iter().all(|replica| replica.is_foreign())
+    }
+
+    /// Returns the time that a replica may send nothing on a call.
+    pub(super) fn silence_timeout(&self) -> Duration {
+        self.builder.silence_timeout
+    }
+
+    /// Looks up the names again if that is due. New replicas are added and missing ones
+    /// removed. A failed look-up changes nothing.
+    async fn refresh(&self) {
+        if self.refresh_due().is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        *self.looked_up.lock() = Instant::now();
+        let found = join_all(self.urls.iter().map(resolve)).await;
+        let mut all = self.all.lock();
+        all.retain(|replica| match found.get(replica.url_index) {
+            Some(Some(addresses)) => addresses.iter().any(|found| found.name == replica.name()),
+            _ => true,
+        });
+        for (url_index, addresses) in found.into_iter().enumerate() {
+            for address in addresses.into_iter().flatten() {
+                if !all.iter().any(|replica| replica.name() == address.name) {
+                    let channel = self.builder.configure(address.endpoint).connect_lazy();
+                    all.push(Arc::new(Replica::new(address.name, url_index, channel)));
+                }
+            }
+        }
+    }
+
+    /// Returns the time of the next look-up, or `None` if there is no name to look up.
+    fn refresh_due(&self) -> Option<Instant> {
+        let has_names = !self.urls.is_empty();
+        has_names.then(|| *self.looked_up.lock() + REFRESH_INTERVAL)
+    }
+
+    /// Returns the probes that are due.
+    fn due_probes(&self) -> Vec<Probe> {
+        let now = Instant::now();
+        let all = self.all.lock();
+        let due = all
+            .iter()
+            .filter_map(|replica| Probe::of(replica, now, &self.probe_ended));
+        due.collect()
+    }
+
+    /// Returns the time of the next probe.
+    fn probe_due(&self) -> Option<Instant> {
+        let all = self.all.lock();
+        all.iter().filter_map(|replica| replica.probe_due()).min()
+    }
+
+    /// Returns the addresses of the first few replicas, for messages.
+    fn names(&self) -> String {
+        const MAX_NAMES: usize = 8;
+
+        let all = self.all.lock();
+        let first = all.iter().take(MAX_NAMES).map(|replica| replica.name());
+        let names = first.collect::<Vec<_>>().join(", ");
+        match all.len().checked_sub(MAX_NAMES) {
+            None | Some(0) => names,
+            Some(more) => format!("{names} and {more} more"),
+        }
+    }
+}
+
+/// Connects to the replica at `address`. One that cannot be reached starts out ejected,
+/// and its error is returned as well.
+async fn connect(
+    address: Address,
+    url_index: usize,
+    builder: &Builder,
+) -> (Arc<Replica>, Option<Error>) {
+    let endpoint = builder.configure(address.endpoint);
+    match endpoint.connect().await {
+        Ok(channel) => (
+            Arc::new(Replica::new(address.name, url_index, channel)),
+            None,
+        ),
+        Err(error) => {
+            let replica = Replica::new(address.name, url_index, endpoint.connect_lazy());
+            replica.record_failure(Disposition::NotDispatched { retry_after: None });
+            (Arc::new(replica), Some(Error::from_transport(&error)))
+        }
+    }
+}
+
+/// Waits until `due`, or forever if there is no such time.
+pub(super) async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,157 @@
+//! Watches the replicas while a list or a request is under way.
+
+use std::sync::Arc;
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::sync::watch;
+
+use super::{Replica, Replicas, outage::Outage, sleep_until};
+use crate::client::{Error, failure::Failure};
+
+/// Watches the replicas while a list or a request is under way: looks up their names,
+/// probes those that are ejected, and measures how long none has answered.
+pub(crate) struct Monitor {
+    replicas: Arc<Replicas>,
+    /// The probes of this monitor. If they are dropped, others may start theirs.
+    probes: FuturesUnordered<BoxFuture<'static, Result<(), Failure>>>,
+    /// Changes at the end of each probe, of other monitors too.
+    probe_ended: watch::Receiver<()>,
+    refresh: BoxFuture<'static, ()>,
+    outage: Outage,
+    /// Set if the outage has lasted too long, until a replica is admitted again.
+    unavailable: Option<Error>,
+}
+
+impl Monitor {
+    pub(crate) fn new(replicas: Arc<Replicas>) -> Self {
+        Self {
+            probes: FuturesUnordered::new(),
+            probe_ended: replicas.probe_ended.subscribe(),
+            refresh: refresh_when_due(Arc::clone(&replicas)),
+            outage: Outage::new(replicas.builder.give_up_after),
+            unavailable: None,
+            replicas,
+        }
+    }
+
+    pub(crate) fn replicas(&self) -> &Replicas {
+        &self.replicas
+    }
+
+    /// Starts the probes that are due. `is_idle` is true if no request waits for a
+    /// replica, so that an outage matters to none.
+    ///
+    /// Every probe that ends after this call completes the next [`Monitor::changed`].
+    pub(crate) fn begin_turn(&mut self, is_idle: bool) {
+        self.probe_ended.mark_unchanged();
+        let due = self.replicas.due_probes();
+        self.probes
+            .extend(due.into_iter().map(|probe| probe.run().boxed()));
+        if is_idle {
+            self.outage.reset();
+        }
+        if self.unavailable.is_some() {
+            self.check_availability();
+        }
+    }
+
+    /// Waits until a replica may have been admitted, ejected, added or removed, or a
+    /// probe is due. Cancel-safe.
+    pub(crate) async fn changed(&mut self) {
+        tokio::select! {
+            biased;
+            () = &mut self.refresh => {
+                self.refresh = refresh_when_due(Arc::clone(&self.replicas));
+            }
+            Some(result) = self.probes.next(), if !self.probes.is_empty() => {
+                self.record_probe(result);
+            }
+            () = sleep_until(self.replicas.probe_due()) => {}
+            Ok(()) = self.probe_ended.changed() => {
+                if !self.replicas.admitted().is_empty() {
+                    self.outage.record_probe_answer();
+                }
+            }
+        }
+    }
+
+    /// Waits until a replica is admitted, and returns all that are.
+    ///
+    /// # Errors
+    ///
+    /// The outage has lasted too long.
+    pub(crate) async fn admitted(&mut self) -> Result<Vec<Arc<Replica>>, Error> {
+        self.replicas.refresh().await;
+        loop {
+            self.begin_turn(false);
+            let admitted = self.replicas.admitted();
+            if !admitted.is_empty() {
+                self.probes.clear();
+                return Ok(admitted);
+            }
+            let outage_end = self.outage.end();
+            tokio::select! {
+                () = self.changed() => {}
+                () = sleep_until(outage_end) => return Err(self.outage_error()),
+            }
+        }
+    }
+
+    /// Records that a replica answered a call.
+    pub(crate) fn record_answer(&mut self) {
+        self.outage.reset();
+    }
+
+    /// Records that a call failed.
+    pub(crate) fn record_failure(&mut self, failure: &Failure) {
+        self.outage.record_failure(failure);
+    }
+
+    /// Waits until the outage has lasted too long.
+    pub(crate) fn outage_end(&self) -> impl Future<Output = ()> + use<> {
+        sleep_until(self.outage.end())
+    }
+
+    /// Returns the error of all requests from now on, until a replica is admitted.
+    pub(crate) fn give_up(&mut self) -> Error {
+        let error = self.outage_error();
+        self.outage.reset();
+        self.unavailable = Some(error.clone());
+        error
+    }
+
+    /// Returns the error of all requests if the outage has lasted too long.
+    pub(crate) fn unavailable(&self) -> Option<&Error> {
+        self.unavailable.as_ref()
+    }
+
+    /// Polls the probes without waiting. While the service is unavailable, every
+    /// request fails at once, and nothing else may poll them.
+    fn check_availability(&mut self) {
+        while let Some(Some(result)) = self.probes.next().now_or_never() {
+            self.record_probe(result);
+        }
+        if !self.replicas.admitted().is_empty() {
+            self.unavailable = None;
+        }
+    }
+
+    fn record_probe(&mut self, result: Result<(), Failure>) {
+        match result {
+            Ok(()) => self.outage.record_probe_answer(),
+            Err(failure) => self.outage.record_failure(&failure),
+        }
+    }
+
+    fn outage_error(&self) -> Error {
+        self.outage.error(&self.replicas.names())
+    }
+}
+
+fn refresh_when_due(replicas: Arc<Replicas>) -> BoxFuture<'static, ()> {
+    async move {
+        sleep_until(replicas.refresh_due()).await;
+        replicas.refresh().await;
+    }
+    .boxed()
+}

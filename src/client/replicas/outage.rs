@@ -1,0 +1,131 @@
+//! The time during which no replica answers.
+//!
+//! If an outage lasts too long, all remaining requests of a list end together. Otherwise
+//! each would wait for the same time limit in turn.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::client::{
+    Error,
+    failure::{Disposition, Failure},
+};
+
+/// The outage of all replicas, as seen by one list or one request.
+#[derive(Debug)]
+pub(super) struct Outage {
+    give_up_after: Duration,
+    /// Set if a call has failed since the last answer.
+    current: Option<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    since: Instant,
+    last: Failure,
+}
+
+/// The factor by which an outage may last longer if the replicas are full: they do
+/// answer, and will have room.
+const FULL_FACTOR: u32 = 4;
+
+impl Outage {
+    /// Returns the tracker of an outage that may last for `give_up_after`.
+    pub(super) fn new(give_up_after: Duration) -> Self {
+        Self {
+            give_up_after,
+            current: None,
+        }
+    }
+
+    /// Ends the outage: a replica answered a call, or no request waits for an answer.
+    pub(super) fn reset(&mut self) {
+        self.current = None;
+    }
+
+    /// Records that a replica answered a probe. A full replica may answer an empty
+    /// batch, and still reject every other.
+    pub(super) fn record_probe_answer(&mut self) {
+        self.current.take_if(|current| !current.is_full());
+    }
+
+    /// Records that a call or a probe failed.
+    pub(super) fn record_failure(&mut self, failure: &Failure) {
+        let since = self
+            .current
+            .as_ref()
+            .map_or_else(Instant::now, |current| current.since);
+        let last = failure.clone();
+        self.current = Some(Current { since, last });
+    }
+
+    /// Returns the time at which the outage will have lasted too long.
+    pub(super) fn end(&self) -> Option<Instant> {
+        let current = self.current.as_ref()?;
+        current.since.checked_add(self.limit(current))
+    }
+
+    /// Returns the error of the remaining requests after an outage of the replicas
+    /// `names`.
+    pub(super) fn error(&self, names: &str) -> Error {
+        let (limit, cause) = match &self.current {
+            Some(current) => (self.limit(current), format!(": {}", current.last.error)),
+            None => (self.give_up_after, String::new()),
+        };
+        Error::unavailable(format!(
+            "no replica accepted a request for {limit:?} (of {names}){cause}"
+        ))
+    }
+
+    fn limit(&self, current: &Current) -> Duration {
+        if current.is_full() {
+            self.give_up_after.saturating_mul(FULL_FACTOR)
+        } else {
+            self.give_up_after
+        }
+    }
+}
+
+impl Current {
+    /// Returns true if the replicas answer that they are full.
+    fn is_full(&self) -> bool {
+        let retry_after = match self.last.disposition {
+            Disposition::NotDispatched { retry_after } => retry_after,
+            _ => None,
+        };
+        retry_after.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: Duration = Duration::from_secs(30);
+
+    fn outage_after(disposition: Disposition) -> Outage {
+        let mut outage = Outage::new(TIME);
+        outage.record_failure(&Failure {
+            disposition,
+            ..Failure::silent(TIME)
+        });
+        outage
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probe_of_a_full_replica_ends_no_outage() {
+        let begun = Instant::now();
+        let retry_after = Some(TIME);
+        let mut full = outage_after(Disposition::NotDispatched { retry_after });
+        full.record_probe_answer();
+        assert_eq!(full.end(), Some(begun + FULL_FACTOR * TIME));
+        full.reset();
+        assert_eq!(full.end(), None);
+
+        let mut gone = outage_after(Disposition::Lost);
+        assert_eq!(gone.end(), Some(begun + TIME));
+        gone.record_probe_answer();
+        assert_eq!(gone.end(), None);
+    }
+}

@@ -1,0 +1,66 @@
+//! The probe of an ejected replica.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{self, Instant},
+};
+
+use super::Replica;
+use crate::{client::failure::Failure, proto::FetchBatchRequest};
+
+/// An empty batch that shows whether a replica works again. If it is dropped before its
+/// end, another probe may start at once.
+pub(super) struct Probe {
+    replica: Arc<Replica>,
+    /// Notified at the end, and when the probe is dropped.
+    ended: watch::Sender<()>,
+}
+
+/// The time limit for an empty batch.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Probe {
+    /// Returns a probe of `replica` if one is due by `now`.
+    pub(super) fn of(
+        replica: &Arc<Replica>,
+        now: Instant,
+        ended: &watch::Sender<()>,
+    ) -> Option<Self> {
+        let has_started = replica.health.lock().start_probe(now);
+        has_started.then(|| Self {
+            replica: Arc::clone(replica),
+            ended: ended.clone(),
+        })
+    }
+
+    /// Sends the batch. The replica is admitted if it answers, and ejected again if it
+    /// does not.
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let result = time::timeout(TIMEOUT, self.call())
+            .await
+            .unwrap_or_else(|_| Err(Failure::silent(TIMEOUT)));
+        let failure = result.as_ref().err().map(|failure| failure.disposition);
+        self.replica.health.lock().end_probe(failure);
+        result
+    }
+
+    async fn call(&self) -> Result<(), Failure> {
+        let mut service = self.replica.service();
+        let response = service.fetch_batch(FetchBatchRequest::default()).await;
+        let mut messages = response
+            .map_err(|status| Failure::before_response(&status))?
+            .into_inner();
+        let interrupted = |status| Failure::interrupted(&status, true);
+        while messages.message().await.map_err(interrupted)?.is_some() {}
+        Ok(())
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.replica.health.lock().abandon_probe();
+        self.ended.send_replace(());
+    }
+}

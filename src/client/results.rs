@@ -1,0 +1,75 @@
+//! The results of a list, as streams: [`Outcomes`] as they arrive, [`InOrder`] in the
+//! order of the requests.
+
+mod in_order;
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_util::{FutureExt, Stream, StreamExt, stream::BoxStream};
+
+use super::{
+    Outcome,
+    replicas::Replicas,
+    send::{ListSender, ListSettings, PauseFlag, Source},
+};
+pub use in_order::InOrder;
+
+/// A stream of the outcomes of a list, as they arrive. Each request has exactly one.
+///
+/// A request that is lost with its call is sent again, to another replica or to the same
+/// one later. If it may have been dispatched and is not idempotent, it ends with
+/// [`Error::Call`](super::Error::Call) instead.
+///
+/// The first poll makes the calls, and dropping the stream cancels them.
+#[must_use = "streams do nothing unless polled"]
+pub struct Outcomes {
+    stream: BoxStream<'static, Outcome>,
+    pause: Arc<PauseFlag>,
+}
+
+impl Outcomes {
+    pub(super) fn new(replicas: Arc<Replicas>, source: Source, settings: ListSettings) -> Self {
+        let pause = Arc::default();
+        let flag = Arc::clone(&pause);
+        let start = async move { ListSender::new(replicas, source, settings, flag).outcomes() };
+        Self {
+            stream: start.flatten_stream().fuse().boxed(),
+            pause,
+        }
+    }
+
+    #[cfg(test)]
+    fn from_stream(stream: BoxStream<'static, Outcome>) -> Self {
+        Self {
+            stream,
+            pause: Arc::default(),
+        }
+    }
+
+    /// Pauses the intake of new requests, or lets it continue.
+    fn set_paused(&self, is_paused: bool) {
+        self.pause.set(is_paused);
+    }
+}
+
+impl Stream for Outcomes {
+    type Item = Outcome;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+        self.stream.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for Outcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outcomes").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

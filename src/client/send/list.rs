@@ -1,0 +1,253 @@
+//! Sends a list of requests.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{
+    Stream, StreamExt,
+    stream::{self, BoxStream, SelectAll},
+};
+
+use super::{
+    PauseFlag, Source,
+    buffer::OutcomeBuffer,
+    call::{Call, CallEvent},
+    deadline::Deadline,
+    intake::{Intake, Numbered},
+    queue::fits_one_call,
+    queues::ReplicaQueues,
+    resend::Resend,
+};
+use crate::client::{
+    Error, Outcome,
+    failure::{Disposition, Failure},
+    pending::Pending,
+    replicas::{Monitor, Replica, Replicas, sleep_until},
+};
+
+/// The settings of a list.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ListSettings {
+    /// The largest number of requests in flight. 0 means the default of a service.
+    pub(crate) concurrency: u32,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Sends the requests of a list to the replicas, in as many calls as necessary, and
+/// sends lost requests again, until each has its outcome.
+pub(crate) struct ListSender {
+    intake: Intake,
+    queues: ReplicaQueues,
+    calls: SelectAll<BoxStream<'static, (Arc<Replica>, CallEvent)>>,
+    outcomes: OutcomeBuffer,
+    monitor: Monitor,
+    deadline: Deadline,
+}
+
+impl ListSender {
+    /// Returns the sender of `source`. The timeout of the list counts from now.
+    pub(crate) fn new(
+        replicas: Arc<Replicas>,
+        source: Source,
+        settings: ListSettings,
+        pause: Arc<PauseFlag>,
+    ) -> Self {
+        let (requests, is_single_call) = match source {
+            Source::List(list) => {
+                let is_single_call = replicas.count() == 1 && fits_one_call(&list);
+                (stream::iter(list).boxed(), is_single_call)
+            }
+            Source::Stream(requests) => (requests, false),
+        };
+        Self {
+            intake: Intake::new(requests, pause),
+            queues: ReplicaQueues::new(Arc::clone(&replicas), settings.concurrency, is_single_call),
+            calls: SelectAll::new(),
+            outcomes: OutcomeBuffer::default(),
+            monitor: Monitor::new(replicas),
+            deadline: Deadline::after(settings.timeout),
+        }
+    }
+
+    /// Returns the outcomes as they arrive. Dropping the stream cancels the remaining
+    /// requests.
+    pub(crate) fn outcomes(self) -> impl Stream<Item = Outcome> + Send {
+        stream::unfold(self, |mut sender| async move {
+            let outcome = sender.next().await?;
+            Some((outcome, sender))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Outcome> {
+        loop {
+            if let Some(outcome) = self.outcomes.pop() {
+                return Some(outcome);
+            }
+            self.monitor.begin_turn(self.outcomes.is_complete());
+            for pending in self.queues.take_unassigned() {
+                self.assign(pending);
+            }
+            let intake_is_idle = self.take_ready_requests();
+            self.make_calls(intake_is_idle);
+            if self.outcomes.has_ready() {
+                continue;
+            }
+            if self.is_done() {
+                return None;
+            }
+            self.wait().await;
+        }
+    }
+
+    /// Waits for the next event and handles it.
+    async fn wait(&mut self) {
+        let has_room = self.has_room();
+        let is_open = !self.outcomes.is_complete();
+        // The services end the requests that they have: wait for them a little longer.
+        let end_of_grace = self.deadline.end_of_grace().filter(|_| is_open);
+        let outage_end = self.monitor.outage_end();
+        let deadline = self.deadline.at().filter(|_| self.queues.has_unassigned());
+        tokio::select! {
+            biased;
+            () = self.monitor.changed() => {}
+            () = sleep_until(end_of_grace) => self.fail_all(&Deadline::error()),
+            () = outage_end, if is_open => {
+                let error = self.monitor.give_up();
+                self.fail_all(&error);
+            }
+            event = self.calls.next(), if !self.calls.is_empty() => {
+                if let Some((replica, event)) = event {
+                    self.handle(&replica, event);
+                }
+            }
+            request = self.intake.next(has_room) => {
+                if let Some(request) = request {
+                    self.accept(request);
+                }
+            }
+            () = sleep_until(deadline) => {}
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.intake.has_ended() && self.calls.is_empty() && !self.queues.has_unassigned()
+    }
+
+    fn has_room(&self) -> bool {
+        self.outcomes.has_room() && self.queues.has_room()
+    }
+
+    /// Takes the requests that are ready while there is room for them. Returns true if
+    /// the intake has no further request now.
+    fn take_ready_requests(&mut self) -> bool {
+        while self.has_room() {
+            match self.intake.take_ready() {
+                Some(request) => self.accept(request),
+                None => return true,
+            }
+        }
+        !self.intake.is_open()
+    }
+
+    fn accept(&mut self, Numbered { position, request }: Numbered) {
+        self.outcomes.open(position);
+        let message = match self.monitor.unavailable() {
+            Some(error) => Err(error.clone()),
+            None => request.into_message(),
+        };
+        match message {
+            Ok(message) => self.assign(Pending::new(position, message)),
+            Err(error) => self.outcomes.finish(Outcome::failed(position, error)),
+        }
+    }
+
+    fn assign(&mut self, pending: Pending) {
+        if self.deadline.has_passed() {
+            let late = Outcome::failed(pending.position, Deadline::error());
+            self.outcomes.finish(late);
+        } else {
+            self.queues.assign(pending);
+        }
+    }
+
+    /// Makes the calls that are large enough.
+    fn make_calls(&mut self, intake_is_idle: bool) {
+        let replicas = self.monitor.replicas();
+        let admitted = replicas.admitted();
+        for replica in &admitted {
+            while let Some(next) =
+                self.queues
+                    .next_call(replica.name(), admitted.len(), intake_is_idle)
+            {
+                let call = Call::to(replica, next, self.deadline, replicas.silence_timeout());
+                let replica = Arc::clone(replica);
+                let events = call.events();
+                let events = events.map(move |event| (Arc::clone(&replica), event));
+                self.calls.push(events.boxed());
+            }
+        }
+        self.queues.unassign_ejected();
+    }
+
+    fn handle(&mut self, replica: &Arc<Replica>, event: CallEvent) {
+        match event {
+            CallEvent::Alive => self.monitor.record_answer(),
+            CallEvent::Outcome {
+                pending,
+                outcome,
+                frees_slot,
+            } => {
+                self.monitor.record_answer();
+                self.queues
+                    .record_outcome(replica.name(), outcome.body_bytes(), frees_slot);
+                self.finish(replica, pending, *outcome);
+            }
+            CallEvent::Ended {
+                lost,
+                slots,
+                failure,
+            } => {
+                self.queues.record_end(replica.name(), lost.len(), slots);
+                if let Some(failure) = failure {
+                    self.resend(replica, lost, &failure);
+                }
+            }
+        }
+    }
+
+    /// Hands out `outcome`, unless the request may be sent again.
+    fn finish(&mut self, replica: &Arc<Replica>, mut pending: Pending, outcome: Outcome) {
+        let disposition = outcome.disposition();
+        if disposition == Disposition::Final {
+            replica.record_success();
+            self.outcomes.finish(outcome);
+            return;
+        }
+        let resend = Resend::after(self.monitor.replicas(), replica, disposition);
+        if resend.allows(&mut pending) {
+            self.queues.push_unassigned(pending);
+        } else {
+            self.outcomes.finish(outcome);
+        }
+    }
+
+    /// Sends the requests of a failed call again, or ends them with its error.
+    fn resend(&mut self, replica: &Arc<Replica>, lost: Vec<Pending>, failure: &Failure) {
+        self.monitor.record_failure(failure);
+        let resend = Resend::after(self.monitor.replicas(), replica, failure.disposition);
+        for mut pending in lost {
+            if resend.allows(&mut pending) {
+                self.queues.push_unassigned(pending);
+            } else {
+                let outcome = Outcome::failed(pending.position, failure.error.clone());
+                self.outcomes.finish(outcome);
+            }
+        }
+    }
+
+    /// Cancels all calls and ends all requests with `error`.
+    fn fail_all(&mut self, error: &Error) {
+        self.calls.clear();
+        self.queues.clear();
+        self.outcomes.fail_all(error);
+    }
+}

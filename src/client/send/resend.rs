@@ -1,0 +1,125 @@
+//! The only rule for sending a request again.
+
+use std::sync::Arc;
+
+use crate::client::{
+    failure::Disposition,
+    pending::Pending,
+    replicas::{Replica, Replicas},
+};
+
+/// Decides which requests may be sent again after a failure at a replica.
+pub(super) struct Resend<'a> {
+    replicas: &'a Replicas,
+    replica: &'a Replica,
+    disposition: Disposition,
+    max_losses: u32,
+}
+
+/// The smallest limit on the losses of a request. There is a limit because a request
+/// that kills each service that it reaches must not be sent forever.
+const MAX_LOSSES: u32 = 6;
+
+impl<'a> Resend<'a> {
+    /// Records a failure at `replica`, and returns the rule for the requests that it
+    /// had.
+    pub(super) fn after(
+        replicas: &'a Replicas,
+        replica: &'a Arc<Replica>,
+        disposition: Disposition,
+    ) -> Self {
+        replica.record_failure(disposition);
+        let disposition = match disposition {
+            Disposition::Foreign if replicas.are_all_foreign() => Disposition::Final,
+            other => other,
+        };
+        let twice_each = u32::try_from(2 * replicas.count()).unwrap_or(u32::MAX);
+        Self {
+            replicas,
+            replica,
+            disposition,
+            max_losses: twice_each.max(MAX_LOSSES),
+        }
+    }
+
+    /// Returns true if `pending` may be sent again: nothing was dispatched, or the
+    /// request is idempotent and was not lost too often. It then prefers another
+    /// replica.
+    pub(super) fn allows(&self, pending: &mut Pending) -> bool {
+        pending.avoid(self.replica.name());
+        match self.disposition {
+            Disposition::Final => false,
+            Disposition::Unsent | Disposition::NotDispatched { .. } => true,
+            Disposition::Refused => self.has_untried(pending) && self.counts_loss(pending),
+            Disposition::Foreign => self.counts_loss(pending),
+            Disposition::Lost => pending.is_idempotent() && self.counts_loss(pending),
+        }
+    }
+
+    /// Returns true if a replica has not failed the request yet.
+    fn has_untried(&self, pending: &Pending) -> bool {
+        let all = self.replicas.all();
+        all.iter().any(|replica| !pending.avoids(replica.name()))
+    }
+
+    /// Counts a loss, and returns true if the limit is not reached.
+    fn counts_loss(&self, pending: &mut Pending) -> bool {
+        pending.count_loss() < self.max_losses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::transport::Endpoint;
+
+    use super::*;
+    use crate::{client::Builder, proto::FetchRequest};
+
+    fn pending(method: &str) -> Pending {
+        let method = method.to_owned();
+        Pending::new(
+            0,
+            FetchRequest {
+                method,
+                ..FetchRequest::default()
+            },
+        )
+    }
+
+    fn one_replica() -> (Replicas, Arc<Replica>) {
+        let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+        let replicas = Replicas::only(channel, Builder::default());
+        let replica = replicas.all().remove(0);
+        (replicas, replica)
+    }
+
+    const NOT_DISPATCHED: Disposition = Disposition::NotDispatched { retry_after: None };
+
+    #[tokio::test]
+    async fn post_is_sent_again_only_if_it_was_not_dispatched() {
+        let (replicas, replica) = one_replica();
+        let may = |disposition, method| {
+            Resend::after(&replicas, &replica, disposition).allows(&mut pending(method))
+        };
+        for disposition in [Disposition::Unsent, NOT_DISPATCHED] {
+            assert!(
+                may(disposition, "GET") && may(disposition, "POST"),
+                "{disposition:?}"
+            );
+        }
+        assert!(may(Disposition::Lost, "GET") && !may(Disposition::Lost, "POST"));
+        assert!(!may(Disposition::Final, "GET"));
+    }
+
+    #[tokio::test]
+    async fn losses_of_a_request_are_limited() {
+        let (replicas, replica) = one_replica();
+        let mut pending = pending("GET");
+        let mut allows =
+            |disposition| Resend::after(&replicas, &replica, disposition).allows(&mut pending);
+        let resent = (0..100).take_while(|_| allows(Disposition::Lost)).count();
+        assert_eq!(resent, 5);
+        // The outage limits failed connects, and nothing else does.
+        assert!(allows(NOT_DISPATCHED));
+    }
+}
