@@ -1,0 +1,389 @@
+//! A batch as its caller sees it: every result, in order, from a bounded pool,
+//! each as soon as it is there.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use fetchd::{
+    client::{Error, Request},
+    config::Limits,
+    proto::{FetchBatchRequest, FetchRequest, Reason},
+};
+use futures_util::{StreamExt, future::join_all};
+use prost::Message;
+use rand::RngExt;
+use tokio::sync::{Barrier, Semaphore, mpsc};
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::support::{
+    Origin, allow_loopback, held, patiently, reply, requests, service, service_with, until,
+};
+
+/// A path's last part, as a number.
+fn number<B>(request: &hyper::Request<B>) -> u64 {
+    request
+        .uri()
+        .path()
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+/// An origin that answers after as many milliseconds as its path says.
+async fn delaying() -> Origin {
+    Origin::new(|request| async move {
+        let delay = Duration::from_millis(number(&request));
+        tokio::time::sleep(delay).await;
+        reply(format!("{delay:?}"))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_takes_as_long_as_its_rounds() {
+    const DELAY: u64 = 200;
+    let origin = delaying().await;
+    let service = service().await;
+    let client = service.client().await;
+    for (count, rounds) in [(15, 1), (100, 2), (400, 8)] {
+        let started = Instant::now();
+        let urls = (0..count).map(|_| origin.url(DELAY));
+        let results = client.fetch(urls).concurrency(50).all().await;
+        let rounds = Duration::from_millis(DELAY * rounds);
+        assert_eq!(
+            results.iter().filter(|result| result.is_ok()).count(),
+            count
+        );
+        assert!(started.elapsed() >= rounds);
+        // Well below one round more.
+        let bound = rounds + Duration::from_millis(DELAY * 3 / 4);
+        assert!(
+            started.elapsed() < bound,
+            "{count} took {:?}",
+            started.elapsed()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_come_back_in_the_order_of_the_requests() {
+    let origin = Origin::new(|request| async move {
+        let delay = rand::rng().random_range(0..50);
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        let mut response = reply(request.uri().path().to_owned());
+        let status = request.uri().query().unwrap_or("200");
+        *response.status_mut() = status.parse().unwrap();
+        response
+    })
+    .await;
+    let service = service().await;
+    let client = service.client().await;
+
+    // Among a thousand: duplicates, 404s, 500s, and 50 that fail.
+    let urls: Vec<String> = (0..1000)
+        .map(|index| match index {
+            _ if index % 20 == 3 => "http://127.0.0.1:1/refused".to_owned(),
+            _ if index % 20 == 5 => origin.url("the-same"),
+            _ if index % 20 == 7 => origin.url(format!("{index}?404")),
+            _ if index % 20 == 11 => origin.url(format!("{index}?500")),
+            _ => origin.url(index),
+        })
+        .collect();
+    let requests = urls.iter().map(|url| Request::get(url).max_attempts(1));
+    let results = client.fetch_all(requests).await;
+
+    assert_eq!(results.len(), 1000);
+    let mut failed = 0;
+    for (index, result) in results.into_iter().enumerate() {
+        if index % 20 == 3 {
+            assert_eq!(result.unwrap_err().reason(), Some(Reason::Connect));
+            failed += 1;
+            continue;
+        }
+        let response = result.unwrap();
+        let status = match index % 20 {
+            7 => 404,
+            11 => 500,
+            _ => 200,
+        };
+        assert_eq!(response.status(), status);
+        let path = response.url().path().to_owned();
+        let expected = if index % 20 == 5 {
+            "/the-same".to_owned()
+        } else {
+            format!("/{index}")
+        };
+        assert_eq!(path, expected);
+        assert_eq!(response.text().await.unwrap(), path);
+    }
+    assert_eq!(failed, 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fast_results_do_not_wait_for_a_slow_one() {
+    let release = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&release);
+    let origin = Origin::new(move |request| {
+        let held = Arc::clone(&held);
+        async move {
+            if number(&request) == 0 {
+                let _released = held.acquire().await.unwrap();
+            }
+            reply("there")
+        }
+    })
+    .await;
+    let service = service().await;
+    let client = service.client().await;
+    let mut results = client.fetch((0..50).map(|index| origin.url(index)));
+    for _ in 1..50 {
+        let outcome = patiently(results.next()).await.unwrap();
+        assert_ne!(outcome.index, 0);
+        assert!(outcome.error.is_none());
+    }
+    release.add_permits(1);
+    assert_eq!(patiently(results.next()).await.unwrap().index, 0);
+    assert!(patiently(results.next()).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_is_given_in_order_once_all_before_it_are_there() {
+    let release = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&release);
+    let origin = Origin::new(move |request| {
+        let held = Arc::clone(&held);
+        async move {
+            if number(&request) == 3 {
+                let _released = held.acquire().await.unwrap();
+            }
+            reply("there")
+        }
+    })
+    .await;
+    let service = service().await;
+    let client = service.client().await;
+    let mut results = client
+        .fetch((0..6).map(|index| origin.url(index)))
+        .in_order();
+    for index in 0..3 {
+        assert_eq!(patiently(results.next()).await.unwrap().index, index);
+    }
+    release.add_permits(1);
+    for index in 3..6 {
+        assert_eq!(patiently(results.next()).await.unwrap().index, index);
+    }
+    assert!(patiently(results.next()).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_has_no_more_than_its_concurrency_in_flight() {
+    let origin = delaying().await;
+    let service = service().await;
+    let client = service.client().await;
+    for concurrency in [1, 7, 50] {
+        let before = origin.seen();
+        let urls = (0..concurrency * 4).map(|_| origin.url(5));
+        client.fetch(urls).concurrency(concurrency).all().await;
+        assert_eq!(origin.seen() - before, concurrency as usize * 4);
+        assert!(origin.peak() <= concurrency as usize);
+    }
+    // The bound is reached, and not by accident lower.
+    assert_eq!(origin.peak(), 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_batches_together_have_no_more_than_max_in_flight() {
+    let origin = delaying().await;
+    let mut config = allow_loopback();
+    config.limits.max_in_flight = 20;
+    config.limits.max_batches = Some(10);
+    let service = service_with(config).await;
+    let client = service.client().await;
+    let batches = (0..10).map(|_| {
+        let urls = (0..30).map(|_| origin.url(5));
+        client.fetch(urls).concurrency(30).all()
+    });
+    let results = patiently(join_all(batches)).await;
+    assert!(results.iter().flatten().all(Result::is_ok));
+    assert_eq!(origin.seen(), 300);
+    assert_eq!(origin.peak(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_results_share_a_message() {
+    const COUNT: usize = 500;
+    let barrier = Arc::new(Barrier::new(COUNT));
+    let origin = Origin::new(move |_| {
+        let barrier = Arc::clone(&barrier);
+        async move {
+            barrier.wait().await;
+            reply(vec![b'x'; 2000])
+        }
+    })
+    .await;
+    let service = service().await;
+    let mut client = service.raw_client().await;
+    let batch = FetchBatchRequest {
+        requests: requests((0..COUNT).map(|_| origin.url(""))),
+        concurrency: COUNT as u32,
+        ..Default::default()
+    };
+    let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
+    let (mut count, mut ends) = (0, 0);
+    while let Some(message) = patiently(messages.message()).await.unwrap() {
+        count += 1;
+        ends += message
+            .parts
+            .iter()
+            .filter(|part| part.end.is_some())
+            .count();
+        assert!(message.encoded_len() <= 512 << 10);
+    }
+    assert_eq!(ends, COUNT);
+    assert!(count < 250, "{count} messages");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_bounded_whatever_the_bodies() {
+    let origin = Origin::new(|_| async { reply(vec![b'x'; 300 << 10]) }).await;
+    let service = service().await;
+    let mut client = service.raw_client().await;
+    let batch = FetchBatchRequest {
+        requests: requests((0..100).map(|_| origin.url(""))),
+        ..Default::default()
+    };
+    let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
+    let mut bytes = HashMap::<u32, usize>::new();
+    while let Some(message) = patiently(messages.message()).await.unwrap() {
+        assert!(message.encoded_len() <= 512 << 10);
+        for part in message.parts {
+            assert!(part.body.len() <= 64 << 10);
+            *bytes.entry(part.index).or_default() += part.body.len();
+        }
+    }
+    assert_eq!(bytes.len(), 100);
+    assert!(bytes.values().all(|bytes| *bytes == 300 << 10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_result_leaves_at_once() {
+    const TIMES: usize = 200;
+    let (answered, mut answers) = mpsc::unbounded_channel();
+    let origin = Origin::new(move |_| {
+        answered.send(Instant::now()).unwrap();
+        async { reply("there") }
+    })
+    .await;
+    let service = service().await;
+    let mut client = service.raw_client().await;
+    let mut delays = Vec::new();
+    for _ in 0..TIMES {
+        let batch = FetchBatchRequest {
+            requests: requests([origin.url("")]),
+            ..Default::default()
+        };
+        let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
+        patiently(messages.message()).await.unwrap().unwrap();
+        delays.push(answers.recv().await.unwrap().elapsed());
+    }
+    delays.sort();
+    let median = delays[TIMES / 2];
+    assert!(median < Duration::from_millis(2), "median {median:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_batch_ends_at_once() {
+    let service = service().await;
+    let mut client = service.raw_client().await;
+    let batch = FetchBatchRequest::default();
+    let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
+    assert_eq!(patiently(messages.message()).await.unwrap(), None);
+
+    let results = service.client().await.fetch_all([] as [&str; 0]).await;
+    assert!(results.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_over_the_limit_is_refused_by_its_name() {
+    let service = service().await;
+    let mut client = service.raw_client().await;
+    let batch = FetchBatchRequest {
+        requests: vec![FetchRequest::default(); 10_001],
+        ..Default::default()
+    };
+    let status = client.fetch_batch(batch).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("10000"), "{}", status.message());
+    let violations = status.get_details_bad_request().unwrap().field_violations;
+    assert_eq!(violations[0].field, "requests");
+
+    // Through the Rust client it is the error in each place.
+    let config = fetchd::config::Config {
+        limits: Limits {
+            max_batch_requests: 2,
+            ..Limits::default()
+        },
+        ..allow_loopback()
+    };
+    let small = service_with(config).await;
+    let results = small.client().await.fetch_all(["http://a/"; 3]).await;
+    assert_eq!(results.len(), 3);
+    for result in results {
+        let error = result.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Call {
+                    code: fetchd::Code::InvalidArgument,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_over_the_limit_is_refused() {
+    let mut config = allow_loopback();
+    config.limits.max_request_bytes = 10_000;
+    let service = service_with(config).await;
+    let mut client = service.raw_client().await;
+    let mut batch = FetchBatchRequest {
+        requests: requests(["http://127.0.0.1:1/"]),
+        ..Default::default()
+    };
+    batch.requests[0].body = vec![0; 10_000].into();
+    let status = client.fetch_batch(batch).await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange);
+}
+
+#[tokio::test]
+async fn a_call_with_nothing_to_say_shows_that_it_is_there() {
+    let (origin, gate) = held().await;
+    let service = service().await;
+    let mut client = service.raw_client().await;
+    let batch = FetchBatchRequest {
+        requests: requests([origin.url("")]),
+        ..Default::default()
+    };
+    let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
+    until(|| origin.open() == 1).await;
+    // From here on nothing happens but by the clock, which need not be waited for.
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let message = messages.message().await.unwrap().unwrap();
+    let waited = begun.elapsed();
+    tokio::time::resume();
+    assert!(message.parts.is_empty(), "{message:?}");
+    assert!((9..=11).contains(&waited.as_secs()), "{waited:?}");
+    gate.add_permits(1);
+    let message = patiently(messages.message()).await.unwrap().unwrap();
+    assert_eq!(&message.parts[0].body[..], b"there");
+}

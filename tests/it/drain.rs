@@ -1,0 +1,223 @@
+//! How a service ends: in order, in time, and with nothing lost that its caller
+//! still reads.
+
+use std::{
+    collections::BTreeMap,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use fetchd::proto::{FetchBatchRequest, Reason};
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{TcpSocket, TcpStream};
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use crate::support::{
+    Origin, Process, allow_loopback, http2, metrics,
+    namespace::{self, Network},
+    patiently, raw_client, reply, requests, service, service_with, until,
+};
+
+/// What stands in the way of an end.
+#[derive(Debug, Clone, Copy)]
+enum Obstacle {
+    SilentConnection,
+    StalledReader,
+    HealthWatch,
+}
+
+async fn health(url: &str) -> HealthClient<Channel> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
+    HealthClient::new(endpoint.connect().await.unwrap())
+}
+
+/// Ends a service with 1,000 requests open, and an obstacle.
+async fn ends_in_time(obstacle: Obstacle) {
+    let origin = Origin::new(|request| async move {
+        match request.uri().path() {
+            "/large" => reply(vec![b'x'; 8 << 20]),
+            "/quick" => reply("there"),
+            _ => std::future::pending().await,
+        }
+    })
+    .await;
+    let service = Process::serve(&["--drain-timeout", "2s"]);
+    let urls = (0..1000).map(|index| origin.url(if index % 10 == 0 { "quick" } else { "" }));
+    let batch = FetchBatchRequest {
+        requests: requests(urls),
+        concurrency: 512,
+        ..Default::default()
+    };
+    let mut client = raw_client(&service.url).await;
+    let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
+    let open = tokio::spawn(async move {
+        let mut ends = BTreeMap::new();
+        while let Some(message) = messages.message().await.unwrap() {
+            for part in message.parts {
+                if let Some(end) = part.end {
+                    assert!(ends.insert(part.index, end).is_none(), "a second end");
+                }
+            }
+        }
+        ends
+    });
+    // Held open until the service has ended.
+    let mut held: Vec<Box<dyn Send>> = Vec::new();
+    match obstacle {
+        Obstacle::SilentConnection => {
+            held.push(Box::new(
+                TcpStream::connect(service.address()).await.unwrap(),
+            ));
+        }
+        Obstacle::StalledReader => {
+            let batch = FetchBatchRequest {
+                requests: requests(vec![origin.url("large"); 20]),
+                ..Default::default()
+            };
+            let mut client = raw_client(&service.url).await;
+            held.push(Box::new(client.fetch_batch(batch).await.unwrap()));
+        }
+        Obstacle::HealthWatch => {
+            let mut client = health(&service.url).await;
+            let watch = client.watch(HealthCheckRequest::default()).await.unwrap();
+            held.push(Box::new(watch));
+        }
+    }
+    until(|| origin.open() >= 512).await;
+
+    service.signal("TERM");
+    let begun = Instant::now();
+    let admin = service.admin.clone();
+    patiently(async { while metrics::get(&admin, "/readyz").await.0 != 503 {} }).await;
+    assert_eq!(metrics::get(&admin, "/healthz").await.0, 200);
+    let ended = tokio::task::spawn_blocking(|| service.wait());
+    let ends = patiently(open).await.unwrap();
+    let status = patiently(ended).await.unwrap();
+    let took = begun.elapsed();
+    println!("{obstacle:?}: {took:?}");
+    assert_eq!(ends.len(), 1000);
+    for (index, end) in &ends {
+        let reason = end.error.as_ref().map(|error| error.reason());
+        let is_quick = index % 10 == 0 && reason.is_none();
+        assert!(is_quick || reason == Some(Reason::ShuttingDown), "{end:?}");
+    }
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_holds_up_the_end() {
+    let [silent, stalled, watching] = [
+        Obstacle::SilentConnection,
+        Obstacle::StalledReader,
+        Obstacle::HealthWatch,
+    ]
+    .map(ends_in_time);
+    tokio::join!(silent, stalled, watching);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delay_before_the_drain_accepts_what_comes() {
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    let mut config = allow_loopback();
+    config.drain_delay = crate::support::PATIENCE;
+    let service = service_with(config).await;
+    service.shutdown.request();
+    // Not ready, and all the same it serves: on a new connection, too.
+    let mut asking = health(&service.url).await;
+    patiently(async {
+        let ask = || HealthCheckRequest {
+            service: "fetchd.v1.FetchService".to_owned(),
+        };
+        while asking.check(ask()).await.unwrap().into_inner().status != 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    let client = service.client().await;
+    assert!(client.fetch_all([origin.url("")]).await[0].is_ok());
+    // A second word cuts the delay short.
+    service.shutdown.request();
+    drop((client, asking));
+    until(|| service.serving.is_finished()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_still_coming_is_refused_when_the_drain_begins() {
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    let service = service().await;
+    let batch = FetchBatchRequest {
+        requests: requests(vec![origin.url(""); 1000]),
+        ..Default::default()
+    };
+    let half = http2::message(&batch).slice(..1000);
+    let rest = stream::pending::<Result<Frame<Bytes>, std::io::Error>>();
+    let body = stream::iter([Ok(Frame::data(half))]).chain(rest);
+    let (mut calls, _connection) = http2::connect(&service.url).await;
+    let (begun, uploading) = tokio::sync::oneshot::channel();
+    let mut begun = Some(begun);
+    let body = body.inspect(move |_| {
+        begun.take().map(|begun| begun.send(()));
+    });
+    let call = calls.send_request(http2::call(BodyExt::boxed(StreamBody::new(Box::pin(body)))));
+    let answer = tokio::spawn(call);
+    patiently(uploading).await.unwrap();
+    service.shutdown.request();
+    let response = patiently(answer).await.unwrap().unwrap();
+    let details = response.headers().get("grpc-status-details-bin").cloned();
+    let (code, message) = http2::status(response).await;
+    assert_eq!(code, "14", "{message}");
+    assert!(
+        message.contains("nothing%20was%20dispatched")
+            || message.contains("nothing was dispatched"),
+        "{message}"
+    );
+    assert!(details.is_some());
+    assert_eq!(origin.seen(), 0);
+}
+
+#[test]
+fn a_caller_that_vanishes_stops_its_fetches() {
+    if namespace::enter("drain::a_caller_that_vanishes_stops_its_fetches", "") != Some(Network::Own)
+    {
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let origin = Origin::new(|_| std::future::pending()).await;
+        let mut config = allow_loopback();
+        config.limits.keepalive_interval = Duration::from_millis(200);
+        config.limits.keepalive_timeout = Duration::from_millis(200);
+        let service = service_with(config).await;
+        // A caller at an address of its own, to which nothing leads later.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("10.7.7.7:0".parse().unwrap()).unwrap();
+        let address = service.url.trim_start_matches("http://").parse().unwrap();
+        let stream = TokioIo::new(socket.connect(address).await.unwrap());
+        let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        let (mut calls, connection) = builder.handshake(stream).await.unwrap();
+        let _connection = tokio::spawn(connection);
+        let batch = FetchBatchRequest {
+            requests: requests(vec![origin.url(""); 50]),
+            ..Default::default()
+        };
+        let call = http2::call(http2::whole(http2::message(&batch)));
+        let _response = patiently(calls.send_request(call)).await.unwrap();
+        until(|| origin.open() == 50).await;
+        let dropped = Command::new("ip")
+            .args(["route", "add", "blackhole", "10.7.7.7/32", "table", "local"])
+            .status()
+            .unwrap();
+        assert!(dropped.success());
+        let begun = Instant::now();
+        until(|| origin.open() == 0).await;
+        let took = begun.elapsed();
+        println!("noticed after {took:?}");
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    });
+}

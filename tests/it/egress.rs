@@ -1,0 +1,331 @@
+//! No fetch reaches an address that is not allowed, whatever the URL, the
+//! redirects, the answers of name servers and the origin say. The tests run in a
+//! network of their own where every address would answer, so that one that is
+//! reached is seen.
+
+mod urls;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use fetchd::{
+    client::{Outcome, Request},
+    config::Config,
+    proto::Reason,
+};
+use futures_util::StreamExt;
+use hickory_resolver::proto::op::ResponseCode;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::support::{
+    Answer, Dns, RawOrigin, Service, finish,
+    namespace::{self, Network},
+    patiently, request, service_with,
+};
+
+const HOSTS: &str = "127.0.0.1 localhost\n10.9.8.7 inside.hosts\n1.1.1.1 outside.hosts\n";
+
+/// Answers on every address, and notes on which.
+struct Canary {
+    visited: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+    origins: Vec<RawOrigin>,
+}
+
+impl Canary {
+    /// Listens on the ports of `addresses`.
+    async fn new(addresses: &[&str]) -> Self {
+        let visited = Arc::new(Mutex::default());
+        let mut origins = Vec::new();
+        for address in addresses {
+            let visited = Arc::clone(&visited);
+            let answer = move |stream| answer(stream, Arc::clone(&visited));
+            origins.push(RawOrigin::at(address, answer).await);
+        }
+        Self { visited, origins }
+    }
+
+    fn visited(&self) -> BTreeMap<IpAddr, usize> {
+        self.visited.lock().unwrap().clone()
+    }
+}
+
+/// `/3xx/N` redirects to the Nth target, `/again` to the same name and another
+/// port, `/lost` gives no answer; anything else is there.
+async fn answer(mut stream: TcpStream, visited: Arc<Mutex<BTreeMap<IpAddr, usize>>>) {
+    let address = stream.local_addr().unwrap().ip().to_canonical();
+    *visited.lock().unwrap().entry(address).or_default() += 1;
+    let head = request(&mut stream).await;
+    let path = head.split(' ').nth(1).unwrap_or_default();
+    let mut steps = path.trim_start_matches('/').split('/');
+    let (first, second) = (steps.next().unwrap_or_default(), steps.next());
+    let (status, location) = match (first, second) {
+        ("lost", _) => return,
+        ("again", Some(host)) => ("302", format!("http://{host}:443/")),
+        (status, Some(target)) if status.starts_with('3') => {
+            let target: usize = target.parse().unwrap();
+            (status, redirects().swap_remove(target))
+        }
+        _ => ("200", String::new()),
+    };
+    let answer = format!(
+        "HTTP/1.1 {status} X\r\nlocation: {location}\r\ncontent-length: 6\r\nconnection: close\r\n\r\ncanary"
+    );
+    let _ = stream.write_all(answer.as_bytes()).await;
+    finish(stream).await;
+}
+
+/// Where redirects are to lead: to each host that no fetch may reach.
+fn redirects() -> Vec<String> {
+    let hosts = urls::LOOPBACK.iter().chain(&urls::PRIVATE);
+    // What a header can hold.
+    let hosts = hosts.filter(|host| !host.contains(['\t', '\r']));
+    let mut all = strings(&urls::REDIRECTS);
+    all.extend(hosts.map(|host| format!("http://{host}/")));
+    all
+}
+
+fn block_on(body: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(body);
+}
+
+async fn outcomes(service: &Service, urls: impl IntoIterator<Item = String>) -> Vec<Outcome> {
+    let requests = urls.into_iter().map(Request::get);
+    let client = service.client().await;
+    patiently(client.fetch(requests).in_order().collect()).await
+}
+
+fn reason(outcome: &Outcome) -> Option<Reason> {
+    outcome.error.as_ref().and_then(|error| error.reason())
+}
+
+/// All of `urls` are refused for `reason`, each at its first attempt.
+async fn all_are(service: &Service, expected: Reason, urls: Vec<String>) {
+    let outcomes = outcomes(service, urls.clone()).await;
+    for (url, outcome) in urls.iter().zip(&outcomes) {
+        assert_eq!(reason(outcome), Some(expected), "{url:?}: {outcome:?}");
+        assert!(outcome.stats.attempts <= 1, "{url:?}: {outcome:?}");
+        assert!(!outcome.error.as_ref().unwrap().is_retryable(), "{url:?}");
+    }
+    println!("{expected:?}: {} rows", urls.len());
+}
+
+#[test]
+fn hostile_urls_reach_nothing() {
+    match namespace::enter("egress::hostile_urls_reach_nothing", HOSTS) {
+        Some(Network::Own) => block_on(async {
+            let canary = Canary::new(&["[::]:80", "[::]:443", "[::]:8080"]).await;
+            let service = service_with(Config::default()).await;
+            let hosts = || urls::LOOPBACK.iter().chain(&urls::PRIVATE);
+            let mut blocked: Vec<_> = hosts().map(|host| format!("http://{host}/")).collect();
+            blocked.extend(hosts().map(|host| format!("https://{host}:8080/x?y")));
+            all_are(&service, Reason::Blocked, blocked).await;
+            assert_eq!(canary.visited(), BTreeMap::new());
+
+            all_are(&service, Reason::InvalidRequest, strings(&urls::INVALID)).await;
+            assert_eq!(canary.visited(), BTreeMap::new());
+
+            // The canary would have sung.
+            for outcome in outcomes(&service, strings(&urls::PUBLIC)).await {
+                let response = outcome.response.as_ref();
+                let body = response.map(|response| &response.body[..]);
+                assert_eq!(body, Some(&b"canary"[..]), "{outcome:?}");
+            }
+            let visits: usize = canary.visited().values().sum();
+            assert_eq!(visits, urls::PUBLIC.len(), "{:?}", canary.visited());
+        }),
+        Some(Network::Machine) => block_on(async {
+            let canary = Canary::new(&["127.0.0.1:0"]).await;
+            let service = service_with(Config::default()).await;
+            let port = canary.origins[0].address.port();
+            let hosts = urls::LOOPBACK.iter();
+            let hosts =
+                hosts.map(|host| format!("http://{}:{port}/", host.trim_end_matches('\u{ad}')));
+            all_are(&service, Reason::Blocked, hosts.collect()).await;
+            all_are(&service, Reason::InvalidRequest, strings(&urls::INVALID)).await;
+            assert_eq!(canary.visited(), BTreeMap::new());
+        }),
+        None => {}
+    }
+}
+
+#[test]
+fn redirects_reach_nothing() {
+    if namespace::enter("egress::redirects_reach_nothing", HOSTS) != Some(Network::Own) {
+        return;
+    }
+    block_on(async {
+        let canary = Canary::new(&["[::]:80", "[::]:443"]).await;
+        let service = service_with(Config::default()).await;
+        let targets = 0..redirects().len();
+        let to = |status| {
+            targets
+                .clone()
+                .map(move |to| format!("http://1.1.1.1/{status}/{to}"))
+        };
+        for status in [301, 302, 303, 307, 308] {
+            all_are(&service, Reason::Blocked, to(status).collect()).await;
+        }
+        // Not redirects, whatever their Location says.
+        for status in [300, 304, 305, 306, 399] {
+            for outcome in outcomes(&service, to(status)).await {
+                assert_eq!(outcome.response.unwrap().status, status);
+            }
+        }
+        let visited: BTreeSet<_> = canary.visited().into_keys().collect();
+        assert_eq!(visited, BTreeSet::from(["1.1.1.1".parse().unwrap()]));
+    });
+}
+
+#[test]
+fn answers_of_name_servers_reach_nothing() {
+    if namespace::enter("egress::answers_of_name_servers_reach_nothing", HOSTS)
+        != Some(Network::Own)
+    {
+        return;
+    }
+    block_on(async {
+        let addresses = || {
+            let hosts = urls::LOOPBACK.iter().chain(&urls::PRIVATE);
+            hosts.filter_map(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok())
+        };
+        let mut zone: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+        for (position, address) in addresses().enumerate() {
+            zone.insert(format!("n{position}.hostile"), vec![address]);
+        }
+        zone.insert("all.hostile".to_owned(), addresses().take(40).collect());
+        let mut blocked: Vec<_> = zone.keys().map(|name| format!("http://{name}/")).collect();
+        for name in [
+            "alias.hostile",
+            "long.alias.hostile",
+            "inside.hosts",
+            "INSIDE.hosts.",
+        ] {
+            blocked.push(format!("http://{name}/"));
+        }
+        let public: IpAddr = "1.1.1.1".parse().unwrap();
+        let loopback: IpAddr = "127.0.0.1".parse().unwrap();
+        let asked = AtomicUsize::new(0);
+        let _dns = Dns::at("127.0.0.1:53", move |name| match name {
+            "alias.hostile" => Answer::Alias(vec!["db.prod.svc.cluster.local"], vec![loopback]),
+            "long.alias.hostile" => Answer::Alias(
+                vec!["a.example", "b.example", "c.example"],
+                vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+            ),
+            "mixed.hostile" => Answer::Addresses(vec![
+                loopback,
+                public,
+                "::1".parse().unwrap(),
+                "10.0.0.1".parse().unwrap(),
+                "::ffff:127.0.0.1".parse().unwrap(),
+            ]),
+            // Public for each first pair of questions, then this machine.
+            "rebind.hostile" => match asked.fetch_add(1, Ordering::SeqCst) % 4 {
+                0 | 1 => Answer::Fleeting(vec![public]),
+                _ => Answer::Fleeting(vec![loopback, "::1".parse().unwrap()]),
+            },
+            name => match zone.get(name) {
+                Some(addresses) => Answer::Addresses(addresses.clone()),
+                None => Answer::Code(ResponseCode::NXDomain),
+            },
+        })
+        .await;
+        let canary = Canary::new(&["[::]:80", "[::]:443"]).await;
+        let service = service_with(Config::default()).await;
+        all_are(&service, Reason::Blocked, blocked).await;
+        assert_eq!(canary.visited(), BTreeMap::new());
+
+        // Of a name with both, the public address alone is dialled.
+        let there = strings(&["http://mixed.hostile/", "http://outside.hosts/"]);
+        for outcome in outcomes(&service, there).await {
+            assert_eq!(outcome.response.unwrap().body, "canary");
+        }
+        // The second look-up is judged as the first was: of a new request, of a
+        // redirect, of another attempt.
+        let first = outcomes(&service, strings(&["http://rebind.hostile/"])).await;
+        assert!(first[0].error.is_none(), "{first:?}");
+        for (path, attempts) in [("", 1), ("again/rebind.hostile", 1), ("lost", 2)] {
+            let outcome = &outcomes(&service, [format!("http://rebind.hostile/{path}")]).await[0];
+            assert_eq!(
+                reason(outcome),
+                Some(Reason::Blocked),
+                "{path}: {outcome:?}"
+            );
+            assert_eq!(outcome.stats.attempts, attempts, "{path}");
+        }
+        let visited: Vec<_> = canary.visited().into_keys().collect();
+        assert_eq!(visited, [public]);
+    });
+}
+
+#[test]
+fn search_domains_do_not_apply() {
+    if namespace::enter("egress::search_domains_do_not_apply", HOSTS) != Some(Network::Own) {
+        return;
+    }
+    block_on(async {
+        let asked = Arc::new(Mutex::new(BTreeSet::new()));
+        let noted = Arc::clone(&asked);
+        let _dns = Dns::at("127.0.0.1:53", move |name| {
+            noted.lock().unwrap().insert(name.to_owned());
+            if name.ends_with("cluster.local") {
+                Answer::Addresses(vec!["1.1.1.1".parse().unwrap()])
+            } else {
+                Answer::Code(ResponseCode::NXDomain)
+            }
+        })
+        .await;
+        let canary = Canary::new(&["[::]:80"]).await;
+        let service = service_with(Config::default()).await;
+        all_are(
+            &service,
+            Reason::Dns,
+            strings(&[
+                "http://kubernetes/",
+                "http://db.prod/",
+                "http://db.prod.svc/",
+            ]),
+        )
+        .await;
+        let asked: Vec<_> = asked.lock().unwrap().iter().cloned().collect();
+        assert_eq!(asked, ["db.prod", "db.prod.svc", "kubernetes"]);
+        assert_eq!(canary.visited(), BTreeMap::new());
+    });
+}
+
+#[test]
+fn an_allowed_network_opens_itself_alone() {
+    let name = "egress::an_allowed_network_opens_itself_alone";
+    if namespace::enter(name, HOSTS) != Some(Network::Own) {
+        return;
+    }
+    block_on(async {
+        let canary = Canary::new(&["[::]:80"]).await;
+        let service = service_with(crate::support::allow_loopback()).await;
+        let hosts = urls::LOOPBACK.iter().chain(&urls::PRIVATE);
+        let urls: Vec<_> = hosts.map(|host| format!("http://{host}/")).collect();
+        for (url, outcome) in urls.iter().zip(outcomes(&service, urls.clone()).await) {
+            assert!(
+                outcome.error.is_none() || reason(&outcome) == Some(Reason::Blocked),
+                "{url}: {outcome:?}"
+            );
+        }
+        // A translated address is judged as the IPv4 inside it.
+        let visited: Vec<_> = canary.visited().into_keys().collect();
+        let open = ["127.0.0.1", "127.255.255.254", "64:ff9b::7f00:1"];
+        assert_eq!(
+            visited,
+            open.map(|address| address.parse::<IpAddr>().unwrap())
+        );
+    });
+}
+
+fn strings(urls: &[&str]) -> Vec<String> {
+    urls.iter().map(|url| (*url).to_owned()).collect()
+}

@@ -1,0 +1,118 @@
+//! Health checks and watches: a full server answers them, and they keep nobody out.
+
+use std::time::{Duration, Instant};
+
+use fetchd::{config::Config, proto::FetchBatchRequest};
+use tonic::{Streaming, transport::Channel};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_client::HealthClient};
+
+use crate::support::{
+    Origin, Service, allow_loopback,
+    caller::{self, address},
+    held, patiently, reply, requests, service_with, until,
+};
+
+/// A service with places for four connections.
+async fn of_four(change: impl FnOnce(&mut Config)) -> Service {
+    let mut config = allow_loopback();
+    config.limits.max_connections = 4;
+    change(&mut config);
+    service_with(config).await
+}
+
+async fn health(service: &Service, from: u8) -> HealthClient<Channel> {
+    HealthClient::new(caller::channel(&service.url, address(from)).await.unwrap())
+}
+
+/// Asks on a connection of its own, and returns how long the answer took.
+async fn probe(service: &Service, from: u8) -> Duration {
+    let begun = Instant::now();
+    let mut health = health(service, from).await;
+    let answer = patiently(health.check(HealthCheckRequest::default())).await;
+    assert_eq!(answer.unwrap().into_inner().status, 1);
+    begun.elapsed()
+}
+
+/// A watch, and the connection that it is on.
+async fn watch(service: &Service) -> (HealthClient<Channel>, Streaming<HealthCheckResponse>) {
+    let mut health = health(service, 2).await;
+    let watch = health.watch(HealthCheckRequest::default()).await.unwrap();
+    let mut watch = watch.into_inner();
+    let first = patiently(watch.message()).await.unwrap().unwrap();
+    assert_eq!(first.status, 1);
+    (health, watch)
+}
+
+fn batch(origin: &Origin) -> FetchBatchRequest {
+    FetchBatchRequest {
+        requests: requests([origin.url("")]),
+        ..Default::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_make_room_for_a_batch() {
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    let service = of_four(|_| {}).await;
+    let mut watches = Vec::new();
+    for _ in 0..4 {
+        watches.push(watch(&service).await);
+    }
+    let checked = probe(&service, 2).await;
+    let begun = Instant::now();
+    let mut next = caller::client(&service.url, address(2)).await;
+    let mut results = patiently(next.fetch_batch(batch(&origin))).await.unwrap();
+    let first = patiently(results.get_mut().message()).await.unwrap();
+    assert_eq!(first.unwrap().parts.len(), 1);
+    let served = begun.elapsed();
+    println!("beside four watches: a check after {checked:?}, a batch after {served:?}");
+    assert!(checked < Duration::from_secs(1), "{checked:?}");
+    assert!(served < Duration::from_secs(5), "{served:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_makes_no_connection_last() {
+    let service = of_four(|config| {
+        config.limits.max_connection_age = Duration::from_millis(500);
+    })
+    .await;
+    let begun = Instant::now();
+    let (_health, mut watch) = watch(&service).await;
+    while let Ok(Some(_)) = patiently(watch.message()).await {}
+    let lasted = begun.elapsed();
+    println!("a watch on a connection of half a second: {lasted:?}");
+    assert!(lasted < Duration::from_secs(4), "{lasted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_are_answered_when_every_place_has_a_batch() {
+    let (origin, _gate) = held().await;
+    let service = of_four(|_| {}).await;
+    let mut open = Vec::new();
+    for from in 2..6 {
+        let mut client = caller::client(&service.url, address(from)).await;
+        open.push(client.fetch_batch(batch(&origin)).await.unwrap());
+    }
+    until(|| origin.open() == 4).await;
+    let mut slowest = Duration::ZERO;
+    for from in [1, 2].into_iter().cycle().take(20) {
+        slowest = slowest.max(probe(&service, from).await);
+    }
+    println!("the slowest of 20 checks beside four batches: {slowest:?}");
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    assert_eq!(origin.open(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_are_answered_beside_many_connections_of_one_caller() {
+    let service = of_four(|_| {}).await;
+    // More than there is room for, none of which says a word.
+    let mut silent = Vec::new();
+    for _ in 0..400 {
+        silent.push(caller::stream(&service.url, address(2)).await.unwrap());
+    }
+    let first = probe(&service, 1).await;
+    let next = probe(&service, 1).await;
+    println!("beside 400 silent connections: a check after {first:?}, the next after {next:?}");
+    assert!(first < Duration::from_secs(8), "{first:?}");
+}

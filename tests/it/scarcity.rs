@@ -1,0 +1,199 @@
+//! What runs out, or never comes: file descriptors, answers to a SYN, final
+//! responses, time.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use fetchd::{
+    client::{Client, Request},
+    proto::Reason,
+};
+use futures_util::StreamExt;
+use tokio::net::TcpListener;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use crate::support::{
+    Answer, Dns, Origin, Process, RawOrigin, allow_loopback, fill, metrics::get, patiently, reply,
+    service, service_with, short_backlog_at, until,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endless_interim_responses_are_cut_at_once() {
+    let endless = RawOrigin::endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n", Duration::ZERO).await;
+    let service = Process::serve(&[]);
+    let client = Client::connect(&service.url).await.unwrap();
+    let begun = Instant::now();
+    let urls = (0..200).map(|_| Request::get(endless.url()));
+    let mut outcomes = client.fetch(urls);
+    while let Some(outcome) = patiently(outcomes.next()).await {
+        let error = outcome.error.unwrap();
+        assert_eq!(error.reason(), Some(Reason::Protocol), "{error}");
+        assert!(error.to_string().contains("interim"), "{error}");
+        assert_eq!(outcome.stats.attempts, 1);
+    }
+    let took = begun.elapsed();
+    println!("200 endless rows of 100 Continue: {took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_get_in_when_origins_have_used_up_the_file_descriptors() {
+    const FILES: usize = 100;
+
+    let origin = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = origin.local_addr().unwrap().port();
+    let service = Process::serve_with_files(FILES, &["--max-connections", "16"]);
+    let client = Client::connect(&service.url).await.unwrap();
+    // Each is another host, which accepts and never answers.
+    let urls = (0..200).map(|host| {
+        Request::get(format!("http://127.0.1.{host}:{port}/"))
+            .max_attempts(1)
+            .timeout(Duration::from_secs(60))
+    });
+    let mut outcomes = client.fetch(urls).concurrency(200);
+    let mut lacking = 0;
+    while let Ok(outcome) = tokio::time::timeout(Duration::from_millis(700), outcomes.next()).await
+    {
+        let error = outcome.unwrap().error.unwrap();
+        assert_eq!(error.reason(), Some(Reason::Internal), "{error}");
+        assert!(error.to_string().contains("file descriptor"), "{error}");
+        assert!(error.is_retryable(), "{error}");
+        lacking += 1;
+    }
+    // The others wait for their origins, and hold all there is.
+    let mut slowest = Duration::ZERO;
+    for _ in 0..10 {
+        let begun = Instant::now();
+        let endpoint = tonic::transport::Endpoint::from_shared(service.url.clone()).unwrap();
+        let mut health = HealthClient::new(patiently(endpoint.connect()).await.unwrap());
+        let check = health.check(HealthCheckRequest::default());
+        assert_eq!(patiently(check).await.unwrap().into_inner().status, 1);
+        slowest = slowest.max(begun.elapsed());
+    }
+    println!("with {FILES} files {lacking} of 200 had none; the slowest check: {slowest:?}");
+    assert!((100..190).contains(&lacking), "{lacking}");
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_black_holes_ends_within_its_timeouts() {
+    // Nobody accepts there, and the backlog is full.
+    let addresses: Vec<IpAddr> = (1..=6)
+        .map(|last| IpAddr::from([127, 0, 2, last]))
+        .collect();
+    let mut holes = vec![short_backlog_at((addresses[0], 0).into())];
+    let port = holes[0].local_addr().unwrap().port();
+    for address in &addresses[1..] {
+        holes.push(short_backlog_at((*address, port).into()));
+    }
+    let mut filling = Vec::new();
+    for hole in &holes {
+        filling.push(fill(hole).await);
+    }
+    let answer = addresses.clone();
+    let dns = Dns::new(move |_| Answer::Addresses(answer.clone())).await;
+    let mut config = allow_loopback();
+    config.origins.name_servers = vec![dns.address];
+    let service = service_with(config).await;
+    let client = service.client().await;
+    let hole = |timeout, attempts| {
+        Request::get(format!("http://hole.test:{port}/"))
+            .connect_timeout(timeout)
+            .max_attempts(attempts)
+    };
+    let connect = Duration::from_millis(400);
+    let requests = [
+        hole(connect, 3),
+        // The timeout of the request is the end, whatever else it may take.
+        hole(Duration::from_secs(60), 10).timeout(Duration::from_secs(1)),
+    ];
+    let begun = Instant::now();
+    let outcomes: Vec<_> = patiently(client.fetch(requests).in_order().collect()).await;
+    let took = begun.elapsed();
+    for (outcome, reason) in outcomes.iter().zip([Reason::Connect, Reason::Timeout]) {
+        let error = outcome.error.as_ref().unwrap();
+        println!("{:?}: {error}", outcome.stats.total);
+        assert_eq!(error.reason(), Some(reason), "{error}");
+    }
+    assert_eq!(outcomes[0].stats.attempts, 3);
+    // Two waits of at most 200 and 400 ms are between the attempts.
+    assert!(took < 3 * connect + Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_that_never_pass_are_accepted() {
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    let long = "584542046090y";
+    let service = Process::serve(&[
+        "--max-connection-age",
+        long,
+        "--stall-timeout",
+        long,
+        "--drain-delay",
+        long,
+        "--drain-timeout",
+        long,
+    ]);
+    let client = Client::connect(&service.url).await.unwrap();
+    let results = patiently(client.fetch_all(vec![origin.url(""); 10])).await;
+    assert!(results.iter().all(Result::is_ok));
+    // Another connection: each has its age.
+    let client = Client::connect(&service.url).await.unwrap();
+    assert!(patiently(client.fetch_all([origin.url("")])).await[0].is_ok());
+    // The second signal, apart from the first, ends both the delay and the drain.
+    service.signal("TERM");
+    patiently(async { while get(&service.admin, "/readyz").await.0 != 503 {} }).await;
+    drop(client);
+    let ended = tokio::task::spawn_blocking(move || {
+        let log = service.into_log();
+        assert!(log.iter().all(|line| !line.contains("panic")), "{log:#?}");
+    });
+    patiently(ended).await.unwrap();
+
+    let mut config = allow_loopback();
+    config.limits.max_connection_age = Duration::MAX;
+    config.limits.stall_timeout = Duration::MAX;
+    config.drain_delay = Duration::MAX;
+    config.drain_timeout = Duration::MAX;
+    let service = service_with(config).await;
+    let client = service.client().await;
+    assert!(patiently(client.fetch_all([origin.url("")])).await[0].is_ok());
+    service.shutdown.request();
+    service.shutdown.request();
+    drop(client);
+    until(|| service.serving.is_finished()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_some_servers_take_for_others_are_refused_by_name() {
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    let service = service().await;
+    let client = service.client().await;
+    for name in [
+        "Transfer_Encoding",
+        "transfer_encoding",
+        "Content_Length",
+        "HTTP2-Settings",
+        "http2_settings",
+        "Keep_Alive",
+        "Proxy_Connection",
+    ] {
+        let request = Request::get(origin.url("")).header(name, "1");
+        let outcome = patiently(client.fetch([request]).next()).await.unwrap();
+        let error = outcome.error.unwrap();
+        assert_eq!(
+            error.reason(),
+            Some(Reason::InvalidRequest),
+            "{name}: {error}"
+        );
+        let said = error.to_string().to_lowercase();
+        assert!(said.contains(&name.to_lowercase()), "{name}: {error}");
+    }
+    // An underscore is no fault by itself.
+    let request = Request::get(origin.url("")).header("x_trace", "1");
+    let outcome = patiently(client.fetch([request]).next()).await.unwrap();
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    assert_eq!(origin.seen(), 1);
+}

@@ -1,0 +1,519 @@
+//! What the service does when there is more work than it can do: gates,
+//! fairness, admission, memory, callers that do not read.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use fetchd::{
+    client::{Client, Request},
+    config::Config,
+    proto::{FetchBatchRequest, FetchBatchResponse},
+};
+use futures_util::{StreamExt, future::join_all};
+use tonic::{Code, Streaming};
+use tonic_types::StatusExt;
+
+use crate::support::{
+    Answer, Dns, Origin, Process, Service, allow_loopback, held, http2,
+    metrics::{get, metrics},
+    patiently, raw_client, reply, requests, service_with, until,
+};
+
+const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// Answers each request after `delay`.
+async fn answering_after(delay: Duration) -> Origin {
+    Origin::new(move |_| async move {
+        tokio::time::sleep(delay).await;
+        reply("there")
+    })
+    .await
+}
+
+/// How long a batch of `urls` takes, all of which succeed.
+async fn time(client: &Client, urls: Vec<String>, concurrency: u32) -> Duration {
+    let begun = Instant::now();
+    let results = client.fetch(urls).concurrency(concurrency).all();
+    let results = patiently(results).await;
+    assert!(results.iter().all(Result::is_ok));
+    begun.elapsed()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_batch_starves_no_small_one() {
+    let origin = answering_after(Duration::from_millis(20)).await;
+    let service = Process::serve(&["--max-in-flight", "100", "--max-concurrency", "1000"]);
+    let client = Client::connect(&service.url).await.unwrap();
+    let small = || (0..5).map(|_| origin.url("")).collect::<Vec<_>>();
+    let mut alone = Vec::new();
+    for _ in 0..20 {
+        alone.push(time(&client, small(), 5).await);
+    }
+    let large = client
+        .fetch((0..10_000).map(|_| origin.url("")))
+        .concurrency(1000);
+    let large = tokio::spawn(large.all());
+    until(|| origin.open() >= 70).await;
+    let mut beside = Vec::new();
+    for _ in 0..20 {
+        beside.push(time(&client, small(), 5).await);
+    }
+    assert!(!large.is_finished());
+    let (alone, beside) = (median(alone), median(beside));
+    println!("alone {alone:?}, beside a large batch {beside:?}");
+    // In line behind it they would take more than two seconds.
+    assert!(beside < Duration::from_secs(1), "{beside:?} beside");
+    large.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_host_takes_no_one_elses_room() {
+    let fast = answering_after(Duration::from_millis(100)).await;
+    let slow = Origin::new(|_| std::future::pending()).await;
+    // Hosts are told apart by name: fifty of them are fast.
+    let dns = Dns::new(|_| Answer::Addresses(vec![LOCAL])).await;
+    let mut config = allow_loopback();
+    config.limits.max_per_host = 10;
+    config.origins.name_servers = vec![dns.address];
+    let service = service_with(config).await;
+    let client = service.client().await;
+    let fast: Vec<_> = (0..500)
+        .map(|index| format!("http://fast{}.test:{}/", index % 50, fast.address.port()))
+        .collect();
+    let mixed = fast.iter().flat_map(|fast| [slow.url(""), fast.clone()]);
+    let mut outcomes = client.fetch(mixed).concurrency(200);
+    // They come although none of the slow host's ever does.
+    for _ in 0..500 {
+        let outcome = patiently(outcomes.next()).await.unwrap();
+        assert!(
+            outcome.index % 2 == 1 && outcome.error.is_none(),
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(slow.peak(), 10);
+}
+
+/// A call of which not even the first message is read.
+async fn unread(service: &Service, urls: Vec<String>) -> Streaming<FetchBatchResponse> {
+    let batch = FetchBatchRequest {
+        requests: requests(urls),
+        ..Default::default()
+    };
+    let mut client = service.raw_client().await;
+    client.fetch_batch(batch).await.unwrap().into_inner()
+}
+
+fn large() -> Vec<u8> {
+    vec![b'x'; 4 << 20]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_takes_nothing_is_given_up() {
+    let origin = Origin::new(|request| async move {
+        match request.uri().path() {
+            "/large" => reply(large()),
+            _ => reply("there"),
+        }
+    })
+    .await;
+    let mut config = allow_loopback();
+    config.limits.max_per_host = 2;
+    config.limits.stall_timeout = Duration::from_millis(400);
+    let service = service_with(config).await;
+    let mut stalled = unread(&service, vec![origin.url("large"); 4]).await;
+    until(|| origin.open() == 2 || origin.seen() >= 2).await;
+    // The host is full of what nobody reads, until the caller counts as gone.
+    let waited = time(&service.client().await, vec![origin.url(""); 10], 2).await;
+    assert!(waited < Duration::from_secs(10), "{waited:?}");
+    let status = loop {
+        match patiently(stalled.message()).await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the call ended OK"),
+            Err(status) => break status,
+        }
+    };
+    // In time for the reason; or else cut.
+    let is_reason = status.code() == Code::ResourceExhausted && !status.has_retry_info();
+    assert!(is_reason, "{status:?}");
+}
+
+trait HasRetryInfo {
+    fn has_retry_info(&self) -> bool;
+}
+
+impl HasRetryInfo for tonic::Status {
+    fn has_retry_info(&self) -> bool {
+        self.get_details_retry_info().is_some()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_never_comes_back_is_cut() {
+    // With more to come, and with a little more than the window of its stream.
+    for size in [4 << 20, 380_000] {
+        a_caller_never_comes_back(size).await;
+    }
+}
+
+async fn a_caller_never_comes_back(size: usize) {
+    let origin = Origin::new(move |_| async move { reply(vec![b'x'; size]) }).await;
+    let mut config = allow_loopback();
+    config.limits.max_in_flight = 8;
+    config.limits.max_batches = Some(1);
+    config.limits.stall_timeout = Duration::from_secs(1);
+    let service = service_with(config).await;
+    let mut client = service.raw_client().await;
+    let _stalled = unread(&service, vec![origin.url(""); 6]).await;
+    // The room of the batch is free again, though its caller is still there.
+    let refused = client.fetch_batch(FetchBatchRequest::default()).await;
+    assert_eq!(refused.unwrap_err().code(), Code::ResourceExhausted);
+    patiently(async {
+        while client
+            .fetch_batch(FetchBatchRequest::default())
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_says_so_before_it_decodes() {
+    let (origin, gate) = held().await;
+    let mut config = allow_loopback();
+    config.limits.max_batches = Some(2);
+    config.limits.max_request_bytes = 1 << 20;
+    config.limits.max_queued_bytes = 1 << 20;
+    let service = service_with(config).await;
+    let client = service.client().await;
+    let (mut calls, connection) = http2::connect(&service.url).await;
+    let nonsense = || http2::call(http2::whole(&b"\0\0\0\0\x01\xff"[..]));
+
+    // Not full: what cannot be decoded is a fault of the caller.
+    let response = calls.send_request(nonsense()).await.unwrap();
+    assert_ne!(http2::status(response).await.0, "8");
+
+    let open: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(client.fetch([origin.url("")]).all()))
+        .collect();
+    until(|| origin.open() == 2).await;
+    let response = calls.send_request(nonsense()).await.unwrap();
+    assert_eq!(http2::status(response).await.0, "8");
+    let mut raw = service.raw_client().await;
+    let status = raw
+        .fetch_batch(FetchBatchRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let retry = status.get_details_retry_info().unwrap();
+    assert!(retry.retry_delay.unwrap() > Duration::ZERO);
+    gate.add_permits(100);
+    for open in open {
+        assert!(open.await.unwrap()[0].is_ok());
+    }
+
+    // Full of messages: this one fits alone, and not beside another.
+    let large = |path: &str| FetchBatchRequest {
+        requests: vec![fetchd::proto::FetchRequest {
+            url: origin.url(path),
+            body: vec![b'x'; 700 << 10].into(),
+            method: "POST".to_owned(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    gate.forget_permits(100);
+    let mut first = raw.fetch_batch(large("")).await.unwrap().into_inner();
+    let status = raw.fetch_batch(large("")).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().contains("request messages"), "{status}");
+    gate.add_permits(1);
+    while first.message().await.unwrap().is_some() {}
+    drop(first);
+    gate.add_permits(100);
+    patiently(async {
+        while raw.fetch_batch(large("")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    connection.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_requests_are_refused_before_they_are_decoded() {
+    let service = Process::serve(&[]);
+    let (mut calls, connection) = http2::connect(&service.url).await;
+    // Eight million empty requests, of two bytes each.
+    let requests = [0x0a_u8, 0].repeat(8_000_000);
+    let length = u32::try_from(requests.len()).unwrap().to_be_bytes();
+    let message = [&[0][..], &length, &requests].concat();
+    let call = http2::call(http2::whole(message));
+    let response = patiently(calls.send_request(call)).await.unwrap();
+    assert_eq!(http2::status(response).await.0, "3");
+    let peak = service.peak_memory();
+    println!("too many requests: peak {} MiB", peak >> 20);
+    assert!(peak < 64 << 20, "{peak}");
+    connection.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_request_costs_little() {
+    let origin = Origin::new(|_| std::future::pending()).await;
+    let service = Process::serve(&[]);
+    let mut client = raw_client(&service.url).await;
+    let batch = |count| FetchBatchRequest {
+        requests: requests((0..count).map(|index| origin.url(format_args!("{index:030}")))),
+        ..Default::default()
+    };
+    // What the first call costs is not the requests' cost.
+    let _first = client.fetch_batch(batch(60)).await.unwrap();
+    until(|| origin.open() == 50).await;
+    let before = service.memory();
+    let _waiting = client.fetch_batch(batch(10_000)).await.unwrap();
+    until(|| origin.open() == 100).await;
+    let cost = service.memory().saturating_sub(before);
+    println!("10,000 waiting requests: {} KiB", cost >> 10);
+    assert!(cost < 10 << 20, "{cost}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_past_its_age_is_asked_to_go_while_its_batches_finish() {
+    let (origin, gate) = held().await;
+    let mut config = allow_loopback();
+    config.limits.max_connection_age = Duration::from_millis(300);
+    let service = service_with(config).await;
+    let (mut calls, connection) = http2::connect(&service.url).await;
+    let batch = FetchBatchRequest {
+        requests: requests([origin.url("")]),
+        ..Default::default()
+    };
+    let call = http2::call(http2::whole(http2::message(&batch)));
+    let response = patiently(calls.send_request(call)).await.unwrap();
+    // Told to go: no further call is taken, and the open one goes on.
+    let empty = || http2::call(http2::whole(http2::message(&FetchBatchRequest::default())));
+    patiently(async {
+        while let Ok(response) = calls.send_request(empty()).await {
+            assert_eq!(http2::status(response).await.0, "0");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    gate.add_permits(1);
+    assert_eq!(http2::status(response).await.0, "0");
+    patiently(connection).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limit_wait() {
+    let mut config = allow_loopback();
+    config.limits.max_connections = 1;
+    let service = service_with(config).await;
+    let (mut first, connection) = http2::connect(&service.url).await;
+    let empty = || http2::call(http2::whole(http2::message(&FetchBatchRequest::default())));
+    let response = first.send_request(empty()).await.unwrap();
+    assert_eq!(http2::status(response).await.0, "0");
+    let (mut second, waiting) = http2::connect(&service.url).await;
+    let mut answer = tokio::spawn(async move { second.send_request(empty()).await });
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut answer).await;
+    assert!(early.is_err(), "a second connection was served");
+    drop(first);
+    connection.abort();
+    let response = patiently(answer).await.unwrap().unwrap();
+    assert_eq!(http2::status(response).await.0, "0");
+    waiting.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_metric_moves_and_every_gauge_comes_back() {
+    let origin = Origin::new(|request| async move {
+        match request.uri().path() {
+            "/large" => reply(large()),
+            "/busy" => {
+                let mut reply = reply("");
+                *reply.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+                reply
+            }
+            _ => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                reply("there")
+            }
+        }
+    })
+    .await;
+    let service = Process::serve(&[
+        "--max-per-host",
+        "3",
+        "--max-in-flight",
+        "4",
+        "--max-batches",
+        "2",
+    ]);
+    assert_eq!(get(&service.admin, "/healthz").await.0, 200);
+    // A moment after its log says where it listens.
+    patiently(async { while get(&service.admin, "/readyz").await.0 != 200 {} }).await;
+    assert_eq!(get(&service.admin, "/nothing").await.0, 404);
+    let gauges = [
+        "fetchd_batches_active",
+        "fetchd_fetches_in_flight",
+        "fetchd_fetches_queued",
+        "fetchd_stalled",
+        "fetchd_draining",
+    ];
+    let at_rest = metrics(&service.admin).await;
+    for gauge in gauges {
+        assert_eq!(at_rest.get(gauge), Some(&0.0), "{gauge}");
+    }
+    let client = Client::connect(&service.url).await.unwrap();
+
+    let mut urls = vec![origin.url(""); 20];
+    urls.push("http://10.0.0.1/".to_owned());
+    urls.push("nonsense".to_owned());
+    let mut wishes: Vec<_> = urls.iter().map(Request::get).collect();
+    wishes.push(Request::get(origin.url("busy")).max_attempts(2));
+    client.fetch(wishes).concurrency(2).all().await;
+    // More than its host has room for, and than the process has.
+    let other = origin.url("").replace("127.0.0.1", "localhost");
+    let mixed = (0..20).map(|index| {
+        if index % 4 == 0 {
+            other.clone()
+        } else {
+            origin.url("")
+        }
+    });
+    let (_, _) = tokio::join!(
+        client.fetch(mixed.clone()).concurrency(8).all(),
+        client.fetch(mixed).concurrency(8).all()
+    );
+    // A caller that does not read.
+    let batch = FetchBatchRequest {
+        requests: requests(vec![origin.url("large"); 6]),
+        concurrency: 4,
+        ..Default::default()
+    };
+    let mut raw = raw_client(&service.url).await;
+    let mut unread = raw.fetch_batch(batch).await.unwrap().into_inner();
+    let stalled = patiently(async {
+        loop {
+            let now = metrics(&service.admin).await;
+            if now["fetchd_stalled"] > 0.0 {
+                break now;
+            }
+        }
+    })
+    .await;
+    assert_eq!(stalled["fetchd_batches_active"], 1.0);
+    assert!(stalled["fetchd_fetches_in_flight"] > 0.0);
+    assert!(stalled["fetchd_fetches_queued"] > 0.0);
+    while patiently(unread.message()).await.unwrap().is_some() {}
+
+    let now = patiently(async {
+        loop {
+            let now = metrics(&service.admin).await;
+            if gauges.iter().all(|gauge| now[*gauge] == 0.0) {
+                break now;
+            }
+        }
+    })
+    .await;
+    for (metric, value) in [
+        ("fetchd_batches_total{code=\"OK\"}", 4.0),
+        ("fetchd_fetches_total{outcome=\"2xx\"}", 66.0),
+        ("fetchd_fetches_total{outcome=\"5xx\"}", 1.0),
+        ("fetchd_fetches_total{outcome=\"blocked\"}", 1.0),
+        ("fetchd_fetches_total{outcome=\"invalid_request\"}", 1.0),
+        ("fetchd_retries_total{cause=\"503\"}", 1.0),
+        ("fetchd_egress_denied_total{rule=\"private range\"}", 1.0),
+        (
+            "fetchd_body_bytes_total",
+            60.0 * 5.0 + 6.0 * f64::from(4 << 20),
+        ),
+        ("fetchd_queue_duration_seconds_count", 69.0),
+        ("fetchd_fetch_duration_seconds_count", 68.0),
+    ] {
+        assert_eq!(now.get(metric), Some(&value), "{metric}: {now:#?}");
+    }
+    for limit in ["batch", "host", "process"] {
+        let waits = now[&format!("fetchd_limit_waits_total{{limit=\"{limit}\"}}")];
+        assert!(waits > 0.0, "{limit}: {now:#?}");
+    }
+    assert!(now["process_resident_memory_bytes"] > 0.0);
+    assert!(now["process_open_fds"] > 0.0);
+    // What was refused counts by its code, too.
+    let wrong = FetchBatchRequest {
+        options: Some(fetchd::proto::FetchOptions {
+            max_attempts: Some(0),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    assert!(raw.fetch_batch(wrong).await.is_err());
+    let now = metrics(&service.admin).await;
+    assert_eq!(now["fetchd_batches_total{code=\"INVALID_ARGUMENT\"}"], 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_that_never_read_leave_the_others_their_room() {
+    const CALLERS: usize = 200;
+    const BODIES: usize = 100;
+
+    let origin = Origin::new(|_| async { reply(vec![b'x'; 1 << 20]) }).await;
+    let service = Process::serve(&[]);
+    let batch = || FetchBatchRequest {
+        requests: requests(vec![origin.url(""); BODIES]),
+        ..Default::default()
+    };
+    let bodies = || async {
+        let begun = Instant::now();
+        let mut client = raw_client(&service.url).await;
+        let mut messages = client.fetch_batch(batch()).await.unwrap().into_inner();
+        let mut bytes = 0;
+        while let Some(message) = patiently(messages.message()).await.unwrap() {
+            bytes += message
+                .parts
+                .iter()
+                .map(|part| part.body.len())
+                .sum::<usize>();
+        }
+        assert_eq!(bytes, BODIES << 20);
+        begun.elapsed()
+    };
+    let alone = bodies().await;
+    let callers = (0..CALLERS).map(|_| async {
+        let mut client = raw_client(&service.url).await;
+        let messages = client.fetch_batch(batch()).await.unwrap();
+        (client, messages)
+    });
+    let _unread = patiently(join_all(callers)).await;
+    // All that is shared is taken, and each has its own.
+    patiently(async {
+        while metrics(&service.admin).await["fetchd_stalled"] < 900.0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let beside = bodies().await;
+    let peak = service.peak_memory();
+    println!(
+        "alone {alone:?}, beside them {beside:?}, peak {} MiB",
+        peak >> 20
+    );
+    assert!(peak < 450 << 20, "{peak}");
+    assert!(beside < 5 * alone, "{beside:?} beside, {alone:?} alone");
+}
+
+#[test]
+fn defaults_hold_together() {
+    assert!(Config::default().validate().is_ok());
+    let limits = Config::default().limits;
+    assert_eq!(limits.batches(), 256);
+}
