@@ -69,6 +69,7 @@ pub(crate) fn enter(name: &str, hosts: &str) -> Option<Network> {
         println!("{out}{err}");
         if out.contains(READY) {
             assert!(output.status.success(), "the test failed inside");
+            assert!(out.contains("1 passed"), "no test has the name {name}");
             return None;
         }
     }
