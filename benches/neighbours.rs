@@ -55,6 +55,7 @@ async fn main() -> ExitCode {
         ("batches", &[]),
         ("unfinished messages", &[]),
         ("slow readers", &[]),
+        ("unread bodies", &[]),
         ("retries", &[]),
         ("interim responses", &[]),
     ] {
@@ -68,6 +69,7 @@ async fn main() -> ExitCode {
             "batches" => scene.take_batches().await,
             "unfinished messages" => scene.take_room().await,
             "slow readers" => scene.read_slowly().await,
+            "unread bodies" => scene.read_nothing().await,
             "retries" => scene.retry().await,
             _ => scene.meet_interims().await,
         };
@@ -235,6 +237,22 @@ impl Scene {
         let attack = attack.collect();
         self.until("fetchd_stalled", 700.0).await;
         attack
+    }
+
+    /// 200 calls whose responses are not read, with all the slots that they get.
+    async fn read_nothing(&self) -> Attack {
+        let mut open = Vec::new();
+        for _ in 0..200 {
+            let mut client = caller::client(&self.service.url, address(2)).await;
+            let batch = of(vec![self.large.url(""); 100], 50);
+            let response = client.fetch_batch(batch).await.unwrap();
+            open.push((client, response));
+        }
+        self.until("fetchd_stalled", 900.0).await;
+        vec![spawn(async move {
+            std::future::pending::<()>().await;
+            drop(open);
+        })]
     }
 
     /// `batch` again and again, all of which is read.

@@ -1,5 +1,5 @@
-//! A batch as its caller sees it: every result, in order, from a bounded pool,
-//! each as soon as it is there.
+//! A batch as its caller sees it: every request has a result, results arrive as
+//! they are ready or in the order of the requests, and concurrency is bounded.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use crate::support::{
     Origin, allow_loopback, held, patiently, reply, requests, service, service_with, until,
 };
 
-/// A path's last part, as a number.
+/// Returns the last segment of the path as a number.
 fn number<B>(request: &hyper::Request<B>) -> u64 {
     request
         .uri()
@@ -35,40 +35,19 @@ fn number<B>(request: &hyper::Request<B>) -> u64 {
         .unwrap()
 }
 
-/// An origin that answers after as many milliseconds as its path says.
-async fn delaying() -> Origin {
-    Origin::new(|request| async move {
-        let delay = Duration::from_millis(number(&request));
-        tokio::time::sleep(delay).await;
-        reply(format!("{delay:?}"))
+/// Starts an origin that answers shortly after `count` requests are in flight, so that
+/// further requests would overlap.
+async fn answering_together(count: usize) -> Origin {
+    let barrier = Arc::new(Barrier::new(count));
+    Origin::new(move |_| {
+        let barrier = Arc::clone(&barrier);
+        async move {
+            barrier.wait().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            reply(vec![b'x'; 2000])
+        }
     })
     .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_batch_takes_as_long_as_its_rounds() {
-    const DELAY: u64 = 200;
-    let origin = delaying().await;
-    let service = service().await;
-    let client = service.client().await;
-    for (count, rounds) in [(15, 1), (100, 2), (400, 8)] {
-        let started = Instant::now();
-        let urls = (0..count).map(|_| origin.url(DELAY));
-        let results = client.fetch(urls).concurrency(50).all().await;
-        let rounds = Duration::from_millis(DELAY * rounds);
-        assert_eq!(
-            results.iter().filter(|result| result.is_ok()).count(),
-            count
-        );
-        assert!(started.elapsed() >= rounds);
-        // Well below one round more.
-        let bound = rounds + Duration::from_millis(DELAY * 3 / 4);
-        assert!(
-            started.elapsed() < bound,
-            "{count} took {:?}",
-            started.elapsed()
-        );
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +64,7 @@ async fn results_come_back_in_the_order_of_the_requests() {
     let service = service().await;
     let client = service.client().await;
 
-    // Among a thousand: duplicates, 404s, 500s, and 50 that fail.
+    // Some requests have the same URL, some get a 404 or a 500, and 50 fail.
     let urls: Vec<String> = (0..1000)
         .map(|index| match index {
             _ if index % 20 == 3 => "http://127.0.0.1:1/refused".to_owned(),
@@ -153,7 +132,7 @@ async fn fast_results_do_not_wait_for_a_slow_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_is_given_in_order_once_all_before_it_are_there() {
+async fn in_order_yields_a_result_once_all_earlier_ones_have_arrived() {
     let release = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&release);
     let origin = Origin::new(move |request| {
@@ -182,34 +161,37 @@ async fn each_is_given_in_order_once_all_before_it_are_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_has_no_more_than_its_concurrency_in_flight() {
-    let origin = delaying().await;
+async fn a_batch_uses_its_concurrency_and_no_more() {
     let service = service().await;
     let client = service.client().await;
     for concurrency in [1, 7, 50] {
-        let before = origin.seen();
-        let urls = (0..concurrency * 4).map(|_| origin.url(5));
-        client.fetch(urls).concurrency(concurrency).all().await;
-        assert_eq!(origin.seen() - before, concurrency as usize * 4);
-        assert!(origin.peak() <= concurrency as usize);
+        let origin = answering_together(concurrency).await;
+        let urls = (0..concurrency * 8).map(|_| origin.url(""));
+        let fetch = client.fetch(urls).concurrency(concurrency as u32);
+        let results = patiently(fetch.all()).await;
+        assert!(results.iter().all(Result::is_ok));
+        assert_eq!(origin.seen(), concurrency * 8);
+        assert_eq!(origin.peak(), concurrency);
     }
-    // The bound is reached, and not by accident lower.
-    assert_eq!(origin.peak(), 50);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_batches_together_have_no_more_than_max_in_flight() {
-    let origin = delaying().await;
+async fn all_batches_together_use_max_in_flight_and_no_more() {
+    let (origin, gate) = held().await;
     let mut config = allow_loopback();
     config.limits.max_in_flight = 20;
     config.limits.max_batches = Some(10);
     let service = service_with(config).await;
     let client = service.client().await;
     let batches = (0..10).map(|_| {
-        let urls = (0..30).map(|_| origin.url(5));
+        let urls = (0..30).map(|_| origin.url(""));
         client.fetch(urls).concurrency(30).all()
     });
-    let results = patiently(join_all(batches)).await;
+    let opening = async {
+        until(|| origin.open() == 20).await;
+        gate.add_permits(300);
+    };
+    let (results, ()) = patiently(async { tokio::join!(join_all(batches), opening) }).await;
     assert!(results.iter().flatten().all(Result::is_ok));
     assert_eq!(origin.seen(), 300);
     assert_eq!(origin.peak(), 20);
@@ -218,15 +200,7 @@ async fn all_batches_together_have_no_more_than_max_in_flight() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ready_results_share_a_message() {
     const COUNT: usize = 500;
-    let barrier = Arc::new(Barrier::new(COUNT));
-    let origin = Origin::new(move |_| {
-        let barrier = Arc::clone(&barrier);
-        async move {
-            barrier.wait().await;
-            reply(vec![b'x'; 2000])
-        }
-    })
-    .await;
+    let origin = answering_together(COUNT).await;
     let service = service().await;
     let mut client = service.raw_client().await;
     let batch = FetchBatchRequest {
@@ -250,7 +224,7 @@ async fn ready_results_share_a_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_are_bounded_whatever_the_bodies() {
+async fn messages_stay_below_their_limit_for_large_bodies() {
     let origin = Origin::new(|_| async { reply(vec![b'x'; 300 << 10]) }).await;
     let service = service().await;
     let mut client = service.raw_client().await;
@@ -272,8 +246,7 @@ async fn messages_are_bounded_whatever_the_bodies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lone_result_leaves_at_once() {
-    const TIMES: usize = 200;
+async fn a_single_result_is_sent_without_delay() {
     let (answered, mut answers) = mpsc::unbounded_channel();
     let origin = Origin::new(move |_| {
         answered.send(Instant::now()).unwrap();
@@ -283,7 +256,7 @@ async fn a_lone_result_leaves_at_once() {
     let service = service().await;
     let mut client = service.raw_client().await;
     let mut delays = Vec::new();
-    for _ in 0..TIMES {
+    for _ in 0..200 {
         let batch = FetchBatchRequest {
             requests: requests([origin.url("")]),
             ..Default::default()
@@ -292,9 +265,9 @@ async fn a_lone_result_leaves_at_once() {
         patiently(messages.message()).await.unwrap().unwrap();
         delays.push(answers.recv().await.unwrap().elapsed());
     }
-    delays.sort();
-    let median = delays[TIMES / 2];
-    assert!(median < Duration::from_millis(2), "median {median:?}");
+    // A timer would delay all of them, and a busy machine only some.
+    let shortest = delays.into_iter().min().unwrap();
+    assert!(shortest < Duration::from_millis(2), "{shortest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,7 +283,7 @@ async fn an_empty_batch_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_over_the_limit_is_refused_by_its_name() {
+async fn a_batch_with_too_many_requests_is_refused() {
     let service = service().await;
     let mut client = service.raw_client().await;
     let batch = FetchBatchRequest {
@@ -323,7 +296,7 @@ async fn a_batch_over_the_limit_is_refused_by_its_name() {
     let violations = status.get_details_bad_request().unwrap().field_violations;
     assert_eq!(violations[0].field, "requests");
 
-    // Through the Rust client it is the error in each place.
+    // The Rust client reports the error for each request.
     let config = fetchd::config::Config {
         limits: Limits {
             max_batch_requests: 2,
@@ -365,7 +338,7 @@ async fn a_message_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn a_call_with_nothing_to_say_shows_that_it_is_there() {
+async fn an_idle_call_sends_empty_messages() {
     let (origin, gate) = held().await;
     let service = service().await;
     let mut client = service.raw_client().await;
@@ -375,7 +348,7 @@ async fn a_call_with_nothing_to_say_shows_that_it_is_there() {
     };
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
     until(|| origin.open() == 1).await;
-    // From here on nothing happens but by the clock, which need not be waited for.
+    // From here on only timers make progress, so the paused clock skips to them.
     tokio::time::pause();
     let begun = tokio::time::Instant::now();
     let message = messages.message().await.unwrap().unwrap();

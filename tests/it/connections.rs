@@ -1,4 +1,4 @@
-//! What callers hold by connections and calls that ask for nothing.
+//! Limits on idle connections and unfinished calls of a caller.
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -15,13 +15,13 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use crate::support::{
     Process,
     caller::{self, address},
-    http2, patiently,
+    http2, patiently, until,
 };
 
 type Waiting = JoinHandle<hyper::Result<Response<Incoming>>>;
 
-/// Begins a health check whose head is as long as can be, and whose message never
-/// comes.
+/// Begins a health check with headers of the largest accepted size, whose message
+/// never arrives.
 fn check(calls: &mut SendRequest<http2::Body>) -> Waiting {
     let body = stream::pending::<Result<Frame<Bytes>, std::io::Error>>();
     let mut call = Request::post("http://in.test/grpc.health.v1.Health/Check")
@@ -34,7 +34,8 @@ fn check(calls: &mut SendRequest<http2::Body>) -> Waiting {
     tokio::spawn(calls.send_request(call))
 }
 
-/// Opens a connection from 127.0.0.2 with `checks`, and waits until they are seen.
+/// Opens a connection from 127.0.0.2 with `checks` health checks, and waits until
+/// the service has received them.
 async fn connection(
     service: &Process,
     checks: usize,
@@ -50,7 +51,8 @@ async fn connection(
     (calls, AbortOnDropHandle::new(connection), waiting)
 }
 
-/// How much memory each of `count` connections takes, with `checks` on it.
+/// Returns the memory that each of `count` connections takes, in bytes, if each has
+/// `checks` health checks.
 async fn cost(count: usize, checks: usize) -> u64 {
     let service = Process::serve(&[]);
     let _first = connection(&service, 0).await;
@@ -64,7 +66,7 @@ async fn cost(count: usize, checks: usize) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_takes_little() {
+async fn a_connection_takes_little_memory() {
     let alone = cost(300, 0).await;
     let with_checks = cost(30, 16).await;
     println!(
@@ -77,7 +79,7 @@ async fn a_connection_takes_little() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_that_are_no_batches_are_bounded_and_shared() {
+async fn calls_other_than_batches_are_bounded_and_shared() {
     let service = Process::serve(&["--max-connections", "100"]);
     let mut open = Vec::new();
     for _ in 0..20 {
@@ -87,13 +89,8 @@ async fn calls_that_are_no_batches_are_bounded_and_shared() {
         let waiting = open.iter().flat_map(|(_, _, waiting)| waiting);
         waiting.filter(|call| call.is_finished()).count()
     };
-    // 228 of them may be open, of which one caller gets no more than 31 of 32.
-    patiently(async {
-        while refused(&open) < 320 - 221 {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    // The limit is 228 such calls, and one caller gets at most 31 of 32.
+    until(|| refused(&open) >= 320 - 221).await;
     let refused = refused(&open);
     println!("of 320 checks of one caller {refused} were refused");
     assert!(refused <= 320 - 220, "{refused}");

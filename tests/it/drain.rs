@@ -1,5 +1,4 @@
-//! How a service ends: in order, in time, and with nothing lost that its caller
-//! still reads.
+//! Shutdown: the service ends in time, and callers that still read lose no result.
 
 use std::{
     collections::BTreeMap,
@@ -18,12 +17,12 @@ use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::{
-    Origin, Process, allow_loopback, http2, metrics,
+    Origin, PATIENCE, Process, allow_loopback, eventually, http2, metrics,
     namespace::{self, Network},
     patiently, raw_client, reply, requests, service, service_with, until,
 };
 
-/// What stands in the way of an end.
+/// A connection that must not delay the shutdown.
 #[derive(Debug, Clone, Copy)]
 enum Obstacle {
     SilentConnection,
@@ -36,8 +35,9 @@ async fn health(url: &str) -> HealthClient<Channel> {
     HealthClient::new(endpoint.connect().await.unwrap())
 }
 
-/// Ends a service with 1,000 requests open, and an obstacle.
-async fn ends_in_time(obstacle: Obstacle) {
+/// Shuts down a service that has 1,000 open requests and `obstacle`, and checks
+/// that it exits in time.
+async fn exits_in_time(obstacle: Obstacle) {
     let origin = Origin::new(|request| async move {
         match request.uri().path() {
             "/large" => reply(vec![b'x'; 8 << 20]),
@@ -60,13 +60,17 @@ async fn ends_in_time(obstacle: Obstacle) {
         while let Some(message) = messages.message().await.unwrap() {
             for part in message.parts {
                 if let Some(end) = part.end {
-                    assert!(ends.insert(part.index, end).is_none(), "a second end");
+                    assert!(
+                        ends.insert(part.index, end).is_none(),
+                        "request {} ended twice",
+                        part.index
+                    );
                 }
             }
         }
         ends
     });
-    // Held open until the service has ended.
+    // Held open until the service has exited.
     let mut held: Vec<Box<dyn Send>> = Vec::new();
     match obstacle {
         Obstacle::SilentConnection => {
@@ -111,44 +115,42 @@ async fn ends_in_time(obstacle: Obstacle) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_holds_up_the_end() {
+async fn no_connection_delays_the_shutdown() {
     let [silent, stalled, watching] = [
         Obstacle::SilentConnection,
         Obstacle::StalledReader,
         Obstacle::HealthWatch,
     ]
-    .map(ends_in_time);
+    .map(exits_in_time);
     tokio::join!(silent, stalled, watching);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delay_before_the_drain_accepts_what_comes() {
+async fn calls_are_accepted_during_the_drain_delay() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let mut config = allow_loopback();
-    config.drain_delay = crate::support::PATIENCE;
+    config.drain_delay = PATIENCE;
     let service = service_with(config).await;
     service.shutdown.request();
-    // Not ready, and all the same it serves: on a new connection, too.
+    // The service reports that it is not serving, but still accepts connections.
     let mut asking = health(&service.url).await;
-    patiently(async {
-        let ask = || HealthCheckRequest {
+    eventually(async || {
+        let request = HealthCheckRequest {
             service: "fetchd.v1.FetchService".to_owned(),
         };
-        while asking.check(ask()).await.unwrap().into_inner().status != 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        asking.check(request).await.unwrap().into_inner().status == 2
     })
     .await;
     let client = service.client().await;
     assert!(client.fetch_all([origin.url("")]).await[0].is_ok());
-    // A second word cuts the delay short.
+    // A second shutdown request ends the delay.
     service.shutdown.request();
     drop((client, asking));
     until(|| service.serving.is_finished()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_still_coming_is_refused_when_the_drain_begins() {
+async fn an_unfinished_message_is_refused_when_the_drain_begins() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let service = service().await;
     let batch = FetchBatchRequest {
@@ -182,8 +184,9 @@ async fn a_message_that_is_still_coming_is_refused_when_the_drain_begins() {
 }
 
 #[test]
-fn a_caller_that_vanishes_stops_its_fetches() {
-    if namespace::enter("drain::a_caller_that_vanishes_stops_its_fetches", "") != Some(Network::Own)
+fn the_fetches_of_a_vanished_caller_are_stopped() {
+    if namespace::enter("drain::the_fetches_of_a_vanished_caller_are_stopped", "")
+        != Some(Network::Own)
     {
         return;
     }
@@ -194,7 +197,7 @@ fn a_caller_that_vanishes_stops_its_fetches() {
         config.limits.keepalive_interval = Duration::from_millis(200);
         config.limits.keepalive_timeout = Duration::from_millis(200);
         let service = service_with(config).await;
-        // A caller at an address of its own, to which nothing leads later.
+        // The caller has an address of its own, whose route is removed later.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("10.7.7.7:0".parse().unwrap()).unwrap();
         let address = service.url.trim_start_matches("http://").parse().unwrap();

@@ -1,5 +1,5 @@
-//! A client of many replicas: nothing is lost when one goes, nothing is sent twice
-//! that must not be, and each has its share.
+//! A client of several replicas: no request is lost if one stops, no POST is sent
+//! twice, and each replica has its share.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,15 +26,15 @@ use crate::support::{
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-/// How many rounds of [`nothing_is_lost_when_replicas_go`]; more by
-/// `FETCHD_TEST_ROUNDS`.
+/// The number of rounds of [`no_get_is_lost_if_replicas_stop`], which
+/// `FETCHD_TEST_ROUNDS` overrides.
 fn rounds() -> u64 {
     let rounds = std::env::var("FETCHD_TEST_ROUNDS").ok();
     rounds.map_or(5, |rounds| rounds.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_when_replicas_go() {
+async fn no_get_is_lost_if_replicas_stop() {
     const REQUESTS: usize = 2000;
 
     let posts: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
@@ -65,12 +65,13 @@ async fn nothing_is_lost_when_replicas_go() {
         });
         let fetch = client.fetch(requests).concurrency(200);
         let fetching = tokio::spawn(fetch.collect::<Vec<Outcome>>());
-        // Somewhere on the way: about as long as a round takes.
-        let [killed, drained, _left] = services;
-        let at = Duration::from_millis((round * 37) % 200);
-        tokio::time::sleep(at).await;
+        // The signals are sent at a different point in each round.
+        let [killed, drained, _running] = services;
+        let seen = |percent| before + REQUESTS * percent / 100;
+        let percent = round as usize * 19 % 80;
+        until(|| origin.seen() >= seen(percent)).await;
         killed.signal("KILL");
-        tokio::time::sleep(Duration::from_millis((round * 23) % 50)).await;
+        until(|| origin.seen() >= seen(percent + round as usize * 12 % 20)).await;
         drained.signal("TERM");
 
         let mut outcomes = patiently(fetching).await.unwrap();
@@ -80,8 +81,7 @@ async fn nothing_is_lost_when_replicas_go() {
             let Some(error) = &outcome.error else {
                 continue;
             };
-            // Of a request that its origin may have seen, and that may not be
-            // sent twice.
+            // Only a POST may fail: its origin may have seen it.
             let is_lost =
                 matches!(error, Error::Call { .. }) || error.reason() == Some(Reason::ShuttingDown);
             assert!(
@@ -105,7 +105,7 @@ async fn nothing_is_lost_when_replicas_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_does_not_answer_is_left_out() {
+async fn an_unreachable_replica_is_not_used() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let service = service_with(allow_loopback()).await;
     let client = Client::connect(format!("http://127.0.0.1:1, {}", service.url)).await;
@@ -148,7 +148,7 @@ async fn a_single_request_goes_to_another_replica_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadline_passes_also_where_no_service_answers() {
+async fn a_deadline_ends_requests_if_no_service_answers() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let service = Process::serve(&[]);
     let client = Client::connect(&service.url).await.unwrap();
@@ -171,7 +171,7 @@ async fn a_deadline_passes_also_where_no_service_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_service_is_asked_again() {
+async fn a_call_to_a_full_service_is_retried() {
     let origin = Origin::new(|_| async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         reply("there")
@@ -193,7 +193,7 @@ async fn a_full_service_is_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endless_list_is_taken_as_fast_as_it_is_worked() {
+async fn an_endless_list_is_not_read_ahead_of_its_results() {
     let gate = Arc::new(Semaphore::new(0));
     let opened = Arc::clone(&gate);
     let origin = Origin::new(move |request| {
@@ -216,25 +216,19 @@ async fn an_endless_list_is_taken_as_fast_as_it_is_worked() {
         format!("{base}{index}")
     });
     let mut in_order = client.fetch(endless).concurrency(100).in_order();
-    // All but the first are there, and wait for it; then no more are sent.
-    let early = tokio::time::timeout(Duration::from_millis(1), in_order.next()).await;
-    assert!(early.is_err());
-    let mut last = 0;
-    patiently(async {
-        loop {
-            let wait = tokio::time::timeout(Duration::from_millis(500), in_order.next());
-            assert!(wait.await.is_err(), "the first has not come");
-            let now = taken.load(Ordering::SeqCst);
-            if now == last && now >= 10_000 {
-                break;
-            }
-            last = now;
-        }
-    })
-    .await;
-    println!("{last} taken while the first is missing");
-    // Of these, 40 for each that may be in flight are at the service.
-    assert!(last <= 10_000 + 40 * 100, "{last}");
+    // All other results wait for the first, until no further request is sent.
+    let is_idle = || {
+        let taken = taken.load(Ordering::SeqCst);
+        taken >= 10_000 && origin.open() == 1 && origin.seen() == taken
+    };
+    tokio::select! {
+        outcome = in_order.next() => panic!("expected no result before the first, got {outcome:?}"),
+        () = until(is_idle) => {}
+    }
+    let taken = taken.load(Ordering::SeqCst);
+    println!("{taken} taken while the first result is missing");
+    // A service gets 40 requests for each that may be in flight.
+    assert!(taken <= 10_000 + 40 * 100, "{taken}");
     gate.add_permits(1);
     for index in 0..20_000 {
         let outcome = patiently(in_order.next()).await.unwrap();
@@ -243,7 +237,7 @@ async fn an_endless_list_is_taken_as_fast_as_it_is_worked() {
     }
 }
 
-/// Three services at fixed addresses, told apart by their user agents.
+/// Starts three services at fixed addresses, each with a user agent of its own.
 async fn replicas(dns: &Dns) -> Vec<Service> {
     let mut services = Vec::new();
     for replica in 0..3 {
@@ -256,7 +250,7 @@ async fn replicas(dns: &Dns) -> Vec<Service> {
     services
 }
 
-/// Counts requests by replica and host.
+/// Starts an origin that counts requests by replica and host.
 async fn counting(delay: Duration) -> (Origin, Arc<Mutex<BTreeMap<(String, String), usize>>>) {
     let counts: Arc<Mutex<BTreeMap<_, usize>>> = Arc::default();
     let noted = Arc::clone(&counts);
@@ -274,8 +268,8 @@ async fn counting(delay: Duration) -> (Origin, Arc<Mutex<BTreeMap<(String, Strin
 }
 
 #[test]
-fn each_replica_has_its_share_and_each_host_its_replica() {
-    let name = "replicas::each_replica_has_its_share_and_each_host_its_replica";
+fn requests_are_shared_evenly_and_a_host_keeps_its_replica() {
+    let name = "replicas::requests_are_shared_evenly_and_a_host_keeps_its_replica";
     if namespace::enter(name, "127.0.0.1 localhost\n") != Some(Network::Own) {
         return;
     }
@@ -298,7 +292,7 @@ fn each_replica_has_its_share_and_each_host_its_replica() {
             *most = (*most).max(*count);
         }
         let first_choice: usize = hosts.values().sum();
-        println!("shares {shares:?}, at the first choice of their host {first_choice}");
+        println!("shares {shares:?}, {first_choice} at the first choice of their host");
         assert_eq!(shares.values().sum::<usize>(), 30_000);
         assert!(
             shares.len() == 3
@@ -308,7 +302,7 @@ fn each_replica_has_its_share_and_each_host_its_replica() {
         );
         assert!(first_choice >= 24_000, "{first_choice}");
 
-        // A single host is too much for its first choice.
+        // The load of a single host exceeds its first choice.
         let single = (0..3_000).map(|_| format!("http://h0.test:{port}/"));
         let results = client.fetch(single).concurrency(600).all().await;
         assert!(results.iter().all(Result::is_ok));
@@ -317,8 +311,8 @@ fn each_replica_has_its_share_and_each_host_its_replica() {
 }
 
 #[test]
-fn a_new_replica_of_a_name_is_used_soon() {
-    let name = "replicas::a_new_replica_of_a_name_is_used_soon";
+fn replicas_follow_the_addresses_of_their_name() {
+    let name = "replicas::replicas_follow_the_addresses_of_their_name";
     let hosts = "127.0.0.1 localhost\n127.0.0.11 headless\n";
     if namespace::enter(name, hosts) != Some(Network::Own) {
         return;
@@ -349,7 +343,7 @@ fn a_new_replica_of_a_name_is_used_soon() {
         until(|| seen("replica-1")).await;
         println!("used after {:?}", begun.elapsed());
         assert!(begun.elapsed() < Duration::from_secs(10));
-        // And one that is gone is not, though it had calls open.
+        // A replica whose address was removed gets no more requests.
         std::fs::write("/etc/hosts", "127.0.0.12 headless\n").unwrap();
         until(|| {
             let mut counts = counts.lock().unwrap();

@@ -1,5 +1,5 @@
-//! What runs out, or never comes: file descriptors, answers to a SYN, final
-//! responses, time.
+//! Exhausted file descriptors, unanswered SYNs, endless interim responses, and
+//! timeouts that never elapse.
 
 use std::{
     net::IpAddr,
@@ -20,7 +20,7 @@ use crate::support::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn endless_interim_responses_are_cut_at_once() {
+async fn endless_interim_responses_are_a_protocol_error() {
     let endless = RawOrigin::endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n", Duration::ZERO).await;
     let service = Process::serve(&[]);
     let client = Client::connect(&service.url).await.unwrap();
@@ -34,19 +34,20 @@ async fn endless_interim_responses_are_cut_at_once() {
         assert_eq!(outcome.stats.attempts, 1);
     }
     let took = begun.elapsed();
-    println!("200 endless rows of 100 Continue: {took:?}");
+    println!("200 responses of endless 100 Continue: {took:?}");
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_get_in_when_origins_have_used_up_the_file_descriptors() {
+async fn callers_can_connect_if_fetches_have_used_up_the_file_descriptors() {
     const FILES: usize = 100;
 
     let origin = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = origin.local_addr().unwrap().port();
+    let mut silent = Vec::new();
     let service = Process::serve_with_files(FILES, &["--max-connections", "16"]);
     let client = Client::connect(&service.url).await.unwrap();
-    // Each is another host, which accepts and never answers.
+    // Each address is another host, which accepts and never answers.
     let urls = (0..200).map(|host| {
         Request::get(format!("http://127.0.1.{host}:{port}/"))
             .max_attempts(1)
@@ -54,15 +55,25 @@ async fn callers_get_in_when_origins_have_used_up_the_file_descriptors() {
     });
     let mut outcomes = client.fetch(urls).concurrency(200);
     let mut lacking = 0;
-    while let Ok(outcome) = tokio::time::timeout(Duration::from_millis(700), outcomes.next()).await
-    {
-        let error = outcome.unwrap().error.unwrap();
-        assert_eq!(error.reason(), Some(Reason::Internal), "{error}");
-        assert!(error.to_string().contains("file descriptor"), "{error}");
-        assert!(error.is_retryable(), "{error}");
-        lacking += 1;
+    // Each request gets a connection, or fails since no file descriptor is left.
+    while lacking + silent.len() < 200 {
+        let outcome = patiently(async {
+            tokio::select! {
+                accepted = origin.accept() => {
+                    silent.push(accepted.unwrap());
+                    None
+                }
+                outcome = outcomes.next() => outcome,
+            }
+        });
+        if let Some(outcome) = outcome.await {
+            let error = outcome.error.unwrap();
+            assert_eq!(error.reason(), Some(Reason::Internal), "{error}");
+            assert!(error.to_string().contains("file descriptor"), "{error}");
+            assert!(error.is_retryable(), "{error}");
+            lacking += 1;
+        }
     }
-    // The others wait for their origins, and hold all there is.
     let mut slowest = Duration::ZERO;
     for _ in 0..10 {
         let begun = Instant::now();
@@ -72,14 +83,14 @@ async fn callers_get_in_when_origins_have_used_up_the_file_descriptors() {
         assert_eq!(patiently(check).await.unwrap().into_inner().status, 1);
         slowest = slowest.max(begun.elapsed());
     }
-    println!("with {FILES} files {lacking} of 200 had none; the slowest check: {slowest:?}");
+    println!("{lacking} of 200 requests had none of {FILES} files; the slowest check: {slowest:?}");
     assert!((100..190).contains(&lacking), "{lacking}");
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_of_black_holes_ends_within_its_timeouts() {
-    // Nobody accepts there, and the backlog is full.
+async fn a_name_of_unresponsive_addresses_fails_within_its_timeouts() {
+    // No connection is accepted, and the backlog is full.
     let addresses: Vec<IpAddr> = (1..=6)
         .map(|last| IpAddr::from([127, 0, 2, last]))
         .collect();
@@ -106,7 +117,7 @@ async fn a_name_of_black_holes_ends_within_its_timeouts() {
     let connect = Duration::from_millis(400);
     let requests = [
         hole(connect, 3),
-        // The timeout of the request is the end, whatever else it may take.
+        // `timeout` ends the request before the longer `connect_timeout`.
         hole(Duration::from_secs(60), 10).timeout(Duration::from_secs(1)),
     ];
     let begun = Instant::now();
@@ -118,12 +129,12 @@ async fn a_name_of_black_holes_ends_within_its_timeouts() {
         assert_eq!(error.reason(), Some(reason), "{error}");
     }
     assert_eq!(outcomes[0].stats.attempts, 3);
-    // Two waits of at most 200 and 400 ms are between the attempts.
+    // The back-off adds at most 200 and 400 ms.
     assert!(took < 3 * connect + Duration::from_secs(2), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn times_that_never_pass_are_accepted() {
+async fn timeouts_that_never_elapse_are_accepted() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let long = "584542046090y";
     let service = Process::serve(&[
@@ -139,10 +150,10 @@ async fn times_that_never_pass_are_accepted() {
     let client = Client::connect(&service.url).await.unwrap();
     let results = patiently(client.fetch_all(vec![origin.url(""); 10])).await;
     assert!(results.iter().all(Result::is_ok));
-    // Another connection: each has its age.
+    // The second connection has an age limit of its own.
     let client = Client::connect(&service.url).await.unwrap();
     assert!(patiently(client.fetch_all([origin.url("")])).await[0].is_ok());
-    // The second signal, apart from the first, ends both the delay and the drain.
+    // The second signal ends both the delay and the drain.
     service.signal("TERM");
     patiently(async { while get(&service.admin, "/readyz").await.0 != 503 {} }).await;
     drop(client);
@@ -167,7 +178,7 @@ async fn times_that_never_pass_are_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_that_some_servers_take_for_others_are_refused_by_name() {
+async fn headers_that_some_servers_confuse_with_others_are_refused() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let service = service().await;
     let client = service.client().await;
@@ -188,10 +199,10 @@ async fn headers_that_some_servers_take_for_others_are_refused_by_name() {
             Some(Reason::InvalidRequest),
             "{name}: {error}"
         );
-        let said = error.to_string().to_lowercase();
-        assert!(said.contains(&name.to_lowercase()), "{name}: {error}");
+        let message = error.to_string().to_lowercase();
+        assert!(message.contains(&name.to_lowercase()), "{name}: {error}");
     }
-    // An underscore is no fault by itself.
+    // Other names may contain an underscore.
     let request = Request::get(origin.url("")).header("x_trace", "1");
     let outcome = patiently(client.fetch([request]).next()).await.unwrap();
     assert!(outcome.error.is_none(), "{:?}", outcome.error);

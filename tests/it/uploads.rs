@@ -1,5 +1,5 @@
-//! Origins that do not read what they are sent: an upload that has ended, however
-//! it did, leaves nothing behind.
+//! Uploads to origins that do not read them: a finished or failed upload leaves no
+//! connection and no memory behind.
 
 use std::time::Duration;
 
@@ -8,21 +8,16 @@ use fetchd::{client::Client, proto::Reason};
 use futures_util::{StreamExt, future::join_all, stream};
 
 use crate::support::{
-    Authority, Process,
+    Authority, Process, eventually,
     metrics::metrics,
     patiently,
     unreading::{Manner, Unreading},
     until,
 };
 
-/// Waits until the service has nothing under way, and `origin` no connection.
+/// Waits until the service has no fetch in flight, and `origin` no connection.
 async fn at_rest(service: &Process, origin: &Unreading) {
-    patiently(async {
-        while metrics(&service.admin).await["fetchd_fetches_in_flight"] > 0.0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    eventually(async || metrics(&service.admin).await["fetchd_fetches_in_flight"] == 0.0).await;
     until(|| origin.open() == 0).await;
 }
 
@@ -41,7 +36,7 @@ async fn uploads_that_end_early_leave_no_connection_and_no_memory() {
         client.fetch([request]).all()
     };
     let late = join_all((0..UPLOADS / 2).map(|_| upload(Duration::from_millis(500))));
-    // These are cancelled, when all of them are under way.
+    // These uploads are cancelled once all of them have begun.
     let mut cancelled = join_all((0..UPLOADS / 2).map(|_| upload(Duration::from_secs(60))));
     tokio::select! {
         _ = &mut cancelled => panic!("an upload ended"),
@@ -67,7 +62,7 @@ async fn uploads_that_end_early_leave_no_connection_and_no_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_that_are_in_the_system_s_buffers_count_as_long_as_they_are() {
+async fn connections_with_unsent_uploads_count_until_they_close() {
     let origin = Unreading::new(Manner::Silent, 4096).await;
     let service = Process::serve(&["--max-in-flight", "64"]);
     let client = Client::connect(&service.url).await.unwrap();
@@ -88,7 +83,7 @@ async fn uploads_that_are_in_the_system_s_buffers_count_as_long_as_they_are() {
     assert!(peak <= 2 * 64, "{peak}");
 }
 
-/// Makes `calls`, each with a body of 15 MB, all of which `origin` answers.
+/// Makes `calls` calls, each with a body of 15 MB, and `origin` answers all of them.
 async fn early_answers(service: &Process, origin: &Unreading, scheme: &str, calls: usize) {
     let client = Client::connect(&service.url).await.unwrap();
     client.fetch_all(["not a url"]).await;
@@ -109,21 +104,21 @@ async fn early_answers(service: &Process, origin: &Unreading, scheme: &str, call
         left >> 20,
         peak >> 20
     );
-    // Four of them are held at once, in an allocator that keeps some of what is freed;
-    // all together would be 15 MB for each.
+    // Four bodies are held at once, and the allocator keeps some of the freed memory.
+    // Without the limit it would be 15 MB for each call.
     assert!(left < 160 << 20, "{left}");
     assert!(peak < 224 << 20, "{peak}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_before_the_upload_ends_it() {
+async fn an_early_answer_ends_the_upload() {
     let origin = Unreading::new(Manner::Early, 1 << 16).await;
     let service = Process::serve(&[]);
     early_answers(&service, &origin, "http", 60).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_before_the_upload_ends_it_over_tls_too() {
+async fn an_early_answer_ends_the_upload_over_tls() {
     let authority = Authority::new();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), authority.pem()).unwrap();

@@ -1,11 +1,11 @@
-//! Callers that come while the service ends: each is served, or told to call
-//! another.
+//! Calls during a shutdown: each is served, or fails with a status that says that
+//! the service is draining.
 
 use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::{Duration, Instant},
 };
@@ -19,15 +19,15 @@ use tonic_types::StatusExt;
 use crate::support::{
     Origin, Process,
     caller::{self, address},
-    http2, patiently, raw_client, reply, requests,
+    http2, patiently, raw_client, reply, requests, until,
 };
 
-/// What became of a call on a connection of its own.
+/// The result of a call on a connection of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Met {
+enum CallResult {
     Served,
     Draining,
-    /// Nobody listened any more.
+    /// The connection was refused.
     Unconnected,
     Broken(String),
 }
@@ -37,15 +37,15 @@ fn is_draining(status: &Status) -> bool {
     status.code() == tonic::Code::Unavailable && info.is_some_and(|info| info.reason == "DRAINING")
 }
 
-/// A call by hyper on a connection of its own: what it meets is not hidden.
-async fn call(url: &str, batch: &FetchBatchRequest) -> Met {
+/// Calls with hyper on a connection of its own, which does not hide any error.
+async fn call(url: &str, batch: &FetchBatchRequest) -> CallResult {
     let Ok(stream) = caller::stream(url, address(1)).await else {
-        return Met::Unconnected;
+        return CallResult::Unconnected;
     };
     let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
     let (mut calls, connection) = match builder.handshake(TokioIo::new(stream)).await {
         Ok(opened) => opened,
-        Err(error) => return Met::Broken(format!("handshake: {error:?}")),
+        Err(error) => return CallResult::Broken(format!("handshake: {error:?}")),
     };
     let connection = tokio::spawn(connection);
     let call = http2::call(http2::whole(http2::message(batch)));
@@ -53,7 +53,7 @@ async fn call(url: &str, batch: &FetchBatchRequest) -> Met {
         Ok(response) => response,
         Err(error) => {
             let ended = connection.await;
-            return Met::Broken(format!("call: {error:?}, {ended:?}"));
+            return CallResult::Broken(format!("call: {error:?}, {ended:?}"));
         }
     };
     let early = Status::from_header_map(response.headers());
@@ -63,38 +63,38 @@ async fn call(url: &str, batch: &FetchBatchRequest) -> Met {
         body.map(|body| body.trailers().and_then(Status::from_header_map))
     };
     match early {
-        Some(status) if is_draining(&status) => Met::Draining,
-        Some(status) => Met::Broken(format!("{status:?}")),
+        Some(status) if is_draining(&status) => CallResult::Draining,
+        Some(status) => CallResult::Broken(format!("{status:?}")),
         None => match trailers.await {
-            Ok(Some(status)) if status.code() == tonic::Code::Ok => Met::Served,
-            other => Met::Broken(format!("body: {other:?}")),
+            Ok(Some(status)) if status.code() == tonic::Code::Ok => CallResult::Served,
+            other => CallResult::Broken(format!("body: {other:?}")),
         },
     }
 }
 
-/// A call by tonic on a channel of its own.
-async fn call_by_tonic(url: &str, batch: &FetchBatchRequest) -> Met {
+/// Calls with tonic on a channel of its own.
+async fn call_by_tonic(url: &str, batch: &FetchBatchRequest) -> CallResult {
     let Ok(channel) = caller::channel(url, address(1)).await else {
-        return Met::Unconnected;
+        return CallResult::Unconnected;
     };
     let mut client = fetchd::proto::fetch_service_client::FetchServiceClient::new(channel);
     let mut messages = match client.fetch_batch(batch.clone()).await {
         Ok(response) => response.into_inner(),
-        Err(status) if is_draining(&status) => return Met::Draining,
-        Err(status) => return Met::Broken(format!("{status:?}")),
+        Err(status) if is_draining(&status) => return CallResult::Draining,
+        Err(status) => return CallResult::Broken(format!("{status:?}")),
     };
     loop {
         match messages.message().await {
             Ok(Some(_)) => {}
-            Ok(None) => return Met::Served,
-            Err(status) => return Met::Broken(format!("{status:?}")),
+            Ok(None) => return CallResult::Served,
+            Err(status) => return CallResult::Broken(format!("{status:?}")),
         }
     }
 }
 
-/// Ends a service while callers come without a pause, and returns how many calls
-/// met what, and how long the end took.
-async fn end_beside_callers(arguments: &[&str]) -> (BTreeMap<Met, usize>, Duration) {
+/// Shuts down a service while callers call it without a pause. Returns the number of
+/// calls with each result, and the time that the shutdown took.
+async fn shut_down_under_calls(arguments: &[&str]) -> (BTreeMap<CallResult, usize>, Duration) {
     const CALLERS: usize = 12;
 
     let origin = Origin::new(|_| async {
@@ -107,64 +107,71 @@ async fn end_beside_callers(arguments: &[&str]) -> (BTreeMap<Met, usize>, Durati
         requests: requests([origin.url("")]),
         ..Default::default()
     };
-    // One connection that is there all the time.
+    // This connection exists during the whole test.
     let mut open = raw_client(&service.url).await;
     open.fetch_batch(batch.clone()).await.unwrap();
     let has_ended = Arc::new(AtomicBool::new(false));
+    let served = Arc::new(AtomicUsize::new(0));
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
             let (url, batch) = (service.url.clone(), batch.clone());
-            let has_ended = Arc::clone(&has_ended);
+            let (has_ended, served) = (Arc::clone(&has_ended), Arc::clone(&served));
             tokio::spawn(async move {
-                let mut met = BTreeMap::<Met, usize>::new();
+                let mut results = BTreeMap::<CallResult, usize>::new();
                 while !has_ended.load(SeqCst) {
-                    let one = if caller % 2 == 0 {
+                    let result = if caller % 2 == 0 {
                         call(&url, &batch).await
                     } else {
                         call_by_tonic(&url, &batch).await
                     };
-                    let is_over = one == Met::Unconnected;
-                    *met.entry(one).or_default() += 1;
+                    served.fetch_add(usize::from(result == CallResult::Served), SeqCst);
+                    let is_over = result == CallResult::Unconnected;
+                    *results.entry(result).or_default() += 1;
                     if is_over {
                         break;
                     }
                 }
-                met
+                results
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // Each caller has made several calls.
+    until(|| served.load(SeqCst) >= 10 * CALLERS).await;
     service.signal("TERM");
     let begun = Instant::now();
     let status = patiently(tokio::task::spawn_blocking(|| service.wait()));
     assert_eq!(status.await.unwrap().code(), Some(0));
     let took = begun.elapsed();
     has_ended.store(true, SeqCst);
-    let mut met = BTreeMap::new();
-    for of_one in patiently(join_all(callers)).await {
-        for (one, count) in of_one.unwrap() {
-            *met.entry(one).or_default() += count;
+    let mut total = BTreeMap::new();
+    for results in patiently(join_all(callers)).await {
+        for (result, count) in results.unwrap() {
+            *total.entry(result).or_default() += count;
         }
     }
-    (met, took)
+    (total, took)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn late_callers_are_served_or_told_to_call_another() {
+async fn calls_during_a_shutdown_are_served_or_told_to_retry_elsewhere() {
     for arguments in [&[][..], &["--drain-delay", "400ms"]] {
-        let (met, took) = end_beside_callers(arguments).await;
-        println!("{arguments:?}: ended in {took:?}: {met:#?}");
-        let broken = met.iter().filter(|(met, _)| matches!(met, Met::Broken(_)));
-        let broken: usize = broken.map(|(_, count)| count).sum();
-        // One in many thousands: h2 closes a connection that is to end when its last
-        // call has, and may do so just before it writes the answer.
+        let (results, took) = shut_down_under_calls(arguments).await;
+        println!("{arguments:?}: ended in {took:?}: {results:#?}");
+        let is_broken = |result: &CallResult| matches!(result, CallResult::Broken(_));
+        let broken: usize = results
+            .iter()
+            .filter(|(result, _)| is_broken(result))
+            .map(|(_, count)| count)
+            .sum();
+        // h2 closes a draining connection after its last call. In rare cases it does so
+        // just before it writes the answer to a new call.
         assert!(broken <= 1, "{broken}");
-        assert!(met[&Met::Served] > 0 && met[&Met::Draining] > 0);
+        assert!(results[&CallResult::Served] > 0 && results[&CallResult::Draining] > 0);
         assert!(took < Duration::from_secs(3), "{took:?}");
     }
 }
 
-/// The seconds that `text` says after `name`.
+/// Returns the number of seconds after `name` in `text`.
 fn seconds(text: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines();
     let value = lines.find_map(|line| line.trim().strip_prefix(name))?;
@@ -172,12 +179,12 @@ fn seconds(text: &str, name: &str) -> Option<u64> {
 }
 
 #[test]
-fn the_deployment_lets_the_service_end() {
+fn the_deployment_grants_enough_time_for_the_shutdown() {
     let read = |path| std::fs::read_to_string(format!("deploy/base/{path}")).unwrap();
     let settings = read("config.env");
     let delay = seconds(&settings, "FETCHD_DRAIN_DELAY=").unwrap();
-    let own = seconds(&settings, "FETCHD_DRAIN_TIMEOUT=");
-    let timeout = own.unwrap_or(fetchd::config::Config::default().drain_timeout.as_secs());
+    let default = fetchd::config::Config::default().drain_timeout.as_secs();
+    let timeout = seconds(&settings, "FETCHD_DRAIN_TIMEOUT=").unwrap_or(default);
     let granted = seconds(&read("deployment.yaml"), "terminationGracePeriodSeconds:").unwrap();
     println!("{granted} s for a delay of {delay} s and a drain of {timeout} s");
     assert!(delay > 0 && granted > delay + timeout + 1);

@@ -1,6 +1,6 @@
-//! All that is meant to take memory, at once and again and again, beside callers who
-//! only want to be served. `FETCHD_TEST_SECONDS=60 cargo test --test load siege::` for
-//! longer than the few seconds that it takes otherwise.
+//! All attacks on the memory of the service at once, repeated for some seconds, beside
+//! healthy callers. `FETCHD_TEST_SECONDS=60 cargo test --test load siege::` runs them
+//! for longer.
 
 use std::{
     pin::Pin,
@@ -27,25 +27,24 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::support::{
     Origin, Process,
     caller::{self, Frames, address, prefixed},
-    http2,
+    eventually, http2,
     metrics::metrics,
     patiently, reply, requests,
     unreading::{Manner, Unreading},
 };
 
-/// The address of all who attack.
+/// The address of the attackers, 127.0.0.2.
 const ATTACKER: u8 = 2;
 
-/// How long one attack of many lasts.
+/// The duration of one attack.
 const ROUND: Duration = Duration::from_secs(2);
 
-/// What the process takes beside what its limits count: its code, its runtime, and
-/// connections that wait for a place.
+/// The memory that no limit counts: code, runtime, and connections above the limit.
 const BASE: u64 = 192 << 20;
 
 type Attack = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Where the attackers are led, and where the others.
+/// The service, and the origins of attackers and healthy callers.
 struct Scene {
     service: Process,
     quick: Origin,
@@ -72,20 +71,19 @@ impl Scene {
         })
     }
 
-    /// Makes a call with `message` from the attackers' address, and reads nothing of
-    /// the answer for as long as an attack lasts.
+    /// Makes a call with `message` from the attackers' address, and does not read the
+    /// response until the attack ends.
     async fn open(&self, message: &Bytes) {
         let (mut calls, connection) = caller::connect(&self.service.url, address(ATTACKER)).await;
         let _connection = AbortOnDropHandle::new(connection);
         let call = http2::call(http2::whole(prefixed(message.len(), message)));
-        // Refused or not.
         let response = calls.send_request(call).await;
         if response.is_ok_and(|response| !response.headers().contains_key("grpc-status")) {
             sleep(ROUND).await;
         }
     }
 
-    /// Begins calls with `message`, which is never finished.
+    /// Begins a call with `message`, which is never finished.
     async fn begin(&self, message: Bytes) {
         let (mut calls, connection) = caller::connect(&self.service.url, address(ATTACKER)).await;
         let _connection = AbortOnDropHandle::new(connection);
@@ -113,7 +111,7 @@ impl Scene {
         batch.encode_to_vec().into()
     }
 
-    /// Bodies that are not read by their origin.
+    /// Returns a batch of POSTs whose origin does not read the bodies.
     fn upload(origin: &Unreading, count: usize, bytes: usize) -> Bytes {
         let request = FetchRequest {
             url: format!("http://{}/", origin.address),
@@ -137,7 +135,7 @@ impl Scene {
     }
 }
 
-/// A request with `lines` after its URL, as often as 16 MiB have room for.
+/// Returns 16 MiB of requests, each with `lines` after its URL.
 fn of_lines(url: String, lines: &[u8]) -> Bytes {
     let of_url = FetchRequest {
         url,
@@ -150,7 +148,7 @@ fn of_lines(url: String, lines: &[u8]) -> Bytes {
     field.repeat((16 << 20) / field.len()).into()
 }
 
-/// The attacks by messages and uploads: each is made again and again.
+/// Returns the attacks with messages and uploads.
 fn small_attacks(scene: &Arc<Scene>) -> Vec<Box<dyn Fn() -> Attack + Send>> {
     let group = [b"\x7b\x7c", &b"\x0a\0".repeat((8 << 20) - 8)[..]].concat();
     let lines = of_lines(scene.never.url(""), &b"\x1a\x03\x0a\x01x".repeat(1000));
@@ -195,7 +193,7 @@ fn small_attacks(scene: &Arc<Scene>) -> Vec<Box<dyn Fn() -> Attack + Send>> {
     attacks
 }
 
-/// Those that are meant to take all that the limits grant.
+/// Returns the attacks that use up the limits.
 fn large_attacks(scene: &Arc<Scene>) -> Vec<Box<dyn Fn() -> Attack + Send>> {
     let mut attacks: Vec<Box<dyn Fn() -> Attack + Send>> = Vec::new();
     let unread = Scene::batch(&scene.large, 20, 20);
@@ -217,8 +215,8 @@ fn large_attacks(scene: &Arc<Scene>) -> Vec<Box<dyn Fn() -> Attack + Send>> {
     attacks
 }
 
-/// Makes `attacks` for `time`, beside callers whose batches must all succeed, and
-/// returns the most memory that the service had.
+/// Repeats `attacks` for `time`, beside callers whose batches must all succeed, and
+/// returns the peak memory of the service.
 async fn besiege(
     scene: &Arc<Scene>,
     attacks: Vec<Box<dyn Fn() -> Attack + Send>>,
@@ -233,7 +231,7 @@ async fn besiege(
                 loop {
                     attack().await;
                     made.fetch_add(1, SeqCst);
-                    // Those that are refused do not spin.
+                    // A refused attack does not busy-loop.
                     sleep(Duration::from_millis(20)).await;
                 }
             }))
@@ -266,18 +264,14 @@ async fn besiege(
         peak >> 20
     );
     assert!(batches >= 4, "{batches}");
-    // All that was taken comes back.
-    patiently(async {
-        while metrics(&scene.service.admin).await["fetchd_batches_active"] > 0.0 {
-            sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    // All batches end.
+    let admin = &scene.service.admin;
+    eventually(async || metrics(admin).await["fetchd_batches_active"] == 0.0).await;
     peak
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_and_uploads_take_little_together() {
+async fn messages_and_uploads_together_take_little_memory() {
     let scene = Scene::new().await;
     let attacks = small_attacks(&scene);
     let peak = besiege(&scene, attacks, Duration::from_secs(4)).await;

@@ -42,8 +42,13 @@ pub(crate) async fn patiently<F: Future>(future: F) -> F::Output {
 
 /// Waits with patience until `is_true`.
 pub(crate) async fn until(mut is_true: impl FnMut() -> bool) {
+    eventually(async || is_true()).await;
+}
+
+/// Polls until `is_true` returns true. Fails the test after [`PATIENCE`].
+pub(crate) async fn eventually(mut is_true: impl AsyncFnMut() -> bool) {
     patiently(async {
-        while !is_true() {
+        while !is_true().await {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })
