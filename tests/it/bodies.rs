@@ -1,5 +1,5 @@
-//! Bodies as origins encode them: decoded where they should be, passed through
-//! where not, and never more than was asked for.
+//! Encoded bodies: known codings are decoded, unknown ones are passed through, and
+//! no body exceeds its limit.
 
 use std::{convert::Infallible, io::Write};
 
@@ -44,7 +44,7 @@ fn encoded(coding: &'static str, body: impl Into<Bytes>) -> Reply {
     response
 }
 
-/// An endless chunked body.
+/// Returns a response with an endless chunked body.
 fn endless() -> Reply {
     let frames =
         stream::repeat_with(|| Ok::<_, Infallible>(Frame::data(Bytes::from(vec![b'x'; 10_000]))));
@@ -58,7 +58,7 @@ async fn outcome(client: &Client, request: impl Into<Request>) -> Outcome {
 const DATA: &[u8] = b"a body of some length, of some length, of some length";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_encoded_is_decoded() {
+async fn known_codings_are_decoded() {
     let origin = Origin::new(|request| async move {
         assert_eq!(request.headers()["accept-encoding"], "gzip, deflate");
         let data: Vec<u8> = DATA.repeat(5000);
@@ -98,7 +98,7 @@ async fn what_is_encoded_is_decoded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_asked_for_raw_or_not_known_is_passed_through() {
+async fn raw_and_unknown_codings_are_passed_through() {
     let origin = Origin::new(|request| async move {
         match request.uri().path() {
             "/br" => encoded("br", "brotli"),
@@ -137,11 +137,11 @@ async fn what_is_asked_for_raw_or_not_known_is_passed_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn encodings_that_are_none() {
+async fn invalid_encodings_are_decode_errors() {
     let origin = Origin::new(|request| async move {
         let whole = gzip(&DATA.repeat(1000));
         match request.uri().path() {
-            "/garbage" => encoded("gzip", "this is no gzip at all"),
+            "/garbage" => encoded("gzip", "this is not gzip"),
             "/cut" => encoded("gzip", whole[..whole.len() / 2].to_vec()),
             "/cut-deflate" => encoded("deflate", zlib(DATA)[..20].to_vec()),
             "/checksum" => {
@@ -171,7 +171,7 @@ async fn encodings_that_are_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_without_an_end() {
+async fn endless_bodies_end_at_their_limit() {
     const LIMIT: u64 = 1 << 20;
     let bomb = gzip(&vec![0; 20 << 20]);
     assert!(bomb.len() < 21 << 10);
@@ -191,7 +191,7 @@ async fn bodies_without_an_end() {
     let large = "HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\nxxxx";
     let large =
         RawOrigin::endless(large.as_bytes(), &[b'x'; 4096], std::time::Duration::ZERO).await;
-    // In a process of its own, whose memory can be told.
+    // The memory of a separate process can be measured.
     let service = Process::serve(&[]);
     let client = Client::connect(&service.url).await.unwrap();
     let urls = [
@@ -223,8 +223,8 @@ async fn bodies_without_an_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_decodes_to_nothing_for_ever_ends_by_its_clock() {
-    // Millions of empty members, which count for nothing once decoded.
+async fn a_body_that_decodes_to_nothing_ends_at_its_timeout() {
+    // Millions of empty members, which decode to no bytes.
     let nothing = gzip(b"").repeat(4_000_000);
     let bomb = gzip(&nothing);
     drop(nothing);
@@ -237,7 +237,7 @@ async fn a_body_that_decodes_to_nothing_for_ever_ends_by_its_clock() {
     let timeout = std::time::Duration::from_millis(100);
     let requests = (0..4).map(|_| Request::get(origin.url("")).timeout(timeout));
     let rows = requests.map(|request| {
-        let mut row = row("nothing for ever", request, Reason::Timeout, true);
+        let mut row = row("no decoded bytes", request, Reason::Timeout, true);
         row.attempts = 1;
         row
     });

@@ -1,4 +1,4 @@
-//! The command line as its users type it.
+//! The command line, as users run it.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -14,7 +14,7 @@ use crate::support::{Origin, Process, patiently, reply, until};
 
 const LOCAL: [&str; 2] = ["--allow-net", "127.0.0.0/8"];
 
-/// Runs `fetchd` to its end, with `input` on its standard input.
+/// Runs `fetchd` until it exits, with `input` as its standard input.
 async fn fetchd(arguments: &[&str], input: impl Into<Vec<u8>>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fetchd"));
     command.args(arguments).stdin(Stdio::piped());
@@ -24,7 +24,7 @@ async fn fetchd(arguments: &[&str], input: impl Into<Vec<u8>>) -> Output {
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let writing = std::thread::spawn(move || {
-            // A command that does not read it closes the pipe.
+            // A command that does not read its input closes the pipe.
             let _ = stdin.write_all(&input);
         });
         let output = child.wait_with_output().unwrap();
@@ -45,7 +45,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Answers with the path, after some milliseconds that differ.
+/// Starts an origin that answers with the path, after a delay that depends on it.
 async fn uneven() -> Origin {
     Origin::new(|request| async move {
         let path = request.uri().path().to_owned();
@@ -155,7 +155,7 @@ async fn get_takes_urls_files_and_json_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn get_puts_bodies_where_it_is_told_to() {
+async fn get_writes_bodies_to_the_output_or_to_files() {
     let origin = Origin::new(|request| async move {
         match request.uri().path() {
             "/binary" => reply(vec![0xff, 0, 1]),
@@ -193,7 +193,7 @@ async fn get_puts_bodies_where_it_is_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn get_prints_results_as_they_arrive_where_that_is_asked_for() {
+async fn get_unordered_prints_results_as_they_arrive() {
     let release = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&release);
     let origin = Origin::new(move |request| {
@@ -223,7 +223,7 @@ async fn get_prints_results_as_they_arrive_where_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_get_prints_what_has_arrived() {
+async fn an_interrupted_get_prints_the_finished_results() {
     let origin = Origin::new(|request| async move {
         if request.uri().path() == "/never" {
             std::future::pending::<()>().await;
@@ -231,7 +231,7 @@ async fn an_interrupted_get_prints_what_has_arrived() {
         reply("there")
     })
     .await;
-    // The second never arrives: the third waits for its turn.
+    // The third result never arrives, so the fourth request is not sent.
     let urls = [origin.url("a"), origin.url("never"), origin.url("b")];
     let mut child = Command::new(env!("CARGO_BIN_EXE_fetchd"))
         .args(["get", "-c", "1", "--timeout", "10m"])
@@ -261,7 +261,7 @@ async fn an_interrupted_get_prints_what_has_arrived() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn get_says_what_would_open_a_denied_address() {
+async fn get_names_the_flag_that_allows_a_denied_address() {
     let output = fetchd(&["get", "http://127.0.0.1:1/", "http://10.0.0.1/"], "").await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
@@ -279,7 +279,7 @@ async fn get_says_what_would_open_a_denied_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_fails_as_a_whole_exits_3() {
+async fn a_failed_call_exits_with_3() {
     let output = fetchd(
         &[
             "get",
@@ -317,7 +317,7 @@ async fn a_call_that_fails_as_a_whole_exits_3() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_usage_exits_2_and_says_what_is_accepted() {
+async fn wrong_usage_exits_with_2_and_names_the_accepted_values() {
     for (arguments, words) in [
         (
             &["serve", "--listen", "nowhere"][..],
@@ -443,7 +443,7 @@ async fn serve_takes_its_settings_from_the_environment() {
         stderr(&output)
     );
 
-    // What is set to nothing is not set; what is no flag is warned about.
+    // An empty variable counts as unset, and an unknown one is logged as a warning.
     let mut child = Command::new(env!("CARGO_BIN_EXE_fetchd"))
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
         .args(["--admin-listen", "off"])
@@ -465,7 +465,7 @@ async fn serve_takes_its_settings_from_the_environment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_asks_a_service() {
+async fn health_reports_the_state_of_a_service() {
     let service = Process::serve(&[]);
     let healthy = fetchd(&["health", "--server", &service.url], "").await;
     assert_eq!(healthy.status.code(), Some(0), "{}", stderr(&healthy));
@@ -474,7 +474,7 @@ async fn health_asks_a_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn get_calls_a_service_that_ends_in_order() {
+async fn get_calls_a_service_that_then_shuts_down_cleanly() {
     let origin = uneven().await;
     let urls: Vec<_> = (0..20).map(|index| origin.url(index)).collect();
     let service = Process::serve(&[]);
@@ -494,7 +494,7 @@ async fn get_calls_a_service_that_ends_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn get_sends_what_a_pausing_list_has() {
+async fn get_sends_requests_before_its_input_ends() {
     let origin = uneven().await;
     let mut child = Command::new(env!("CARGO_BIN_EXE_fetchd"))
         .args(["get", "-q", "-i", "-"])
@@ -505,7 +505,7 @@ async fn get_sends_what_a_pausing_list_has() {
         .unwrap();
     let mut input = child.stdin.take().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
-    // Each is answered before the list goes on.
+    // Each result is printed before the next URL is written.
     for index in 0..3 {
         writeln!(input, "{}", origin.url(index)).unwrap();
         let line: Value = serde_json::from_str(&output.next().unwrap().unwrap()).unwrap();
@@ -519,7 +519,7 @@ async fn get_sends_what_a_pausing_list_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn get_ends_in_order_where_nobody_listens() {
+async fn get_exits_cleanly_if_its_output_is_closed() {
     let origin = uneven().await;
     let run = |unread: fn(&mut Command) -> &mut Command| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fetchd"));
@@ -529,7 +529,7 @@ async fn get_ends_in_order_where_nobody_listens() {
         let mut child = command.spawn().unwrap();
         (child.stdout.take(), child.stderr.take(), child)
     };
-    // Its standard error is closed before anything is said there.
+    // Standard error is closed before the summary is printed.
     let (output, error, child) = run(|command| command);
     drop(error);
     let status = spawn_blocking(move || {
@@ -549,7 +549,7 @@ async fn get_ends_in_order_where_nobody_listens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_service_takes_with_it_is_said() {
+async fn requests_lost_with_a_killed_service_are_reported() {
     let origin = Origin::new(|request| async move {
         if request.uri().path() == "/never" {
             std::future::pending::<()>().await;

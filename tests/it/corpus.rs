@@ -1,6 +1,6 @@
-//! Raw responses, each with the result that it must give: valid ones, faulty ones
-//! that are tolerated, and ones that are refused. Each is fetched through real
-//! sockets, in one piece, cut in two, and byte by byte.
+//! Raw responses and their expected results: valid responses, faulty ones that are
+//! tolerated, and faulty ones that are rejected. Each is fetched over a real socket,
+//! in one piece, in two pieces, and byte by byte.
 
 mod case;
 mod chunked;
@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use crate::support::{Origin, patiently, reply, service};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_response_gives_its_result() {
+async fn every_response_has_its_expected_result() {
     let tables = [
         ("status_line", status_line::cases()),
         ("interim", interim::cases()),

@@ -1,5 +1,5 @@
-//! Deadlines of a batch and of a call: every request has its end before they
-//! pass, and the call ends OK. The same when the server shuts down.
+//! Deadlines of batches and calls: every request has a result before the deadline,
+//! and the call ends with OK. The same holds if the server shuts down.
 
 use std::{
     error::Error,
@@ -12,7 +12,7 @@ use tonic_types::StatusExt;
 
 use crate::support::{Origin, patiently, reply, requests, service};
 
-/// An origin that answers at once, or never to `/never`.
+/// Starts an origin that answers at once, and never answers `/never`.
 async fn origin() -> Origin {
     Origin::new(|request| async move {
         if request.uri().path() == "/never" {
@@ -23,7 +23,7 @@ async fn origin() -> Origin {
     .await
 }
 
-/// Twenty requests, every other of which has no answer.
+/// Returns a batch of twenty requests, of which every second is never answered.
 fn half_answered(origin: &Origin) -> FetchBatchRequest {
     let paths = (0..20).map(|index| if index % 2 == 0 { "fast" } else { "never" });
     FetchBatchRequest {
@@ -32,10 +32,10 @@ fn half_answered(origin: &Origin) -> FetchBatchRequest {
     }
 }
 
-/// The reasons with which requests ended, by their index.
+/// The index of each request that has ended, and the reason if it failed.
 type Ends = Vec<(u32, Option<Reason>)>;
 
-/// Reads on until `count` requests have had their end.
+/// Reads until `count` requests have ended.
 async fn some_ends(messages: &mut Streaming<FetchBatchResponse>, count: usize) -> Ends {
     let mut ends = Vec::new();
     while ends.len() < count {
@@ -48,7 +48,7 @@ async fn some_ends(messages: &mut Streaming<FetchBatchResponse>, count: usize) -
     ends
 }
 
-/// The reason of each request's end, in a call that ends OK.
+/// Returns the reason of each request, in a call that must end with OK.
 async fn ends(mut messages: Streaming<FetchBatchResponse>, count: usize) -> Vec<Option<Reason>> {
     let ends = some_ends(&mut messages, count).await;
     assert_eq!(patiently(messages.message()).await.unwrap(), None);
@@ -61,7 +61,7 @@ fn in_order(mut ends: Ends) -> Vec<Option<Reason>> {
         ends.iter()
             .zip(0..)
             .all(|((index, _), place)| *index == place),
-        "one end each"
+        "each request must end once"
     );
     ends.into_iter().map(|(_, reason)| reason).collect()
 }
@@ -83,7 +83,7 @@ async fn a_call_ends_ok_before_its_deadline() {
     let started = Instant::now();
     let messages = client.fetch_batch(call).await.unwrap().into_inner();
     assert_eq!(ends(messages, 20).await, expected(Reason::BatchDeadline));
-    // A tenth of it is kept for the last ends to arrive.
+    // A tenth of the time is reserved for sending the last results.
     assert!(started.elapsed() >= timeout * 9 / 10);
     assert!(started.elapsed() < timeout);
 }
@@ -94,7 +94,7 @@ async fn a_batch_ends_at_its_own_timeout() {
     let service = service().await;
     let mut client = service.raw_client().await;
     let mut batch = half_answered(&origin);
-    // With one at a time, most are not dispatched by then.
+    // With a concurrency of 1, most requests are not sent by then.
     batch.concurrency = 1;
     batch.timeout = Some(prost_types::Duration {
         seconds: 0,
@@ -136,8 +136,8 @@ async fn a_shutdown_lets_batches_finish_and_refuses_new_ones() {
     let mut ends = some_ends(&mut messages, 10).await;
 
     service.shutdown.request();
-    // On the same connection, before it is gone: refused, to be sent elsewhere.
-    // Or the connection has said that it goes away, and no other is to be had.
+    // The service refuses the call as draining. If its GOAWAY arrives first, the
+    // client has to open a new connection, which fails.
     let refused = loop {
         let call = client.fetch_batch(FetchBatchRequest::default());
         if let Err(refused) = patiently(call).await {
@@ -152,9 +152,12 @@ async fn a_shutdown_lets_batches_finish_and_refuses_new_ones() {
                 ("DRAINING", "fetchd")
             );
         }
-        None => assert!(refused.source().is_some(), "of the transport: {refused}"),
+        None => assert!(
+            refused.source().is_some(),
+            "expected a transport error, got {refused}"
+        ),
     }
-    // The second request to end cuts the wait short.
+    // A second shutdown request ends the drain at once.
     service.shutdown.request();
     ends.extend(some_ends(&mut messages, 10).await);
     assert_eq!(patiently(messages.message()).await.unwrap(), None);
@@ -163,11 +166,11 @@ async fn a_shutdown_lets_batches_finish_and_refuses_new_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_connection_does_not_hold_up_a_shutdown() {
+async fn a_silent_connection_does_not_delay_a_shutdown() {
     let mut service = service().await;
     let address = service.url.strip_prefix("http://").unwrap();
     let silent = tokio::net::TcpStream::connect(address).await.unwrap();
-    // By now the silent one was accepted, too.
+    // The service accepts connections in order: it has accepted the silent one.
     service.client().await.fetch_all([] as [&str; 0]).await;
     let started = Instant::now();
     service.shutdown.request();

@@ -1,7 +1,6 @@
-//! No fetch reaches an address that is not allowed, whatever the URL, the
-//! redirects, the answers of name servers and the origin say. The tests run in a
-//! network of their own where every address would answer, so that one that is
-//! reached is seen.
+//! No fetch reaches a denied address, by any URL, redirect or DNS answer. The tests
+//! run in a network namespace in which every address answers, so that each
+//! connection is noticed.
 
 mod urls;
 
@@ -24,21 +23,21 @@ use hickory_resolver::proto::op::ResponseCode;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::support::{
-    Answer, Dns, RawOrigin, Service, finish,
+    Answer, Dns, RawOrigin, Service, allow_loopback, finish,
     namespace::{self, Network},
     patiently, request, service_with,
 };
 
 const HOSTS: &str = "127.0.0.1 localhost\n10.9.8.7 inside.hosts\n1.1.1.1 outside.hosts\n";
 
-/// Answers on every address, and notes on which.
+/// An origin that answers on every address, and records the addresses.
 struct Canary {
     visited: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
     origins: Vec<RawOrigin>,
 }
 
 impl Canary {
-    /// Listens on the ports of `addresses`.
+    /// Listens on `addresses`.
     async fn new(addresses: &[&str]) -> Self {
         let visited = Arc::new(Mutex::default());
         let mut origins = Vec::new();
@@ -55,8 +54,9 @@ impl Canary {
     }
 }
 
-/// `/3xx/N` redirects to the Nth target, `/again` to the same name and another
-/// port, `/lost` gives no answer; anything else is there.
+/// Answers one request: `/3xx/N` redirects to the Nth of [`redirects`], `/again/HOST`
+/// redirects to another port of `HOST`, `/lost` closes the connection, and any other
+/// path gets a 200.
 async fn answer(mut stream: TcpStream, visited: Arc<Mutex<BTreeMap<IpAddr, usize>>>) {
     let address = stream.local_addr().unwrap().ip().to_canonical();
     *visited.lock().unwrap().entry(address).or_default() += 1;
@@ -80,10 +80,10 @@ async fn answer(mut stream: TcpStream, visited: Arc<Mutex<BTreeMap<IpAddr, usize
     finish(stream).await;
 }
 
-/// Where redirects are to lead: to each host that no fetch may reach.
+/// Returns redirect targets that no fetch may reach.
 fn redirects() -> Vec<String> {
     let hosts = urls::LOOPBACK.iter().chain(&urls::PRIVATE);
-    // What a header can hold.
+    // A header value cannot contain these characters.
     let hosts = hosts.filter(|host| !host.contains(['\t', '\r']));
     let mut all = strings(&urls::REDIRECTS);
     all.extend(hosts.map(|host| format!("http://{host}/")));
@@ -105,7 +105,7 @@ fn reason(outcome: &Outcome) -> Option<Reason> {
     outcome.error.as_ref().and_then(|error| error.reason())
 }
 
-/// All of `urls` are refused for `reason`, each at its first attempt.
+/// Asserts that each of `urls` fails with `expected` at its first attempt.
 async fn all_are(service: &Service, expected: Reason, urls: Vec<String>) {
     let outcomes = outcomes(service, urls.clone()).await;
     for (url, outcome) in urls.iter().zip(&outcomes) {
@@ -117,8 +117,8 @@ async fn all_are(service: &Service, expected: Reason, urls: Vec<String>) {
 }
 
 #[test]
-fn hostile_urls_reach_nothing() {
-    match namespace::enter("egress::hostile_urls_reach_nothing", HOSTS) {
+fn urls_of_denied_addresses_are_blocked() {
+    match namespace::enter("egress::urls_of_denied_addresses_are_blocked", HOSTS) {
         Some(Network::Own) => block_on(async {
             let canary = Canary::new(&["[::]:80", "[::]:443", "[::]:8080"]).await;
             let service = service_with(Config::default()).await;
@@ -131,7 +131,7 @@ fn hostile_urls_reach_nothing() {
             all_are(&service, Reason::InvalidRequest, strings(&urls::INVALID)).await;
             assert_eq!(canary.visited(), BTreeMap::new());
 
-            // The canary would have sung.
+            // Allowed addresses do reach the canary.
             for outcome in outcomes(&service, strings(&urls::PUBLIC)).await {
                 let response = outcome.response.as_ref();
                 let body = response.map(|response| &response.body[..]);
@@ -156,8 +156,10 @@ fn hostile_urls_reach_nothing() {
 }
 
 #[test]
-fn redirects_reach_nothing() {
-    if namespace::enter("egress::redirects_reach_nothing", HOSTS) != Some(Network::Own) {
+fn redirects_to_denied_addresses_are_blocked() {
+    if namespace::enter("egress::redirects_to_denied_addresses_are_blocked", HOSTS)
+        != Some(Network::Own)
+    {
         return;
     }
     block_on(async {
@@ -172,7 +174,7 @@ fn redirects_reach_nothing() {
         for status in [301, 302, 303, 307, 308] {
             all_are(&service, Reason::Blocked, to(status).collect()).await;
         }
-        // Not redirects, whatever their Location says.
+        // These statuses are not redirects, even with a Location.
         for status in [300, 304, 305, 306, 399] {
             for outcome in outcomes(&service, to(status)).await {
                 assert_eq!(outcome.response.unwrap().status, status);
@@ -184,8 +186,8 @@ fn redirects_reach_nothing() {
 }
 
 #[test]
-fn answers_of_name_servers_reach_nothing() {
-    if namespace::enter("egress::answers_of_name_servers_reach_nothing", HOSTS)
+fn names_of_denied_addresses_are_blocked() {
+    if namespace::enter("egress::names_of_denied_addresses_are_blocked", HOSTS)
         != Some(Network::Own)
     {
         return;
@@ -225,7 +227,8 @@ fn answers_of_name_servers_reach_nothing() {
                 "10.0.0.1".parse().unwrap(),
                 "::ffff:127.0.0.1".parse().unwrap(),
             ]),
-            // Public for each first pair of questions, then this machine.
+            // The first two queries (A and AAAA) get a public address, the next two a
+            // loopback address.
             "rebind.hostile" => match asked.fetch_add(1, Ordering::SeqCst) % 4 {
                 0 | 1 => Answer::Fleeting(vec![public]),
                 _ => Answer::Fleeting(vec![loopback, "::1".parse().unwrap()]),
@@ -241,13 +244,13 @@ fn answers_of_name_servers_reach_nothing() {
         all_are(&service, Reason::Blocked, blocked).await;
         assert_eq!(canary.visited(), BTreeMap::new());
 
-        // Of a name with both, the public address alone is dialled.
+        // If a name has public and private addresses, only public ones are dialled.
         let there = strings(&["http://mixed.hostile/", "http://outside.hosts/"]);
         for outcome in outcomes(&service, there).await {
             assert_eq!(outcome.response.unwrap().body, "canary");
         }
-        // The second look-up is judged as the first was: of a new request, of a
-        // redirect, of another attempt.
+        // The second look-up is checked as well, for a new request, a redirect and a
+        // second attempt.
         let first = outcomes(&service, strings(&["http://rebind.hostile/"])).await;
         assert!(first[0].error.is_none(), "{first:?}");
         for (path, attempts) in [("", 1), ("again/rebind.hostile", 1), ("lost", 2)] {
@@ -265,8 +268,8 @@ fn answers_of_name_servers_reach_nothing() {
 }
 
 #[test]
-fn search_domains_do_not_apply() {
-    if namespace::enter("egress::search_domains_do_not_apply", HOSTS) != Some(Network::Own) {
+fn search_domains_are_not_used() {
+    if namespace::enter("egress::search_domains_are_not_used", HOSTS) != Some(Network::Own) {
         return;
     }
     block_on(async {
@@ -300,14 +303,14 @@ fn search_domains_do_not_apply() {
 }
 
 #[test]
-fn an_allowed_network_opens_itself_alone() {
-    let name = "egress::an_allowed_network_opens_itself_alone";
+fn an_allowed_network_allows_no_other() {
+    let name = "egress::an_allowed_network_allows_no_other";
     if namespace::enter(name, HOSTS) != Some(Network::Own) {
         return;
     }
     block_on(async {
         let canary = Canary::new(&["[::]:80"]).await;
-        let service = service_with(crate::support::allow_loopback()).await;
+        let service = service_with(allow_loopback()).await;
         let hosts = urls::LOOPBACK.iter().chain(&urls::PRIVATE);
         let urls: Vec<_> = hosts.map(|host| format!("http://{host}/")).collect();
         for (url, outcome) in urls.iter().zip(outcomes(&service, urls.clone()).await) {
@@ -316,7 +319,7 @@ fn an_allowed_network_opens_itself_alone() {
                 "{url}: {outcome:?}"
             );
         }
-        // A translated address is judged as the IPv4 inside it.
+        // A NAT64 address is checked as the IPv4 address that it contains.
         let visited: Vec<_> = canary.visited().into_keys().collect();
         let open = ["127.0.0.1", "127.255.255.254", "64:ff9b::7f00:1"];
         assert_eq!(

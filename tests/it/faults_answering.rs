@@ -1,5 +1,4 @@
-//! Whatever goes wrong on an open connection: silence, breaks, and what is no
-//! HTTP.
+//! Faults of an origin on an open connection: silence, disconnects and invalid HTTP.
 
 use std::time::Duration;
 
@@ -11,18 +10,18 @@ use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 
 use crate::support::{
-    RawOrigin, check, fill, patiently, request, reset, row, service, short_backlog,
+    PATIENCE, RawOrigin, check, fill, patiently, request, reset, row, service, short_backlog,
 };
 
 const SHORT: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Writes `answer`, and then resets the connection.
+/// Starts an origin that writes `answer` and then resets the connection.
 async fn resetting(answer: &'static [u8]) -> RawOrigin {
     RawOrigin::new(move |mut stream| async move {
         request(&mut stream).await;
-        // Over loopback it is with the receiver when this returns; a reset takes
-        // back nothing that was received.
+        // Over loopback the bytes are in the receiver's buffer when this returns, and a
+        // reset does not discard them.
         stream.write_all(answer).await.unwrap();
         reset(stream);
     })
@@ -30,7 +29,7 @@ async fn resetting(answer: &'static [u8]) -> RawOrigin {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_and_slowness() {
+async fn silent_and_slow_origins_time_out() {
     const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n";
     let endless = RawOrigin::endless;
     let never = Duration::from_secs(3600);
@@ -43,7 +42,7 @@ async fn silence_and_slowness() {
 
     let idle = |origin: &RawOrigin| Request::get(origin.url()).idle_timeout(SHORT);
     let total = |origin: &RawOrigin| Request::get(origin.url()).timeout(SHORT);
-    // By the total, there is no time for another attempt.
+    // No time is left for a second attempt after `timeout`.
     let once = |name, request| {
         let mut row = row(name, request, Reason::Timeout, true);
         row.attempts = 1;
@@ -83,7 +82,7 @@ async fn silence_and_slowness() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_break() {
+async fn broken_connections_are_disconnects() {
     let closing = RawOrigin::answering("").await;
     let in_head = RawOrigin::answering("HTTP/1.1 200 OK\r\ncontent-len").await;
     let in_body = RawOrigin::answering("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345").await;
@@ -120,7 +119,7 @@ async fn connections_that_break() {
         ],
     )
     .await;
-    // What has come is handed over with the error.
+    // The caller gets the received part of the body with the error.
     for outcome in &outcomes[3..] {
         let response = outcome.response.as_ref().unwrap();
         assert_eq!(
@@ -131,7 +130,7 @@ async fn connections_that_break() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_are_no_http() {
+async fn invalid_http_is_a_protocol_error() {
     let answering = RawOrigin::answering;
     let large_head = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(10 << 20));
     let many_lines = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(10_000));
@@ -156,7 +155,7 @@ async fn answers_that_are_no_http() {
         ("a head of 10 MB", answering(large_head.as_str()).await),
         ("10,000 header lines", answering(many_lines.as_str()).await),
         (
-            "an unasked 101",
+            "an unsolicited 101",
             answering(
                 "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
             )
@@ -170,7 +169,7 @@ async fn answers_that_are_no_http() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_was_sent_in_part_is_not_fetched_again() {
+async fn a_partly_forwarded_body_is_not_fetched_again() {
     const SENT: usize = 200 << 10;
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", SENT * 2);
     let origin = RawOrigin::answering(head + &"x".repeat(SENT)).await;
@@ -187,8 +186,8 @@ async fn a_body_that_was_sent_in_part_is_not_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_counts_from_the_connection() {
-    // The first SYN goes unanswered, and the next is sent a second later.
+async fn idle_timeout_starts_once_connected() {
+    // The first SYN gets no answer, and the kernel sends the next a second later.
     let listener = short_backlog();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let origin = tokio::spawn(async move {
@@ -206,7 +205,7 @@ async fn silence_counts_from_the_connection() {
     let client = service.client().await;
     let request = Request::get(&url)
         .idle_timeout(SHORT)
-        .connect_timeout(crate::support::PATIENCE)
+        .connect_timeout(PATIENCE)
         .max_attempts(1);
     let outcomes = client.fetch([request]).collect();
     let outcomes: Vec<Outcome> = patiently(outcomes).await;

@@ -1,4 +1,4 @@
-//! Whatever goes wrong before a connection is there: names, TCP, TLS.
+//! Faults before a connection is established: DNS, TCP and TLS.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -26,7 +26,7 @@ fn with_dns(dns: &Dns) -> Config {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_are_not_made() {
+async fn failed_connections_are_connect_errors() {
     let full = short_backlog();
     let _filling = fill(&full).await;
     let address = full.local_addr().unwrap();
@@ -43,8 +43,8 @@ async fn connections_that_are_not_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unreachable_network() {
-    // A namespace without any network: what is sent there goes nowhere.
+async fn an_unreachable_network_is_a_connect_error() {
+    // The namespace has no network at all.
     let run = tokio::task::spawn_blocking(|| {
         Command::new("unshare")
             .args([
@@ -78,7 +78,7 @@ async fn an_unreachable_network() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_are_not_resolved() {
+async fn unresolved_names_are_dns_errors() {
     let dns = Dns::new(|name| match name {
         "unknown.test" => Answer::Code(ResponseCode::NXDomain),
         "empty.test" => Answer::Addresses(Vec::new()),
@@ -113,7 +113,7 @@ async fn names_that_are_not_resolved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_that_is_not_trusted() {
+async fn untrusted_tls_is_a_tls_error() {
     let dns = Dns::new(|_| Answer::Addresses(vec![LOCAL])).await;
     let authority = Authority::new();
     let good = encrypted(authority.acceptor("good.test")).await;
@@ -159,7 +159,7 @@ async fn tls_that_is_not_trusted() {
     )
     .await;
 
-    // And the one that is trusted answers.
+    // A trusted certificate is accepted.
     let mut results = client
         .fetch_all([at("good.test", &good), at("GOOD.test.", &good)])
         .await;
@@ -168,7 +168,7 @@ async fn tls_that_is_not_trusted() {
     }
 }
 
-/// An origin that refuses a handshake with `alert` (RFC 8446, 6.2).
+/// Starts an origin that refuses a handshake with `alert` (RFC 8446, 6.2).
 async fn alerting(alert: u8) -> RawOrigin {
     RawOrigin::new(move |mut stream| async move {
         let mut hello = [0; 4096];
@@ -181,7 +181,7 @@ async fn alerting(alert: u8) -> RawOrigin {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn handshakes_that_fail() {
+async fn failed_handshakes_are_tls_errors() {
     let dns = Dns::new(|_| Answer::Addresses(vec![LOCAL])).await;
     let authority = Authority::new();
     let tls12 = encrypted(authority.asking("good.test", &rustls::version::TLS12)).await;
@@ -198,23 +198,23 @@ async fn handshakes_that_fail() {
     config.origins.extra_roots = vec![authority.root()];
     let service = service_with(config).await;
     let at = |origin: &RawOrigin| format!("https://good.test:{}/", origin.address.port());
-    let lasting = |name, origin| row(name, at(origin), Reason::Tls, false);
+    let permanent = |name, origin| row(name, at(origin), Reason::Tls, false);
     check(
         &service.client().await,
         vec![
-            lasting("no client certificate, TLS 1.2", &tls12),
-            lasting("no client certificate, TLS 1.3", &tls13),
-            lasting("HTTP/2 alone", &http2),
-            lasting("another version", &version),
-            lasting("no common cipher", &cipher),
-            lasting("SSH", &ssh),
+            permanent("no client certificate, TLS 1.2", &tls12),
+            permanent("no client certificate, TLS 1.3", &tls13),
+            permanent("HTTP/2 alone", &http2),
+            permanent("another version", &version),
+            permanent("no common cipher", &cipher),
+            permanent("SSH", &ssh),
             row("a fault of the origin", at(&internal), Reason::Tls, true),
         ],
     )
     .await;
 }
 
-/// An origin that answers over TLS.
+/// Starts an origin that answers over TLS.
 async fn encrypted(acceptor: TlsAcceptor) -> RawOrigin {
     RawOrigin::new(move |stream| {
         let acceptor = acceptor.clone();

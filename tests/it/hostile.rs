@@ -1,5 +1,5 @@
-//! Callers that ask for too much, leave in numbers, or do not read: they harm
-//! neither the service nor each other.
+//! Callers that send oversized requests, cancel many calls, or do not read: they
+//! harm neither the service nor each other.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use prost::Message;
 use tonic::Code;
 
 use crate::support::{
-    Origin, RawOrigin, allow_loopback, check, http2, patiently, reply, requests, row, service,
-    service_with, until,
+    Origin, RawOrigin, Service, allow_loopback, check, http2, patiently, reply, requests, row,
+    service, service_with, until,
 };
 
-/// The parts of a call on a connection of its own, all together.
-async fn parts(service: &crate::support::Service, batch: FetchBatchRequest) -> Vec<ResultPart> {
+/// Makes a call on a connection of its own, and returns all parts by index.
+async fn parts(service: &Service, batch: FetchBatchRequest) -> Vec<ResultPart> {
     let mut client = service.raw_client().await;
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
     let mut parts = Vec::new();
@@ -30,7 +30,7 @@ async fn parts(service: &crate::support::Service, batch: FetchBatchRequest) -> V
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_of_any_size_ends_alone() {
+async fn an_oversized_request_fails_alone() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let service = service().await;
     let mut batch = FetchBatchRequest {
@@ -95,7 +95,7 @@ async fn a_request_of_any_size_ends_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_over_its_limit_is_refused_however_it_comes() {
+async fn a_response_head_over_its_limit_is_refused() {
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx: {}\r\n\r\n",
         "x".repeat(66_000)
@@ -107,7 +107,7 @@ async fn a_head_over_its_limit_is_refused_however_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_cancelled_calls_leave_the_connection_to_the_others() {
+async fn many_cancelled_calls_do_not_affect_other_calls() {
     let origin = Origin::new(|request| async move {
         if request.uri().path() == "/never" {
             std::future::pending::<()>().await;
@@ -123,12 +123,12 @@ async fn many_cancelled_calls_leave_the_connection_to_the_others() {
         .concurrency(10)
         .all();
     let cancelling = async {
-        // Some of each burst are cancelled before the service has seen them.
+        // Some calls of each burst are cancelled before they reach the service.
         for _ in 0..8 {
             let calls = (0..100).map(|_| client.fetch([origin.url("never")]).all());
             let patience = Duration::from_millis(2);
             let _ = tokio::time::timeout(patience, join_all(calls)).await;
-            // Answered once the service has seen all that came before.
+            // This call is answered after the service has read all earlier ones.
             client.fetch([origin.url("")]).next().await;
         }
     };
@@ -142,7 +142,7 @@ async fn many_cancelled_calls_leave_the_connection_to_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_unread_bodies_hold_up_no_other_call() {
+async fn many_unread_bodies_do_not_block_other_calls() {
     let origin = Origin::new(|request| async move {
         match request.uri().path() {
             "/large" => reply(vec![b'x'; 8 << 20]),
@@ -170,7 +170,7 @@ async fn connections_to_origins_are_bounded() {
     config.limits.max_in_flight = 10;
     let service = service_with(config).await;
     let client = service.client().await;
-    // Each address is another host, with a connection of its own.
+    // Each address counts as a host, with a connection of its own.
     let (opened, mut connections) = tokio::sync::mpsc::unbounded_channel();
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -198,14 +198,13 @@ async fn connections_to_origins_are_bounded() {
     while let Ok(open) = connections.try_recv() {
         most = most.max(open);
     }
-    // About four times what is in flight: twice is the bound, as many are in
-    // flight on top, and the origin learns late of those that close. Without a
-    // bound all 200 stay open.
+    // The pool keeps at most twice the requests in flight, which have connections as
+    // well, and the origin notices a close late. Without a limit, 200 stay open.
     assert!((20..100).contains(&most), "{most} connections at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wait_for_another_attempt_counts_against_no_timeout() {
+async fn the_wait_before_a_second_attempt_is_not_part_of_the_timeout() {
     let tries = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let origin = Origin::new(move |request| {
         let tries = tries.clone();
@@ -222,8 +221,8 @@ async fn a_wait_for_another_attempt_counts_against_no_timeout() {
     .await;
     let service = service().await;
     let client = service.client().await;
-    // The second attempt of the first waits for the one slot of the batch,
-    // which the other has for longer than the first may take.
+    // The second attempt of the first request waits for the only slot, which the
+    // other request occupies for longer than the timeout of the first.
     let requests = [
         Request::get(origin.url("twice")).timeout(Duration::from_millis(600)),
         Request::get(origin.url("slow")),
@@ -241,7 +240,7 @@ async fn a_wait_for_another_attempt_counts_against_no_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wait_that_the_deadline_ends_is_reported() {
+async fn the_queue_time_of_a_request_ended_by_the_deadline_is_reported() {
     let origin = Origin::new(|_| std::future::pending()).await;
     let service = service().await;
     let client = service.client().await;
@@ -258,11 +257,11 @@ async fn a_wait_that_the_deadline_ends_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_resets_without_end_loses_its_connection_alone() {
+async fn a_caller_that_resets_all_its_calls_harms_no_other_caller() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let service = service().await;
     let client = service.client().await;
-    // Calls are begun and cancelled as fast as they go (CVE-2023-44487).
+    // Calls are begun and cancelled as fast as possible (CVE-2023-44487).
     let (mut calls, connection) = http2::connect(&service.url).await;
     let resetting = tokio::spawn(async move {
         loop {
@@ -280,13 +279,13 @@ async fn a_caller_that_resets_without_end_loses_its_connection_alone() {
         let results = patiently(client.fetch_all([origin.url("")])).await;
         assert!(results[0].is_ok());
     }
-    // Either it was thrown out, or it may go on at its own cost.
+    // The service may or may not have closed the connection by now.
     resetting.abort();
     connection.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_of_headers_has_a_limit() {
+async fn call_headers_over_their_limit_are_refused() {
     let service = service().await;
     let (mut calls, connection) = http2::connect(&service.url).await;
     let mut call = http2::call(http2::whole(""));
@@ -299,7 +298,7 @@ async fn a_list_of_headers_has_a_limit() {
     let status = answer.map(|response| response.status());
     assert!(
         status.is_err() || status.unwrap() == 431,
-        "20 KB of headers were taken"
+        "20 KB of headers were accepted"
     );
     connection.abort();
 }

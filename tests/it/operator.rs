@@ -1,5 +1,5 @@
-//! What an operator says of where fetches may go: lists, own addresses, roots,
-//! a proxy.
+//! The settings of an operator that decide which destinations are allowed and how
+//! they are reached: lists of hosts, networks and ports, certificates, and a proxy.
 
 use std::{
     net::IpAddr,
@@ -22,13 +22,13 @@ use tokio::{
 };
 
 use crate::support::{
-    Answer, Authority, Dns, Origin, Process, RawOrigin, allow_loopback, finish, patiently, reply,
-    request, service_at, service_with, until,
+    Answer, Authority, Dns, Origin, PATIENCE, Process, RawOrigin, allow_loopback, finish,
+    patiently, reply, request, service_at, service_with, until,
 };
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-/// The message of the denial that each of `urls` ends with.
+/// Asserts that each of `urls` is denied, and returns the messages.
 async fn denials<S: AsRef<str>>(client: &Client, urls: &[S]) -> Vec<String> {
     let requests = urls.iter().map(|url| Request::get(url.as_ref()));
     let outcomes: Vec<Outcome> = patiently(client.fetch(requests).in_order().collect()).await;
@@ -152,7 +152,7 @@ async fn the_lists_of_the_command_line_are_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_root_of_the_operator_is_trusted_beside_the_systems() {
+async fn a_configured_root_is_trusted() {
     let authority = Authority::new();
     let acceptor = authority.acceptor("localhost");
     let origin = RawOrigin::new(move |stream| {
@@ -170,7 +170,7 @@ async fn a_root_of_the_operator_is_trusted_beside_the_systems() {
     .await;
     let url = format!("https://localhost:{}/", origin.address.port());
     let file = tempfile::NamedTempFile::new().unwrap();
-    // A bundle may hold several, and words between them.
+    // A bundle may contain several certificates and comments.
     let bundle = format!("# ours\n{}\n{}", Authority::new().pem(), authority.pem());
     std::fs::write(file.path(), bundle).unwrap();
 
@@ -178,7 +178,7 @@ async fn a_root_of_the_operator_is_trusted_beside_the_systems() {
     let client = Client::connect(&service.url).await.unwrap();
     assert_eq!(text(&client, &url).await, "secret");
 
-    // As a system's roots.
+    // The same file can replace the system's roots.
     let path = file.path().to_str().unwrap();
     let service = Process::serve_with(&[], &[("SSL_CERT_FILE", path), ("FETCHD_CA_CERT", "")]);
     let client = Client::connect(&service.url).await.unwrap();
@@ -190,8 +190,8 @@ async fn a_root_of_the_operator_is_trusted_beside_the_systems() {
     assert_eq!(error.reason(), Some(Reason::Tls), "{error}");
 }
 
-/// A proxy on loopback that opens every tunnel to one address, and notes what
-/// was asked.
+/// A proxy on loopback that opens every tunnel to one address, and records the
+/// requests.
 struct Proxy {
     origin: RawOrigin,
     asked: Arc<Mutex<Vec<String>>>,
@@ -218,12 +218,12 @@ impl Proxy {
         Self { origin, asked }
     }
 
-    /// What was asked for so far.
+    /// Returns the requests so far.
     fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 
-    /// The default policy, and this proxy.
+    /// Returns the default configuration with this proxy.
     fn config(&self, credentials: &str) -> Config {
         let mut config = Config::default();
         let url = format!("http://{credentials}{}", self.origin.address);
@@ -233,7 +233,7 @@ impl Proxy {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_fetches_go_through_the_proxy_and_are_judged_before() {
+async fn all_fetches_are_checked_and_go_through_the_proxy() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let proxy = Proxy::new(origin.address, "200 Connection established").await;
     let mut config = proxy.config("user:hunter2@");
@@ -241,7 +241,7 @@ async fn all_fetches_go_through_the_proxy_and_are_judged_before() {
     let service = service_with(config).await;
     let client = service.client().await;
 
-    // Names are the proxy's to resolve; of each the tunnel has the right port.
+    // The proxy resolves the names, and each tunnel is for the port of the URL.
     for (url, target) in [
         ("http://somewhere.test/a?b", "somewhere.test:80"),
         ("http://somewhere.test:8080/", "somewhere.test:8080"),
@@ -259,7 +259,7 @@ async fn all_fetches_go_through_the_proxy_and_are_judged_before() {
             "{asked}"
         );
     }
-    // The proxy itself is exempt as the way, not as the end.
+    // The proxy is allowed as a proxy, but not as a destination.
     let before = proxy.asked().len();
     let messages = denials(
         &client,
@@ -279,13 +279,13 @@ async fn all_fetches_go_through_the_proxy_and_are_judged_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_for_several_addresses_goes_through_a_proxy_where_all_are_allowed() {
+async fn a_local_name_goes_through_a_proxy_only_if_all_its_addresses_are_allowed() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let proxy = Proxy::new(origin.address, "200 OK").await;
     let mut config = proxy.config("");
     config.egress.allow_net = vec!["::1/128".parse().unwrap()];
     let service = service_with(config.clone()).await;
-    // The proxy might take the other.
+    // The proxy might choose the denied address.
     denials(&service.client().await, &["http://localhost/"]).await;
     assert!(proxy.asked().is_empty());
     config.egress.allow_net.push("127.0.0.0/8".parse().unwrap());
@@ -297,7 +297,7 @@ async fn a_name_for_several_addresses_goes_through_a_proxy_where_all_are_allowed
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_goes_through_the_tunnel_end_to_end() {
+async fn tls_is_end_to_end_through_the_tunnel() {
     let authority = Authority::new();
     let acceptor = authority.acceptor("somewhere.test");
     let origin = RawOrigin::new(move |stream| {
@@ -326,7 +326,7 @@ async fn tls_goes_through_the_tunnel_end_to_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_that_does_not_help_is_named() {
+async fn a_failure_of_the_proxy_is_reported_as_such() {
     let nowhere = "127.0.0.1:1".parse().unwrap();
     for status in [
         "407 Proxy Authentication Required",
@@ -364,7 +364,7 @@ async fn a_proxy_that_does_not_help_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn proxies_of_the_environment_have_no_effect() {
+async fn proxy_variables_of_the_environment_are_ignored() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let trap = Origin::new(|_| async { reply("trapped") }).await;
     let url = trap.url("");
@@ -386,24 +386,24 @@ async fn proxies_of_the_environment_have_no_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ipv6_question_that_is_never_answered_holds_nothing_up() {
+async fn an_unanswered_aaaa_query_does_not_delay_the_fetch() {
     let dns = Dns::new(|_| Answer::OnlyV4(vec![LOCAL])).await;
     let origin = Origin::new(|_| async { reply("there") }).await;
     let mut config = allow_loopback();
     config.origins.name_servers = vec![dns.address];
     let service = service_with(config).await;
     let url = format!("http://only4.test:{}/", origin.address.port());
-    let request = Request::get(url).connect_timeout(crate::support::PATIENCE);
+    let request = Request::get(url).connect_timeout(PATIENCE);
     let outcome: Vec<Outcome> = service.client().await.fetch([request]).collect().await;
     assert!(outcome[0].error.is_none(), "{outcome:?}");
-    // The resolver alone would wait 5 s, twice.
+    // The resolver by itself would wait 5 s, twice.
     assert!(outcome[0].stats.total.unwrap() < Duration::from_secs(4));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_kept_for_the_host_it_was_judged_for() {
-    // The second name leads to the same address and port, and the first leads
-    // elsewhere when it is looked up again.
+async fn a_kept_connection_is_not_used_for_another_host() {
+    // Both names resolve to the same address and port. A second look-up of the first
+    // name returns another address.
     let asked = AtomicUsize::new(0);
     let dns = Dns::new(move |name| match name {
         "first.test" if asked.fetch_add(1, Ordering::SeqCst) >= 2 => {
@@ -436,7 +436,7 @@ async fn a_connection_is_kept_for_the_host_it_was_judged_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_is_denied_is_no_reason_not_to_wait_for_another() {
+async fn an_allowed_ipv6_address_is_used_if_the_ipv4_address_is_denied_or_missing() {
     let dns = Dns::new(|name| match name {
         "denied4.test" => Answer::Addresses(vec![
             "10.0.0.1".parse().unwrap(),
@@ -455,8 +455,8 @@ async fn an_address_that_is_denied_is_no_reason_not_to_wait_for_another() {
     let mut config = Config::default();
     config.egress.allow_net = vec!["::1/128".parse().unwrap()];
     config.origins.name_servers = vec![dns.address];
-    let client = service_with(config).await;
-    let client = client.client().await;
+    let service = service_with(config).await;
+    let client = service.client().await;
     for name in ["denied4.test", "silent4.test"] {
         let url = format!("http://{name}:{}/", origin.address.port());
         assert_eq!(text(&client, &url).await, "there");
@@ -464,7 +464,7 @@ async fn an_address_that_is_denied_is_no_reason_not_to_wait_for_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_are_kept_for_their_time_to_live() {
+async fn dns_answers_are_cached_for_their_time_to_live() {
     let asked: Arc<Mutex<Vec<String>>> = Arc::default();
     let noted = Arc::clone(&asked);
     let both = [LOCAL, IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)];
@@ -489,7 +489,7 @@ async fn answers_are_kept_for_their_time_to_live() {
     config.origins.name_servers = vec![dns.address];
     let service = service_with(config).await;
     let client = service.client().await;
-    // Two families each, and three times.
+    // Each look-up asks for two address families.
     for (name, questions) in [("kept.test", 2), ("fleeting.test", 6), ("large.test", 2)] {
         for _ in 0..3 {
             let url = format!("http://{name}:{}/", origin.address.port());

@@ -1,5 +1,5 @@
-//! Each option of a request does what the contract says, and a wrong one is
-//! refused by its name.
+//! The options of requests and batches: each has the effect in the contract, and an
+//! invalid one is refused with the name of its field.
 
 use std::{
     sync::{
@@ -23,7 +23,7 @@ use crate::support::{
     short_backlog,
 };
 
-/// The outcome of one request.
+/// Fetches one request.
 async fn outcome(service: &Service, request: impl Into<Request>) -> Outcome {
     let client = service.client().await;
     let mut outcomes = client.fetch([request]);
@@ -37,7 +37,7 @@ fn reason(outcome: &Outcome) -> Option<Reason> {
         .and_then(fetchd::client::Error::reason)
 }
 
-/// The parts of a batch, all together.
+/// Makes a call, and returns all parts.
 async fn parts(service: &Service, batch: FetchBatchRequest) -> Vec<ResultPart> {
     let mut messages = service
         .raw_client()
@@ -53,7 +53,8 @@ async fn parts(service: &Service, batch: FetchBatchRequest) -> Vec<ResultPart> {
     parts
 }
 
-/// Answers with what came: method, path with query, headers and body.
+/// Starts an origin that answers with the request: method, path with query, headers
+/// and body.
 async fn echo() -> Origin {
     Origin::new(|request| async move {
         let (head, body) = request.into_parts();
@@ -72,7 +73,7 @@ fn text(outcome: &Outcome) -> String {
     String::from_utf8(response.body.to_vec()).unwrap()
 }
 
-/// An origin that redirects `/N` to `/N-1`, and answers at `/0`.
+/// Starts an origin that redirects `/N` to `/N-1`, and answers at `/0`.
 async fn redirecting(status: u16) -> Origin {
     Origin::new(move |request| async move {
         let left: u32 = request.uri().path()[1..].parse().unwrap();
@@ -108,14 +109,14 @@ async fn a_request_reaches_its_origin_as_it_was_written() {
     )));
     assert!(text.ends_with("\n\nthe body"), "{text}");
 
-    let own = Request::get(origin.url("")).header("user-agent", "mine");
-    let text = self::text(&outcome(&service, own).await);
+    let custom = Request::get(origin.url("")).header("user-agent", "mine");
+    let text = self::text(&outcome(&service, custom).await);
     assert!(
         text.contains("user-agent: mine\n") && !text.contains("fetchd"),
         "{text}"
     );
 
-    // A POST without a body says so, and user info becomes authorization.
+    // A POST without a body has a length of 0, and user info becomes Authorization.
     let url = origin.url("").replace("http://", "http://user:secret@");
     let outcome = outcome(&service, Request::new("POST", url)).await;
     let text = self::text(&outcome);
@@ -168,9 +169,9 @@ async fn redirects_are_followed_up_to_their_limit() {
     assert_eq!(response.status, 302);
     assert_eq!(response.headers["location"], "/2");
 
-    // The usual limit is 10, and no wish goes beyond 20.
-    let usual = outcome(&service, origin.url(11)).await;
-    assert_eq!(reason(&usual), Some(Reason::TooManyRedirects));
+    // The default limit is 10, and the largest is 20.
+    let default = outcome(&service, origin.url(11)).await;
+    assert_eq!(reason(&default), Some(Reason::TooManyRedirects));
     let most = outcome(&service, Request::get(origin.url(20)).max_redirects(1000)).await;
     assert_eq!(most.stats.redirects, 20);
     let more = outcome(&service, Request::get(origin.url(21)).max_redirects(1000)).await;
@@ -178,7 +179,7 @@ async fn redirects_are_followed_up_to_their_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_stay_with_the_origin_they_were_meant_for() {
+async fn credentials_are_not_sent_to_another_origin() {
     let other = echo().await;
     let target = other.url("there");
     let origin = Origin::new(move |_| {
@@ -206,7 +207,7 @@ async fn credentials_stay_with_the_origin_they_were_meant_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_over_its_limit_fails_or_is_cut_as_asked() {
+async fn a_body_over_its_limit_fails_or_is_truncated() {
     const LIMIT: u64 = 100_000;
     let origin = Origin::new(|request| async move {
         let length: usize = request.uri().path()[1..].parse().unwrap();
@@ -241,7 +242,7 @@ async fn a_body_over_its_limit_fails_or_is_cut_as_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wish_over_a_ceiling_is_lowered_to_it() {
+async fn an_option_above_its_ceiling_is_lowered_to_it() {
     let origin = Origin::new(|request| async move {
         if request.uri().path() == "/never" {
             std::future::pending::<()>().await;
@@ -264,7 +265,7 @@ async fn a_wish_over_a_ceiling_is_lowered_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_clock_ends_what_it_is_meant_to() {
+async fn each_timeout_ends_its_phase() {
     let origin = Origin::new(|_| std::future::pending()).await;
     let service = service().await;
     let short = Duration::from_millis(100);
@@ -317,7 +318,7 @@ async fn each_clock_ends_what_it_is_meant_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waiting_for_a_slot_counts_against_no_timeout() {
+async fn waiting_for_a_slot_is_not_part_of_the_timeout() {
     let origin = Origin::new(|_| async {
         tokio::time::sleep(Duration::from_millis(10)).await;
         reply("there")
@@ -325,7 +326,7 @@ async fn waiting_for_a_slot_counts_against_no_timeout() {
     .await;
     let service = service().await;
     let client = service.client().await;
-    // 400 times 10 ms one after another: each has 100 ms for itself.
+    // 400 requests of 10 ms, one after another, each with a timeout of 100 ms.
     let requests =
         (0..400).map(|_| Request::get(origin.url("")).timeout(Duration::from_millis(100)));
     let outcomes: Vec<_> = client.fetch(requests).concurrency(1).collect().await;
@@ -338,10 +339,10 @@ async fn waiting_for_a_slot_counts_against_no_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idempotent_requests_are_tried_again_and_others_are_not() {
+async fn idempotent_requests_are_retried_and_others_are_not() {
     let tries = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&tries);
-    // Every third answer is a good one.
+    // Every third answer is a 200.
     let origin = Origin::new(move |_| {
         let attempt = count.fetch_add(1, Ordering::SeqCst) + 1;
         let mut response = reply(format!("{attempt}"));
@@ -361,14 +362,14 @@ async fn idempotent_requests_are_tried_again_and_others_are_not() {
         (once.stats.attempts, once.response.unwrap().status.as_u16()),
         (1, 503)
     );
-    // The last response is the result where the attempts run out.
+    // The last response is the result if no attempt is left.
     let two = outcome(&service, Request::get(origin.url("")).max_attempts(1)).await;
     assert_eq!(
         (two.stats.attempts, two.response.unwrap().status.as_u16()),
         (1, 503)
     );
 
-    // Of what was never written, a POST too may be tried again.
+    // A POST is retried as well if it was never written.
     let refused = Request::post("http://127.0.0.1:1/", "").max_attempts(2);
     let refused = outcome(&service, refused).await;
     assert_eq!(reason(&refused), Some(Reason::Connect));
@@ -376,7 +377,7 @@ async fn idempotent_requests_are_tried_again_and_others_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_waits_for_another_attempt_holds_up_no_other() {
+async fn a_request_that_waits_for_a_retry_does_not_block_others() {
     let origin = Origin::new(|request| async move {
         let mut response = reply("");
         if request.uri().path() == "/busy" {
@@ -387,7 +388,7 @@ async fn a_request_that_waits_for_another_attempt_holds_up_no_other() {
     .await;
     let service = service().await;
     let client = service.client().await;
-    // One slot: while the first waits for its next attempt, the rest passes.
+    // With one slot, the other requests run while the first waits for its retry.
     let urls = std::iter::once("busy").chain(std::iter::repeat_n("", 20));
     let requests = urls.map(|path| {
         Request::get(origin.url(path))
@@ -425,7 +426,7 @@ async fn private_addresses_are_denied_unless_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_sent_ends_in_its_place_at_once() {
+async fn an_invalid_request_fails_at_once_and_alone() {
     let origin = Origin::new(|_| std::future::pending()).await;
     let service = service().await;
     let with = |change: fn(&mut FetchRequest)| {
@@ -462,7 +463,7 @@ async fn what_cannot_be_sent_ends_in_its_place_at_once() {
         .await
         .unwrap()
         .into_inner();
-    // The first of the batch never ends, and yet the others have.
+    // The first request never ends, but the others do.
     let mut parts = Vec::new();
     while parts.len() < 7 {
         parts.extend(patiently(messages.message()).await.unwrap().unwrap().parts);
@@ -492,7 +493,7 @@ async fn what_cannot_be_sent_ends_in_its_place_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_option_of_the_batch_refuses_the_call() {
+async fn an_invalid_option_of_the_batch_refuses_the_call() {
     let service = service().await;
     let mut client = service.raw_client().await;
     let negative = prost_types::Duration {
@@ -541,7 +542,7 @@ async fn a_wrong_option_of_the_batch_refuses_the_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_option_of_a_request_replaces_that_of_its_batch() {
+async fn an_option_of_a_request_overrides_that_of_its_batch() {
     let origin = redirecting(302).await;
     let service = service().await;
     let redirects = |count| FetchOptions {

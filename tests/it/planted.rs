@@ -1,5 +1,5 @@
-//! Responses that nobody asked for: none is taken for the answer to a request, of
-//! the same caller or of another.
+//! Unsolicited responses on a connection: none is taken as the answer to a request
+//! of the same caller or another.
 
 use std::{
     sync::{
@@ -18,27 +18,27 @@ use tokio::{
 
 use crate::support::{RawOrigin, allow_loopback, patiently, request, service, service_with, until};
 
-/// How the right response, and the one after it that nobody asked for, are made.
+/// The form of the right response and of the planted one that follows it.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Length,
     Chunked,
-    /// The planted one comes after an interim response.
+    /// The planted response follows an interim response.
     Interim,
-    /// The right one has no body.
+    /// The right response has no body.
     NoContent,
-    /// The right one answers HEAD, and its body comes all the same.
+    /// The right response answers HEAD, and has a body nevertheless.
     Head,
-    /// The planted one is not even whole.
+    /// The planted response is incomplete.
     Half,
 }
 
-/// When it comes.
+/// The time at which the planted response is written.
 #[derive(Debug, Clone, Copy)]
 enum When {
-    /// In the same write as the right one.
+    /// In the same write as the right response.
     Together,
-    /// In a write of its own, this long after.
+    /// In a separate write, after this delay.
     After(Duration),
 }
 
@@ -71,7 +71,7 @@ impl Kind {
         }
     }
 
-    /// The response with `body`.
+    /// Returns the right response, with `body`.
     fn response(self, body: &str) -> String {
         let length = body.len();
         match self {
@@ -101,7 +101,7 @@ impl Kind {
 /// An origin that plants a response after each of its own.
 struct Planting {
     origin: RawOrigin,
-    /// Something comes once a planted response is with its receiver.
+    /// Receives a value once a planted response is in the service's buffer.
     planted: mpsc::UnboundedReceiver<()>,
     connections: Arc<Connections>,
 }
@@ -113,8 +113,8 @@ struct Connections {
 }
 
 impl Planting {
-    /// Answers `wave` requests at a time, once all of them are there: so each has
-    /// a connection that is not reused before the planted response comes.
+    /// Starts an origin that answers `wave` requests at a time, once all of them have
+    /// arrived. No connection is therefore reused before its planted response.
     async fn new(kind: Kind, when: When, wave: usize) -> Self {
         let wave = Arc::new(Barrier::new(wave));
         let (sender, planted) = mpsc::unbounded_channel();
@@ -146,7 +146,7 @@ impl Planting {
                             let _ = stream.write_all(planted.as_bytes()).await;
                         }
                     }
-                    // Over loopback, what was written is with its receiver.
+                    // Over loopback, the bytes are in the receiver's buffer by now.
                     let _ = sender.send(());
                 }
                 let _ = stream.read_to_end(&mut Vec::new()).await;
@@ -162,8 +162,8 @@ impl Planting {
     }
 }
 
-/// Requests in waves of two callers, each wave once the planted responses of the
-/// one before are there. Returns the number of results.
+/// Sends waves of requests from two callers, each wave after the planted responses of
+/// the previous one, and returns the number of results.
 async fn waves(callers: [Client; 2], kind: Kind, when: When, concurrency: usize) -> usize {
     const WAVES: usize = 3;
 
@@ -175,7 +175,6 @@ async fn waves(callers: [Client; 2], kind: Kind, when: When, concurrency: usize)
                 let url = format!("{}{wave}/{caller}/{index}", planting.origin.url());
                 Request::new(kind.method(), url)
             });
-            let requests: Vec<_> = requests.collect();
             let fetch = client.fetch(requests).concurrency(concurrency as u32);
             let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
             assert_eq!(outcomes.len(), concurrency);
@@ -199,7 +198,7 @@ async fn waves(callers: [Client; 2], kind: Kind, when: When, concurrency: usize)
         }
         results += 2 * concurrency;
     }
-    // Each request had a connection of its own, and all are closed.
+    // Each request had its own connection, and all are closed.
     let connections = &planting.connections;
     assert_eq!(connections.opened.load(Ordering::SeqCst), results);
     until(|| connections.closed.load(Ordering::SeqCst) == results).await;
@@ -207,7 +206,7 @@ async fn waves(callers: [Client; 2], kind: Kind, when: When, concurrency: usize)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_planted_between_two_requests_answers_none() {
+async fn a_response_planted_between_requests_answers_none() {
     let mut config = allow_loopback();
     config.limits.max_in_flight = 4000;
     config.limits.max_batches = Some(500);
@@ -218,21 +217,21 @@ async fn what_is_planted_between_two_requests_answers_none() {
         let callers = [service.client().await, service.client().await];
         let cells = KINDS.iter().flat_map(|kind| WHEN.map(|when| (*kind, when)));
         let cells = cells.map(|(kind, when)| waves(callers.clone(), kind, when, concurrency));
-        // Not all at once: connections are files.
+        // The number of connections is limited by the file descriptors.
         let cells: Vec<_> = futures_util::stream::iter(cells)
             .buffered(7)
             .collect()
             .await;
         results += cells.iter().sum::<usize>();
     }
-    println!("{results} results, none with a byte of what was planted");
+    println!("{results} results, none with a planted byte");
     assert!(results >= 10_000, "{results}");
 }
 
-/// Requests that follow one another at once may be written before what is planted
-/// comes. An origin that is out of step is found by its first answer too many.
+/// A request that follows at once may be written before the planted response arrives.
+/// The connection is closed at the first extra response.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_that_is_out_of_step_is_not_reused() {
+async fn a_connection_with_an_extra_response_is_not_reused() {
     let service = service().await;
     for pause in [0, 100, 500, 1000, 5000] {
         let when = When::After(Duration::from_micros(pause));
@@ -241,18 +240,18 @@ async fn an_origin_that_is_out_of_step_is_not_reused() {
         let client = service.client().await;
         let fetch = client.fetch(urls).concurrency(1);
         let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
-        let wrong = outcomes.iter().filter(|outcome| {
+        let is_wrong = |outcome: &&Outcome| {
             let response = outcome.response.as_ref().unwrap();
             response.body != format!("/{}", outcome.index)
-        });
-        let wrong = wrong.count();
-        println!("{pause} us later: {wrong} of 50 are not the answer");
+        };
+        let wrong = outcomes.iter().filter(is_wrong).count();
+        println!("{pause} us later: {wrong} of 50 answers are wrong");
         assert!(wrong <= 2, "{wrong} of 50");
     }
 }
 
-/// What may be another's answer is not given: an idempotent request goes out
-/// again, any other ends with an error.
+/// An ambiguous answer is discarded: an idempotent request is sent again, and any
+/// other fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_responses_on_a_reused_connection_answer_no_request() {
     for (method, is_repeated) in [("GET", true), ("POST", false)] {
@@ -275,7 +274,7 @@ async fn two_responses_on_a_reused_connection_answer_no_request() {
             let mut outcomes: Vec<Outcome> = patiently(fetch).await;
             outcomes.remove(0)
         };
-        // A POST gets a connection that was reused before.
+        // The next request gets a connection that has been reused before.
         for _ in 0..2 {
             assert_eq!(fetch("GET").await.response.unwrap().body, "first");
         }

@@ -1,4 +1,4 @@
-//! Health checks and watches: a full server answers them, and they keep nobody out.
+//! Health checks and watches: a full server answers them, and they block no caller.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::support::{
     held, patiently, reply, requests, service_with, until,
 };
 
-/// A service with places for four connections.
+/// Starts a service that accepts four connections.
 async fn of_four(change: impl FnOnce(&mut Config)) -> Service {
     let mut config = allow_loopback();
     config.limits.max_connections = 4;
@@ -24,7 +24,7 @@ async fn health(service: &Service, from: u8) -> HealthClient<Channel> {
     HealthClient::new(caller::channel(&service.url, address(from)).await.unwrap())
 }
 
-/// Asks on a connection of its own, and returns how long the answer took.
+/// Makes a health check on a connection of its own, and returns the time it took.
 async fn probe(service: &Service, from: u8) -> Duration {
     let begun = Instant::now();
     let mut health = health(service, from).await;
@@ -33,7 +33,7 @@ async fn probe(service: &Service, from: u8) -> Duration {
     begun.elapsed()
 }
 
-/// A watch, and the connection that it is on.
+/// Opens a watch, and returns it with its connection.
 async fn watch(service: &Service) -> (HealthClient<Channel>, Streaming<HealthCheckResponse>) {
     let mut health = health(service, 2).await;
     let watch = health.watch(HealthCheckRequest::default()).await.unwrap();
@@ -51,7 +51,7 @@ fn batch(origin: &Origin) -> FetchBatchRequest {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watches_make_room_for_a_batch() {
+async fn watches_give_way_to_a_batch() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let service = of_four(|_| {}).await;
     let mut watches = Vec::new();
@@ -71,7 +71,7 @@ async fn watches_make_room_for_a_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watch_makes_no_connection_last() {
+async fn a_watch_does_not_extend_the_age_of_its_connection() {
     let service = of_four(|config| {
         config.limits.max_connection_age = Duration::from_millis(500);
     })
@@ -79,13 +79,13 @@ async fn a_watch_makes_no_connection_last() {
     let begun = Instant::now();
     let (_health, mut watch) = watch(&service).await;
     while let Ok(Some(_)) = patiently(watch.message()).await {}
-    let lasted = begun.elapsed();
-    println!("a watch on a connection of half a second: {lasted:?}");
-    assert!(lasted < Duration::from_secs(4), "{lasted:?}");
+    let age = begun.elapsed();
+    println!("a watch on a connection of at most half a second: {age:?}");
+    assert!(age < Duration::from_secs(4), "{age:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn probes_are_answered_when_every_place_has_a_batch() {
+async fn probes_are_answered_while_every_connection_has_a_batch() {
     let (origin, _gate) = held().await;
     let service = of_four(|_| {}).await;
     let mut open = Vec::new();
@@ -106,7 +106,7 @@ async fn probes_are_answered_when_every_place_has_a_batch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_are_answered_beside_many_connections_of_one_caller() {
     let service = of_four(|_| {}).await;
-    // More than there is room for, none of which says a word.
+    // These connections exceed the limit, and send nothing.
     let mut silent = Vec::new();
     for _ in 0..400 {
         silent.push(caller::stream(&service.url, address(2)).await.unwrap());

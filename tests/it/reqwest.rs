@@ -1,4 +1,5 @@
-//! A fan-out written with reqwest moves to the service by one changed line.
+//! Code written for reqwest works with the client: the same requests, responses and
+//! bodies.
 
 use fetchd::client::{Error, Stats};
 use futures_util::{StreamExt, future::join_all};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Origin, reply, service};
 
-/// Answers with what came, as JSON.
+/// Starts an origin that answers with the request as JSON.
 async fn echo() -> Origin {
     Origin::new(|request| async move {
         let (head, body) = request.into_parts();
@@ -33,7 +34,7 @@ async fn echo() -> Origin {
         headers.insert("content-type", "application/json".parse().unwrap());
         headers.append("set-cookie", "a=1".parse().unwrap());
         headers.append("set-cookie", "b=2".parse().unwrap());
-        // Says when, which is not the same for both.
+        // The real date could differ between the two clients.
         headers.insert("date", "Sun, 22 Nov 2026 12:00:00 GMT".parse().unwrap());
         response
     })
@@ -41,7 +42,7 @@ async fn echo() -> Origin {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn responses_are_those_of_reqwest() {
+async fn responses_equal_those_of_reqwest() {
     let origin = echo().await;
     let service = service().await;
     let client = service.client().await;
@@ -78,10 +79,10 @@ async fn responses_are_those_of_reqwest() {
     }
 }
 
-/// Header lines by name; those of one name keep their order.
+/// Returns the header lines sorted by name; lines of one name keep their order.
 fn sorted(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
-    let lines = headers.iter();
-    let mut lines: Vec<_> = lines
+    let mut lines: Vec<_> = headers
+        .iter()
         .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
         .collect();
     lines.sort_by(|a, b| a.0.cmp(&b.0));
@@ -89,7 +90,7 @@ fn sorted(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_can_be_read_in_every_way_that_reqwest_has() {
+async fn a_body_can_be_read_as_text_stream_or_bytes() {
     let origin = Origin::new(|_| async { reply("a text") }).await;
     let service = service().await;
     let client = service.client().await;
@@ -104,7 +105,7 @@ async fn a_body_can_be_read_in_every_way_that_reqwest_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_cannot_be_handed_over_fails_in_its_place() {
+async fn a_streaming_request_fails_alone() {
     let origin = echo().await;
     let service = service().await;
     let client = service.client().await;

@@ -1,4 +1,4 @@
-//! Unusual responses that are right, and come through complete and exact.
+//! Unusual but valid responses, which reach the caller unchanged.
 
 use std::{
     fmt::Write,
@@ -25,7 +25,7 @@ async fn outcome(client: &Client, request: impl Into<Request>) -> Outcome {
     patiently(client.fetch([request]).next()).await.unwrap()
 }
 
-/// The response to `method`, from an origin that answers `answer`.
+/// Fetches from an origin that answers with `answer`, and returns the response.
 async fn response(client: &Client, method: &str, answer: &str) -> Response {
     raw_response(client, method, answer.as_bytes()).await
 }
@@ -39,7 +39,7 @@ async fn raw_response(client: &Client, method: &str, answer: &[u8]) -> Response 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn responses_of_every_shape() {
+async fn valid_responses_of_every_form_are_accepted() {
     let service = service().await;
     let client = service.client().await;
 
@@ -143,7 +143,7 @@ async fn responses_of_every_shape() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redirects_that_lead_nowhere() {
+async fn invalid_redirects_fail() {
     let origin = Origin::new(|request| async move {
         let location = match request.uri().path() {
             "/loop" => "/loop".to_owned(),
@@ -179,7 +179,7 @@ async fn redirects_that_lead_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_location_is_read_as_the_url_standard_says() {
+async fn a_location_is_parsed_by_the_url_standard() {
     let other = Origin::new(|_| async { reply("there") }).await;
     let host = other.address;
     let here = Arc::new(Mutex::new(String::new()));
@@ -241,7 +241,7 @@ async fn a_location_is_read_as_the_url_standard_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_says_when_to_come_back() {
+async fn retry_after_delays_the_next_attempt() {
     let origin = Origin::new(|request| async move {
         let mut response = reply("");
         *response.status_mut() = 429.try_into().unwrap();
@@ -257,8 +257,7 @@ async fn an_origin_says_when_to_come_back() {
     let second = outcome(&client, Request::get(origin.url(1)).max_attempts(2)).await;
     assert_eq!(second.stats.attempts, 2);
     assert!(second.stats.total.unwrap() >= Duration::from_secs(1));
-    // Longer than the request may take, or than anyone should wait: the
-    // response is the result.
+    // If the delay exceeds the timeout or the maximum, the response is the result.
     for (after, timeout) in [(5, 4), (61, 600)] {
         let request = Request::get(origin.url(after)).timeout(Duration::from_secs(timeout));
         let first = outcome(&client, request).await;
@@ -268,8 +267,8 @@ async fn an_origin_says_when_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn posts_to_an_origin_that_closes_idle_connections() {
-    // Both times scaled down, and as far apart as the usual ones by their order.
+async fn posts_succeed_if_the_origin_closes_idle_connections_later_than_the_pool() {
+    // The pool closes idle connections before the origin does, as with the defaults.
     let (kept, closed) = (Duration::from_millis(200), Duration::from_millis(250));
     let origin = RawOrigin::new(move |mut stream| async move {
         while let Ok(head) = tokio::time::timeout(closed, request(&mut stream)).await {
@@ -298,7 +297,7 @@ async fn posts_to_an_origin_that_closes_idle_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_of_every_script_are_resolved() {
+async fn names_are_resolved_in_their_ascii_form() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let asking = Arc::clone(&asked);
     let dns = Dns::new(move |name| {
@@ -319,7 +318,7 @@ async fn names_of_every_script_are_resolved() {
         ("UPPER.test", "upper.test"),
         ("under_score.test", "under_score.test"),
         ("dotted.test.", "dotted.test."),
-        // No search domain is tried: the name is what it says.
+        // Search domains are not used.
         ("kubernetes", "kubernetes"),
     ] {
         let outcome = outcome(&client, format!("http://{host}:{port}/")).await;
@@ -332,7 +331,7 @@ async fn names_of_every_script_are_resolved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_in_a_location_are_not_sent() {
+async fn credentials_in_a_location_are_dropped() {
     let origin = Origin::new(|request| async move {
         let host = request.headers()["host"].to_str().unwrap().to_owned();
         if request.uri().path() == "/landed" {
@@ -355,7 +354,7 @@ async fn credentials_in_a_location_are_not_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_post_that_was_written_is_not_repeated_over_a_redirect() {
+async fn a_written_post_is_not_retried_after_a_redirect() {
     let service = service().await;
     let client = service.client().await;
     for status in [302, 303, 307] {
@@ -374,7 +373,7 @@ async fn a_post_that_was_written_is_not_repeated_over_a_redirect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_in_an_unknown_transfer_coding() {
+async fn an_unknown_transfer_coding_is_a_protocol_error() {
     let gzip = "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let gzip = RawOrigin::answering(gzip).await;
     let service = service().await;
@@ -383,7 +382,7 @@ async fn bodies_in_an_unknown_transfer_coding() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unasked_response_is_not_the_answer_to_the_next_request() {
+async fn an_unsolicited_response_is_not_the_answer_to_the_next_request() {
     let (planted, mut is_planted) = tokio::sync::mpsc::unbounded_channel();
     let origin = RawOrigin::new(move |mut stream| {
         let planted = planted.clone();
@@ -406,13 +405,13 @@ async fn an_unasked_response_is_not_the_answer_to_the_next_request() {
         let outcome = outcome(&client, Request::new("POST", origin.url())).await;
         assert_eq!(outcome.stats.attempts, 1, "{:?}", outcome.error);
         assert_eq!(outcome.response.unwrap().body, "right");
-        // Over loopback the bytes are with their receiver once they are written.
+        // Over loopback, written bytes are in the receiver's buffer.
         is_planted.recv().await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_phases_of_a_connection_are_told() {
+async fn the_phases_of_a_connection_are_reported() {
     let dns = Dns::new(|_| Answer::Addresses(vec![Ipv4Addr::LOCALHOST.into()])).await;
     let authority = Authority::new();
     let acceptor = authority.acceptor("good.test");
@@ -450,7 +449,7 @@ async fn the_phases_of_a_connection_are_told() {
         assert!(second.connection_reused, "{second:?}");
     }
 
-    // What was reached stands in the end of a request that failed, too.
+    // A failed request reports the phases that it completed.
     let refused = outcome(
         &client,
         Request::get("https://other.test:1/").max_attempts(1),

@@ -1,5 +1,5 @@
-//! Kept connections: which are used again, and what becomes of a request that
-//! meets one as it ends.
+//! Idle connections: which ones are reused, and the result of a request that is sent
+//! on a connection as it closes.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,8 @@ use crate::support::{
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
-/// How an origin closes each connection after its response, without saying so.
+/// The way an origin closes each connection after its response, without announcing
+/// it.
 #[derive(Debug, Clone, Copy)]
 enum Closing {
     After(Duration),
@@ -45,7 +46,7 @@ const CLOSINGS: [Closing; 5] = [
 ];
 
 impl Closing {
-    /// Answers one request, and notes its path in `seen`.
+    /// Answers one request, and records its path in `seen`.
     async fn serve(self, mut stream: TcpStream, seen: &Mutex<HashMap<String, usize>>) {
         let head = request(&mut stream).await;
         if let Some(path) = head.split(' ').nth(1) {
@@ -66,7 +67,8 @@ impl Closing {
         }
     }
 
-    /// An origin that closes so, and the requests it has seen.
+    /// Starts an origin that closes this way, and returns it with the number of requests
+    /// for each path.
     async fn origin(self) -> (RawOrigin, Arc<Mutex<HashMap<String, usize>>>) {
         let seen = Arc::new(Mutex::new(HashMap::new()));
         let seeing = Arc::clone(&seen);
@@ -80,7 +82,7 @@ impl Closing {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gets_to_origins_that_close_without_a_word() {
+async fn gets_succeed_if_the_origin_closes_without_notice() {
     let service = Process::serve(&[]);
     let client = Client::connect(&service.url).await.unwrap();
     let mut fetched = 0;
@@ -103,12 +105,12 @@ async fn gets_to_origins_that_close_without_a_word() {
         .iter()
         .filter(|(name, _)| name.starts_with("fetchd_retries_total"));
     assert_eq!(retries.map(|(_, count)| count).sum::<f64>(), 0.0);
-    println!("{fetched} GETs, none failed, none was retried");
+    println!("{fetched} GETs, none failed or was retried");
     assert!(fetched >= 10_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn posts_to_origins_that_close_without_a_word() {
+async fn posts_rarely_fail_if_the_origin_closes_without_notice() {
     const COUNT: usize = 200;
     const CONCURRENCY: usize = 8;
 
@@ -122,8 +124,8 @@ async fn posts_to_origins_that_close_without_a_word() {
             (0..COUNT).map(|index| Request::new("POST", format!("{}{index}", origin.url())));
         let fetch = client.fetch(posts).concurrency(CONCURRENCY as u32);
         let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
-        let failed = outcomes.iter().filter(|outcome| outcome.error.is_some());
-        let failed = failed.count();
+        let has_failed = |outcome: &&Outcome| outcome.error.is_some();
+        let failed = outcomes.iter().filter(has_failed).count();
         assert!(seen.lock().unwrap().values().all(|count| *count == 1));
 
         let (origin, _) = closing.origin().await;
@@ -141,8 +143,8 @@ async fn posts_to_origins_that_close_without_a_word() {
     assert!(10 * ours < plains);
 }
 
-/// An origin that keeps its connections, and counts them. `answer` says what it
-/// writes to a request, and whether it reads the rest of that before.
+/// An origin that keeps its connections open, and counts them. `answer` returns the
+/// response to a request head.
 struct Keeping {
     origin: RawOrigin,
     opened: Arc<AtomicUsize>,
@@ -186,7 +188,7 @@ async fn outcome(client: &Client, request: impl Into<Request>) -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_used_as_long_as_it_is_kept() {
+async fn a_connection_is_reused_until_it_has_been_idle_too_long() {
     let origin = Keeping::new(|_| ANSWER.to_vec()).await;
     let mut config = allow_loopback();
     config.origins.pool_idle_timeout = Duration::from_secs(1);
@@ -198,12 +200,12 @@ async fn a_connection_is_used_as_long_as_it_is_kept() {
         assert_eq!(outcome.stats.connection_reused, index > 0);
     }
     assert_eq!(origin.opened(), 1);
-    // Without further traffic.
+    // The connection is closed without further traffic.
     until(|| origin.closed.load(Ordering::SeqCst) == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_read_or_written_whole_is_not_used_again() {
+async fn a_partly_read_or_written_connection_is_not_reused() {
     let service = service().await;
     let client = service.client().await;
     let large = |_: &str| {
@@ -230,7 +232,7 @@ async fn what_is_not_read_or_written_whole_is_not_used_again() {
             .connection_reused
     );
 
-    // Answered before the upload is there, of which the rest is never read.
+    // The origin answers before the upload has ended, and never reads the rest.
     let early = RawOrigin::new(|mut stream| async move {
         request(&mut stream).await;
         stream.write_all(ANSWER).await.unwrap();
@@ -245,7 +247,7 @@ async fn what_is_not_read_or_written_whole_is_not_used_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_that_began_is_no_matter_of_the_connection() {
+async fn a_get_is_retried_if_a_reused_connection_closes_in_the_head() {
     // The second request on a connection gets half a head.
     let origin = RawOrigin::new(|mut stream| async move {
         request(&mut stream).await;
@@ -263,10 +265,10 @@ async fn a_response_that_began_is_no_matter_of_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_post_that_was_written_is_not_written_again() {
+async fn a_written_post_is_not_sent_again() {
     let posts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&posts);
-    // A POST closes the connection that the GETs before it were answered on.
+    // The origin answers GETs, and closes the connection at a POST.
     let origin = RawOrigin::new(move |mut stream| {
         let posts = Arc::clone(&counted);
         async move {
@@ -289,7 +291,7 @@ async fn a_post_that_was_written_is_not_written_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_that_may_end_elsewhere_for_others_ends_its_connection() {
+async fn a_response_with_ambiguous_framing_closes_its_connection() {
     const CHUNKED: &str = "transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
 
     let service = service().await;
@@ -333,7 +335,7 @@ async fn a_response_that_may_end_elsewhere_for_others_ends_its_connection() {
             true,
         ),
         (
-            "no length",
+            "an invalid length",
             "GET",
             with("200 OK\r\ncontent-length: two\r\n\r\nhi"),
             false,
@@ -345,13 +347,13 @@ async fn a_response_that_may_end_elsewhere_for_others_ends_its_connection() {
             false,
         ),
         (
-            "no chunk",
+            "an invalid chunk",
             "GET",
             with("200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
             false,
         ),
         (
-            "no header",
+            "an invalid header line",
             "GET",
             with("200 OK\r\nno header\r\ncontent-length: 0\r\n\r\n"),
             false,
@@ -361,9 +363,9 @@ async fn a_response_that_may_end_elsewhere_for_others_ends_its_connection() {
         let origin = Keeping::new(move |_| answer.clone()).await;
         for _ in 0..3 {
             let outcome = outcome(&client, Request::new(method, origin.origin.url())).await;
-            let is_protocol = outcome.error.as_ref().and_then(|error| error.reason());
+            let reason = outcome.error.as_ref().and_then(|error| error.reason());
             let expected = (!is_response).then_some(Reason::Protocol);
-            assert_eq!(is_protocol, expected, "{name}: {outcome:?}");
+            assert_eq!(reason, expected, "{name}: {outcome:?}");
             assert!(!outcome.stats.connection_reused, "{name}");
         }
         assert_eq!(origin.opened(), 3, "{name}");

@@ -1,6 +1,6 @@
-//! Credentials, cookies, query strings and bodies are in no log and no error,
-//! whatever goes wrong. Each is planted where a caller, an origin or an operator
-//! would have it, and then looked for in all that is said.
+//! No log line and no error contains credentials, cookies, query strings or bodies.
+//! The tests put marked secrets into requests, responses and settings, and then search
+//! all output for them.
 
 use fetchd::proto::{
     FetchBatchRequest, FetchOptions, FetchRequest, Header, Reason, fetch_service_client,
@@ -9,10 +9,10 @@ use tonic::{metadata::MetadataValue, transport::Channel};
 
 use crate::support::{Origin, Process, RawOrigin, patiently, raw_client, reply};
 
-/// In every secret.
+/// Each secret contains this.
 const PLANTED: &str = "planted";
 
-/// `planted-user:planted-password` and the proxy's, as Basic authorization.
+/// `planted-user:planted-password` and the credentials of the proxy in Base64.
 const ENCODED: [&str; 2] = [
     "cGxhbnRlZC11c2VyOnBsYW50ZWQtcGFzc3dvcmQ=",
     "cGxhbnRlZC1wcm94eTpwbGFudGVkLXByb3h5LXBhc3N3b3Jk",
@@ -20,7 +20,7 @@ const ENCODED: [&str; 2] = [
 
 type Raw = fetch_service_client::FetchServiceClient<Channel>;
 
-/// A POST to a URL full of secrets, with more of them.
+/// Returns a POST to `place` with secrets in its URL, header lines and body.
 fn request(place: &str) -> FetchRequest {
     let header = |name: &str, value: &'static str| Header {
         name: name.to_owned(),
@@ -55,8 +55,7 @@ fn with(mut request: FetchRequest, change: impl FnOnce(&mut FetchRequest)) -> Fe
     request
 }
 
-/// An origin that answers in a way that has no good end, and with secrets of its
-/// own.
+/// Starts an origin whose responses contain secrets. Most paths lead to an error.
 async fn origin() -> Origin {
     Origin::new(|request| async move {
         let mut reply = match request.uri().path() {
@@ -86,7 +85,7 @@ async fn origin() -> Origin {
     .await
 }
 
-/// What is said of each request that does not end well: its reason and message.
+/// Makes a call, and returns the reason and message of each failed request.
 async fn errors(client: &mut Raw, requests: Vec<FetchRequest>) -> Vec<(Reason, String)> {
     let batch = FetchBatchRequest {
         requests,
@@ -104,14 +103,14 @@ async fn errors(client: &mut Raw, requests: Vec<FetchRequest>) -> Vec<(Reason, S
     errors
 }
 
-/// Panics where `text` holds a secret.
+/// Panics if `text` contains a secret.
 fn assert_clean(text: &str) {
     let is_clean = !text.contains(PLANTED) && !ENCODED.iter().any(|code| text.contains(code));
     assert!(is_clean, "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_planted_is_ever_said() {
+async fn no_error_or_log_line_contains_a_secret() {
     let origin = origin().await;
     let closing = RawOrigin::new(|stream| async { drop(stream) }).await;
     let garbage = RawOrigin::answering("planted-garbage\r\n\r\n").await;
@@ -119,7 +118,7 @@ async fn nothing_planted_is_ever_said() {
     let at = |path: &str| origin.url(path);
     let closed = "http://127.0.0.1:1/";
 
-    // All that the service and what it is made of can say.
+    // The most verbose log of the service and its dependencies.
     let everything = "trace,fetchd=trace,h2=trace,hickory_net=trace,hickory_proto=trace,\
         hickory_resolver=trace,hyper=trace,hyper_util=trace,rustls=trace,tonic=trace,tower=trace";
     for filter in ["info", "trace", everything] {
@@ -167,7 +166,7 @@ async fn nothing_planted_is_ever_said() {
             }),
         ];
         let (count, errors) = (requests.len(), errors(&mut client, requests).await);
-        assert_eq!(errors.len(), count - 1, "one alone ends well");
+        assert_eq!(errors.len(), count - 1, "one request must succeed");
         let refused = FetchBatchRequest {
             requests: vec![request(closed)],
             timeout: Some(prost_types::Duration {
@@ -194,7 +193,7 @@ async fn nothing_planted_is_ever_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_password_of_the_proxy_is_never_said() {
+async fn the_password_of_the_proxy_is_never_printed() {
     let closing = RawOrigin::new(|stream| async { drop(stream) }).await;
     let proxy = format!(
         "http://planted-proxy:planted-proxy-password@{}",
@@ -218,7 +217,8 @@ async fn the_password_of_the_proxy_is_never_said() {
         .iter()
         .for_each(|line| assert_clean(line));
 
-    // Nor by the command line, where it is wrong, forgotten, and in the help.
+    // The command line does not print it either, for a wrong URL, without the flag, and
+    // in the help.
     for arguments in [
         &["serve", "--proxy", &proxy.replacen("http", "https", 1)][..],
         &["serve", "--proxy", &format!("{proxy}/?planted")],
@@ -230,8 +230,8 @@ async fn the_password_of_the_proxy_is_never_said() {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fetchd"));
         let output = command.args(arguments).env("FETCHD_PROXY", &proxy);
         let output = output.output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        assert!(!said.is_empty());
-        assert_clean(&String::from_utf8(said).unwrap());
+        let printed = [output.stdout, output.stderr].concat();
+        assert!(!printed.is_empty());
+        assert_clean(&String::from_utf8(printed).unwrap());
     }
 }

@@ -1,5 +1,5 @@
-//! A client of replicas of which some are wrong, hang, die or are cut off: no
-//! idempotent request is lost as long as one is well, and no other is sent twice.
+//! A client of replicas of which some answer wrongly, hang, die or lose their
+//! connections: if one is healthy, no GET is lost, and no POST is sent twice.
 
 use std::{
     collections::HashMap,
@@ -45,7 +45,7 @@ impl Counting {
         Self { origin, posts }
     }
 
-    /// Requests of which each tenth is a POST, to paths that begin with `name`.
+    /// Returns requests to paths that begin with `name`. Every tenth is a POST.
     fn requests(&self, name: &str, count: usize) -> Vec<Request> {
         let request = |index| {
             let url = self.origin.url(format_args!("{name}/{index}"));
@@ -60,11 +60,11 @@ impl Counting {
     fn assert_no_post_twice(&self) {
         let posts = self.posts.lock().unwrap();
         let twice = posts.iter().find(|(_, count)| **count > 1);
-        assert_eq!(twice, None, "a POST was seen twice");
+        assert_eq!(twice, None, "a POST was received twice");
     }
 }
 
-/// Fetches `requests`, and returns why POSTs were lost. No GET may be.
+/// Fetches `requests`, and returns the errors of lost POSTs. Fails if a GET is lost.
 async fn fetch(client: &Client, requests: Vec<Request>, name: &str) -> Vec<Error> {
     let count = requests.len();
     let fetch = client.fetch(requests).concurrency(50);
@@ -87,10 +87,10 @@ async fn fetch(client: &Client, requests: Vec<Request>, name: &str) -> Vec<Error
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_answers_wrongly_loses_no_get() {
     let counting = Counting::new(Duration::from_millis(2)).await;
-    let well = service_with(allow_loopback()).await;
+    let healthy = service_with(allow_loopback()).await;
     for kind in Wrong::ANSWERING {
         let replica = wrong(kind).await;
-        let urls = format!("{},{}", replica.url, well.url);
+        let urls = format!("{},{}", replica.url, healthy.url);
         let client = Client::connect(urls).await.unwrap();
         let begun = Instant::now();
         let name = format!("{kind:?}");
@@ -104,7 +104,7 @@ async fn a_replica_that_answers_wrongly_loses_no_get() {
             lost.is_empty() || !kind.dispatches_nothing(),
             "{kind:?}: {lost:?}"
         );
-        // One request alone goes to the other, too.
+        // Single requests go to the healthy replica as well.
         for _ in 0..5 {
             let url = counting.origin.url("alone");
             let response = patiently(client.execute(url)).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_replica_that_answers_wrongly_loses_no_get() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_of_wrong_replicas_alone_is_told() {
+async fn a_client_without_a_fetchd_replica_gets_unimplemented() {
     let replicas = [
         wrong(Wrong::Unimplemented).await,
         wrong(Wrong::NotFound).await,
@@ -126,9 +126,9 @@ async fn a_client_of_wrong_replicas_alone_is_told() {
     let results = client.fetch_all(vec!["http://127.0.0.1:1/"; 20]).await;
     for result in results {
         let error = result.unwrap_err();
-        let is_told =
+        let is_unimplemented =
             matches!(&error, Error::Call { code, .. } if *code == fetchd::Code::Unimplemented);
-        assert!(is_told, "{error:?}");
+        assert!(is_unimplemented, "{error:?}");
     }
     assert!(
         begun.elapsed() < Duration::from_secs(5),
@@ -138,7 +138,7 @@ async fn a_client_of_wrong_replicas_alone_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_are_away_for_a_moment_lose_nothing() {
+async fn no_get_is_lost_during_a_short_outage_of_all_replicas() {
     let counting = Counting::new(Duration::from_millis(1)).await;
     let mut replicas = Vec::new();
     for _ in 0..8 {
@@ -149,20 +149,20 @@ async fn replicas_that_are_away_for_a_moment_lose_nothing() {
     for replica in replicas {
         drop(replica);
     }
-    let coming_back = async {
+    let restarting = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let urls = urls.iter().map(|url| url.trim_start_matches("http://"));
         join_all(urls.map(|url| service_at(url, allow_loopback()))).await
     };
     let gets = (0..400).map(|index| Request::get(counting.origin.url(index)));
     let fetching = client.fetch_all(gets);
-    let (_replicas, results) = tokio::join!(coming_back, patiently(fetching));
+    let (_replicas, results) = tokio::join!(restarting, patiently(fetching));
     let lost: Vec<_> = results.into_iter().filter_map(Result::err).collect();
     assert!(lost.is_empty(), "{} lost: {}", lost.len(), lost[0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_ends_if_no_replica_answers() {
+async fn a_list_fails_if_no_replica_answers() {
     let replica = service_with(allow_loopback()).await;
     let builder = Client::builder().give_up_after(Duration::from_millis(500));
     let client = builder.connect(&replica.url).await.unwrap();
@@ -186,7 +186,7 @@ async fn a_list_ends_if_no_replica_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_pauses_goes_on_when_its_service_is_back() {
+async fn a_paused_list_continues_once_its_service_is_back() {
     let counting = Counting::new(Duration::ZERO).await;
     let replica = service_with(allow_loopback()).await;
     let url = replica.url.clone();
@@ -207,7 +207,7 @@ async fn a_list_that_pauses_goes_on_when_its_service_is_back() {
     };
     assert!(next("there").await.0.is_none());
     drop(replica);
-    // Nobody is there, for as long as is waited for each.
+    // Without a replica, each request fails once the client stops waiting.
     for _ in 0..2 {
         let (error, waited) = next("gone").await;
         assert!(error.is_some() && waited < 20 * give_up_after, "{waited:?}");
@@ -218,7 +218,7 @@ async fn a_list_that_pauses_goes_on_when_its_service_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_with_lower_limits_loses_nothing() {
+async fn no_request_is_lost_to_a_replica_with_lower_limits() {
     let counting = Counting::new(Duration::from_millis(1)).await;
     let mut strict = allow_loopback();
     strict.limits.max_batch_requests = 2;
@@ -233,92 +233,93 @@ async fn a_replica_with_lower_limits_loses_nothing() {
     counting.assert_no_post_twice();
 }
 
-/// How many rounds of [`whatever_happens_to_some_replicas`]; more by
-/// `FETCHD_TEST_ROUNDS`.
+/// The number of rounds of [`no_get_is_lost_if_replicas_fail_at_random`], which
+/// `FETCHD_TEST_ROUNDS` overrides.
 fn rounds() -> u64 {
     let rounds = std::env::var("FETCHD_TEST_ROUNDS").ok();
     rounds.map_or(4, |rounds| rounds.parse().unwrap())
 }
 
-/// What happens to a replica during a round.
-enum Fate {
-    Process(Process, &'static str),
-    /// Bad from the beginning.
-    Bad(#[allow(dead_code)] Option<Process>, Listening),
+/// The way in which a replica fails during a round.
+enum Fault {
+    /// The process gets this signal.
+    Signal(Process, &'static str),
+    /// The replica, or the connection to it, is faulty from the start.
+    Faulty(#[allow(dead_code)] Option<Process>, Listening),
 }
 
-impl Fate {
+impl Fault {
     async fn random(random: &mut StdRng) -> Self {
         let address = |process: &Process| process.address().parse::<SocketAddr>().unwrap();
         let serve = || Process::serve(&["--drain-timeout", "100ms"]);
         match random.random_range(0..6) {
-            0 => Self::Process(serve(), "KILL"),
-            1 => Self::Process(serve(), "TERM"),
-            2 => Self::Process(serve(), "STOP"),
+            0 => Self::Signal(serve(), "KILL"),
+            1 => Self::Signal(serve(), "TERM"),
+            2 => Self::Signal(serve(), "STOP"),
             3 => {
                 let kind = random.random_range(0..=Wrong::ANSWERING.len());
                 let kind = Wrong::ANSWERING.get(kind).unwrap_or(&Wrong::Silent);
-                Self::Bad(None, wrong(*kind).await)
+                Self::Faulty(None, wrong(*kind).await)
             }
             4 => {
                 let process = serve();
                 let bytes = random.random_range(100..20_000);
-                let way = cutting(address(&process), bytes).await;
-                Self::Bad(Some(process), way)
+                let proxy = cutting(address(&process), bytes).await;
+                Self::Faulty(Some(process), proxy)
             }
             _ => {
                 let process = serve();
                 let delay = Duration::from_millis(random.random_range(1..200));
-                let way = delaying(address(&process), delay).await;
-                Self::Bad(Some(process), way)
+                let proxy = delaying(address(&process), delay).await;
+                Self::Faulty(Some(process), proxy)
             }
         }
     }
 
     fn url(&self) -> &str {
         match self {
-            Self::Process(process, _) => &process.url,
-            Self::Bad(_, way) => &way.url,
+            Self::Signal(process, _) => &process.url,
+            Self::Faulty(_, listening) => &listening.url,
         }
     }
 
-    fn strike(&self) {
-        if let Self::Process(process, signal) = self {
+    fn inject(&self) {
+        if let Self::Signal(process, signal) = self {
             process.signal(signal);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_happens_to_some_replicas() {
+async fn no_get_is_lost_if_replicas_fail_at_random() {
     let counting = Counting::new(Duration::from_millis(5)).await;
-    let well = Process::serve(&[]);
+    let healthy = Process::serve(&[]);
     let (mut lost, mut longest) = (0, Duration::ZERO);
     for round in 0..rounds() {
         let mut random = StdRng::seed_from_u64(round);
-        let mut fates = Vec::new();
+        let mut faults = Vec::new();
         for _ in 0..3 {
-            fates.push(Fate::random(&mut random).await);
+            faults.push(Fault::random(&mut random).await);
         }
-        let mut urls: Vec<_> = fates.iter().map(Fate::url).collect();
-        urls.push(&well.url);
+        let mut urls: Vec<_> = faults.iter().map(Fault::url).collect();
+        urls.push(&healthy.url);
         let client = Client::builder()
             .silence_timeout(Duration::from_secs(1))
             .keepalive_interval(Duration::from_millis(300))
             .keepalive_timeout(Duration::from_millis(300));
         let client = patiently(client.connect(urls.join(","))).await.unwrap();
         let begun = Instant::now();
-        let striking = async {
-            for fate in &fates {
-                // Somewhere on the way: about as long as a round takes.
+        let injecting = async {
+            for fault in &faults {
+                // A round takes about this long.
                 let wait = random.random_range(0..50);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
-                fate.strike();
+                fault.inject();
             }
         };
         let name = format!("round{round}");
         let fetching = fetch(&client, counting.requests(&name, 600), &name);
-        lost += tokio::join!(striking, fetching).1.len();
+        lost += tokio::join!(injecting, fetching).1.len();
         longest = longest.max(begun.elapsed());
     }
     counting.assert_no_post_twice();
