@@ -82,9 +82,11 @@ async fn answer(mut stream: TcpStream, visited: Arc<Mutex<BTreeMap<IpAddr, usize
 
 /// Returns redirect targets that no fetch may reach.
 fn redirects() -> Vec<String> {
-    let hosts = urls::LOOPBACK.iter().chain(&urls::PRIVATE);
     // A header value cannot contain these characters.
-    let hosts = hosts.filter(|host| !host.contains(['\t', '\r']));
+    let hosts = urls::LOOPBACK
+        .iter()
+        .chain(&urls::PRIVATE)
+        .filter(|host| !host.contains(['\t', '\r']));
     let mut all = strings(&urls::REDIRECTS);
     all.extend(hosts.map(|host| format!("http://{host}/")));
     all

@@ -163,8 +163,9 @@ async fn invalid_http_is_a_protocol_error() {
         ),
     ];
     let service = service().await;
-    let rows = origins.iter();
-    let rows = rows.map(|(name, origin)| row(name, origin.url(), Reason::Protocol, false));
+    let rows = origins
+        .iter()
+        .map(|(name, origin)| row(name, origin.url(), Reason::Protocol, false));
     check(&service.client().await, rows.collect()).await;
 }
 

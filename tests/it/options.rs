@@ -68,7 +68,7 @@ async fn echo() -> Origin {
     .await
 }
 
-fn text(outcome: &Outcome) -> String {
+fn body_text(outcome: &Outcome) -> String {
     let response = outcome.response.as_ref().unwrap();
     String::from_utf8(response.body.to_vec()).unwrap()
 }
@@ -98,7 +98,7 @@ async fn a_request_reaches_its_origin_as_it_was_written() {
     let request = Request::post(origin.url("a%20b?q=1#fragment"), "the body")
         .header("x-one", "1")
         .header("X-One", "2");
-    let text = text(&outcome(&service, request).await);
+    let text = body_text(&outcome(&service, request).await);
     assert!(text.starts_with("POST /a%20b?q=1\n"), "{text}");
     assert!(text.contains("x-one: 1\nx-one: 2\n"), "{text}");
     assert!(text.contains("content-length: 8\n"), "{text}");
@@ -110,7 +110,7 @@ async fn a_request_reaches_its_origin_as_it_was_written() {
     assert!(text.ends_with("\n\nthe body"), "{text}");
 
     let custom = Request::get(origin.url("")).header("user-agent", "mine");
-    let text = self::text(&outcome(&service, custom).await);
+    let text = body_text(&outcome(&service, custom).await);
     assert!(
         text.contains("user-agent: mine\n") && !text.contains("fetchd"),
         "{text}"
@@ -119,7 +119,7 @@ async fn a_request_reaches_its_origin_as_it_was_written() {
     // A POST without a body has a length of 0, and user info becomes Authorization.
     let url = origin.url("").replace("http://", "http://user:secret@");
     let outcome = outcome(&service, Request::new("POST", url)).await;
-    let text = self::text(&outcome);
+    let text = body_text(&outcome);
     assert!(text.contains("content-length: 0\n"), "{text}");
     assert!(
         text.contains("authorization: Basic dXNlcjpzZWNyZXQ=\n"),
@@ -140,7 +140,7 @@ async fn a_large_request_body_arrives_whole() {
     let body: Vec<u8> = (0..3_000_000_u32).map(|byte| byte as u8).collect();
     let expected = format!("{} {}", body.len(), crc32fast::hash(&body));
     let outcome = outcome(&service, Request::post(origin.url(""), body)).await;
-    assert_eq!(text(&outcome), expected);
+    assert_eq!(body_text(&outcome), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,7 +156,7 @@ async fn redirects_are_followed_up_to_their_limit() {
         let origin = redirecting(status).await;
         let outcome = outcome(&service, Request::post(origin.url(3), "body")).await;
         assert_eq!(outcome.stats.redirects, 3);
-        assert_eq!(text(&outcome), method, "{status}");
+        assert_eq!(body_text(&outcome), method, "{status}");
         assert_eq!(outcome.response.unwrap().url.as_str(), origin.url(0));
     }
     let origin = redirecting(302).await;
@@ -197,7 +197,7 @@ async fn credentials_are_not_sent_to_another_origin() {
         .header("cookie", "a=secret")
         .header("content-type", "text/plain")
         .header("x-other", "kept");
-    let text = text(&outcome(&service, request).await);
+    let text = body_text(&outcome(&service, request).await);
     assert!(text.starts_with("GET /there\n"), "{text}");
     assert!(
         !text.contains("secret") && !text.contains("content-"),
@@ -234,11 +234,11 @@ async fn a_body_over_its_limit_fails_or_is_truncated() {
         assert!(!failed.error.unwrap().is_retryable());
         assert_eq!(failed.stats.attempts, 1);
     }
-    let nothing = Request::get(origin.url(10))
+    let request = Request::get(origin.url(10))
         .max_body_bytes(0)
         .truncate_body();
-    let nothing = outcome(&service, nothing).await;
-    assert!(nothing.stats.truncated && nothing.response.unwrap().body.is_empty());
+    let empty = outcome(&service, request).await;
+    assert!(empty.stats.truncated && empty.response.unwrap().body.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -355,7 +355,7 @@ async fn idempotent_requests_are_retried_and_others_are_not() {
     let service = service().await;
     let third = outcome(&service, origin.url("")).await;
     assert_eq!(third.stats.attempts, 3);
-    assert_eq!(text(&third), "3");
+    assert_eq!(body_text(&third), "3");
 
     let once = outcome(&service, Request::post(origin.url(""), "")).await;
     assert_eq!(

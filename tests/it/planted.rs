@@ -10,7 +10,7 @@ use std::{
 };
 
 use fetchd::client::{Client, Outcome, Request};
-use futures_util::{StreamExt, future::join_all};
+use futures_util::{StreamExt, future::join_all, stream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{Barrier, mpsc},
@@ -216,13 +216,13 @@ async fn a_response_planted_between_requests_answers_none() {
     for concurrency in [1, 2, 8, 50] {
         let callers = [service.client().await, service.client().await];
         let cells = KINDS.iter().flat_map(|kind| WHEN.map(|when| (*kind, when)));
-        let cells = cells.map(|(kind, when)| waves(callers.clone(), kind, when, concurrency));
         // The number of connections is limited by the file descriptors.
-        let cells: Vec<_> = futures_util::stream::iter(cells)
+        let counts: Vec<_> = stream::iter(cells)
+            .map(|(kind, when)| waves(callers.clone(), kind, when, concurrency))
             .buffered(7)
             .collect()
             .await;
-        results += cells.iter().sum::<usize>();
+        results += counts.iter().sum::<usize>();
     }
     println!("{results} results, none with a planted byte");
     assert!(results >= 10_000, "{results}");

@@ -95,10 +95,10 @@ async fn no_get_is_lost_if_replicas_stop() {
     let posts = posts.lock().unwrap();
     assert!(
         posts.values().all(|count| *count == 1),
-        "a POST was seen twice"
+        "a POST was received twice"
     );
     println!(
-        "{} rounds: {lost} POSTs lost, {again} GETs sent again, {} POSTs seen, none twice",
+        "{} rounds: {lost} POSTs lost, {again} GETs sent again, {} POSTs received, none twice",
         rounds(),
         posts.len()
     );
@@ -208,8 +208,8 @@ async fn an_endless_list_is_not_read_ahead_of_its_results() {
     .await;
     let service = service_with(allow_loopback()).await;
     let client = service.client().await;
-    let taken = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&taken);
+    let counter = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&counter);
     let base = origin.url("");
     let endless = stream::iter(0_usize..).map(move |index| {
         counted.fetch_add(1, Ordering::SeqCst);
@@ -218,14 +218,14 @@ async fn an_endless_list_is_not_read_ahead_of_its_results() {
     let mut in_order = client.fetch(endless).concurrency(100).in_order();
     // All other results wait for the first, until no further request is sent.
     let is_idle = || {
-        let taken = taken.load(Ordering::SeqCst);
+        let taken = counter.load(Ordering::SeqCst);
         taken >= 10_000 && origin.open() == 1 && origin.seen() == taken
     };
     tokio::select! {
         outcome = in_order.next() => panic!("expected no result before the first, got {outcome:?}"),
         () = until(is_idle) => {}
     }
-    let taken = taken.load(Ordering::SeqCst);
+    let taken = counter.load(Ordering::SeqCst);
     println!("{taken} taken while the first result is missing");
     // A service gets 40 requests for each that may be in flight.
     assert!(taken <= 10_000 + 40 * 100, "{taken}");

@@ -39,7 +39,7 @@ async fn raw_response(client: &Client, method: &str, answer: &[u8]) -> Response 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn valid_responses_of_every_form_are_accepted() {
+async fn interim_responses_are_skipped() {
     let service = service().await;
     let client = service.client().await;
 
@@ -51,7 +51,12 @@ async fn valid_responses_of_every_form_are_accepted() {
         (201, &b"hi"[..])
     );
     assert!(!informed.headers.contains_key("link"));
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn responses_without_a_body_are_empty() {
+    let service = service().await;
+    let client = service.client().await;
     for (method, answer, status, length) in [
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n", 204, None),
         (
@@ -115,25 +120,45 @@ async fn valid_responses_of_every_form_are_accepted() {
             "{answer}"
         );
     }
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http_1_0_body_ends_with_the_connection() {
+    let service = service().await;
+    let client = service.client().await;
     let old = response(&client, "GET", "HTTP/1.0 200 OK\r\n\r\nup to the end").await;
     assert_eq!(
         (old.version, &old.body[..]),
         (Version::HTTP_10, &b"up to the end"[..])
     );
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn chunk_extensions_and_trailers_are_dropped() {
+    let service = service().await;
+    let client = service.client().await;
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x\r\n\r\n";
     let trailed = format!("{chunked}3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nx: y\r\n\r\n");
     let trailed = response(&client, "GET", &trailed).await;
     assert_eq!(trailed.body, "abcde");
     assert!(!trailed.headers.contains_key("x"));
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn header_values_are_bytes_and_names_may_repeat() {
+    let service = service().await;
+    let client = service.client().await;
     let bytes = b"HTTP/1.1 200 OK\r\nx: \xff\xfe\r\nset-cookie: a\r\nSet-Cookie: b\r\ncontent-length: 0\r\n\r\n";
     let bytes = raw_response(&client, "GET", bytes).await;
     assert_eq!(bytes.headers["x"].as_bytes(), b"\xff\xfe");
     let cookies: Vec<_> = bytes.headers.get_all("set-cookie").iter().collect();
     assert_eq!(cookies, ["a", "b"]);
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_header_lines_are_accepted() {
+    let service = service().await;
+    let client = service.client().await;
     let mut many = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n".to_owned();
     for index in 1..100 {
         write!(many, "x-{index}: {index}\r\n").unwrap();

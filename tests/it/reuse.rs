@@ -139,7 +139,7 @@ async fn posts_rarely_fail_if_the_origin_closes_without_notice() {
         ours += failed;
         plains += plain;
     }
-    println!("{ours} failed, {plains} by a plain client; the origin saw none twice");
+    println!("{ours} failed, {plains} by a plain client; the origin received none twice");
     assert!(10 * ours < plains);
 }
 

@@ -63,7 +63,7 @@ async fn callers_can_connect_if_fetches_have_used_up_the_file_descriptors() {
                     silent.push(accepted.unwrap());
                     None
                 }
-                outcome = outcomes.next() => outcome,
+                outcome = outcomes.next() => Some(outcome.expect("a silent origin ends no request")),
             }
         });
         if let Some(outcome) = outcome.await {

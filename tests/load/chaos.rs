@@ -311,7 +311,7 @@ async fn no_get_is_lost_if_replicas_fail_at_random() {
         let begun = Instant::now();
         let injecting = async {
             for fault in &faults {
-                // A round takes about this long.
+                // The requests of a round take about this long.
                 let wait = random.random_range(0..50);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
                 fault.inject();

@@ -117,9 +117,9 @@ async fn unfinished_messages_leave_memory_to_other_callers() {
     until(|| refused(&unfinished) >= 4).await;
     // Small messages take the memory that is too little for another large one.
     let small = prefixed(1 << 20, &vec![0; SENT / 16]);
-    let small: Vec<_> = (0..60).map(|_| begin(&small)).collect();
-    until(|| refused(&small) >= 1).await;
-    unfinished.extend(small);
+    let further: Vec<_> = (0..60).map(|_| begin(&small)).collect();
+    until(|| refused(&further) >= 1).await;
+    unfinished.extend(further);
     let mut next = caller::client(&service.url, address(1)).await;
     let mut whole = batch(vec![origin.url(""); 10]);
     whole.requests[0].body = vec![0; 2 << 20].into();

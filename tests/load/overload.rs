@@ -31,8 +31,8 @@ async fn answering_after(delay: Duration) -> Origin {
 
 /// Fetches `urls`, all of which must succeed.
 async fn fetch(client: &Client, urls: Vec<String>, concurrency: u32) {
-    let results = client.fetch(urls).concurrency(concurrency).all();
-    let results = patiently(results).await;
+    let fetch = client.fetch(urls).concurrency(concurrency);
+    let results = patiently(fetch.all()).await;
     assert!(results.iter().all(Result::is_ok));
 }
 

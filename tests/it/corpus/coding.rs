@@ -1,4 +1,4 @@
-//! Content codings, over every framing. `tests/bodies.rs` has the codings
+//! Content codings, over every framing. `bodies.rs` has the codings
 //! themselves.
 
 use std::io::Write;
