@@ -1,6 +1,7 @@
-//! A batch of 10,000 requests of which a third meets a random fault: every
-//! request has its end, for the right reason, and afterwards the service has
-//! its sockets and its memory back. Eight times over: the first ones warm it up.
+//! Fetches eight batches of 10,000 requests. A third of the requests hits a random fault.
+//! Checks that every request ends with the expected reason, and that the service closes
+//! its sockets after each batch. Prints the memory of the service, which must not grow
+//! after the first batches.
 //!
 //! `cargo bench --bench faults`
 
@@ -17,13 +18,14 @@ use fetchd::{
 };
 use futures_util::StreamExt;
 use rand::RngExt;
-use support::{Origin, Process, RawOrigin, patiently, reply, self_signed, until};
+use support::{Origin, Process, RawOrigin, reply, self_signed, until, within_timeout};
 use tokio::time::Instant;
 
 const REQUESTS: usize = 10_000;
-const SHORT: Duration = Duration::from_millis(300);
+/// The idle timeout of requests to faulty origins.
+const IDLE_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// What a request is to come to: a reason, or a response.
+/// The expected reason of a request's error, or `None` if it must succeed.
 type Expected = Option<Reason>;
 
 #[tokio::main]
@@ -32,11 +34,12 @@ async fn main() {
     let faults = Faults::new().await;
     let service = Process::serve(&["--max-concurrency", "200"]);
     let client = Client::connect(&service.url).await.unwrap();
-    // Answered without a fetch, and with it the connection is there.
+    // Opens the client's connection, so that its socket counts as idle. The request is
+    // invalid and causes no fetch.
     client.fetch_all(["not a url"]).await;
     let idle = sockets(service.id());
     for round in 1..=8 {
-        let (requests, expected) = mixed(&healthy, &faults);
+        let (requests, expected) = random_requests(&healthy, &faults);
         let started = Instant::now();
         let outcomes = client
             .fetch(requests)
@@ -46,35 +49,36 @@ async fn main() {
         let outcomes = tokio::time::timeout(Duration::from_secs(120), outcomes)
             .await
             .unwrap();
-        let took = started.elapsed().as_secs_f64();
+        let elapsed = started.elapsed().as_secs_f64();
         assert_eq!(outcomes.len(), REQUESTS);
         let mut reasons = BTreeMap::<_, usize>::new();
-        let mut wrong = 0;
+        let mut mismatches = 0;
         for (outcome, expected) in outcomes.iter().zip(&expected) {
             let reason = outcome.error.as_ref().map(|error| error.reason());
             if reason != expected.map(Some) {
-                wrong += 1;
-                println!("  not {expected:?}: {:?}", outcome.error);
+                mismatches += 1;
+                println!("  expected {expected:?}, got {:?}", outcome.error);
             }
             let name = expected.map_or("a response", |reason| reason.as_str_name());
             *reasons.entry(name).or_default() += 1;
         }
-        // Idle connections are kept for 4 s.
-        patiently(until(|| sockets(service.id()) <= idle)).await;
-        println!("round {round}: {REQUESTS} ends in {took:.1} s, {wrong} not as expected");
+        // The service closes idle connections to origins after 4 s.
+        within_timeout(until(|| sockets(service.id()) <= idle)).await;
+        println!("round {round}: {REQUESTS} ends in {elapsed:.1} s, {mismatches} mismatches");
         println!("  {reasons:?}");
         println!(
-            "  sockets {} (before: {idle}); memory {} KiB, at the peak {} KiB",
+            "  sockets {} (before: {idle}); memory {} KiB, peak {} KiB",
             sockets(service.id()),
-            memory(service.id()),
+            service.memory() >> 10,
             service.peak_memory() >> 10
         );
-        assert_eq!(wrong, 0);
+        assert_eq!(mismatches, 0);
     }
 }
 
-/// Two thirds healthy, one third faulty, in no order.
-fn mixed(healthy: &Origin, faults: &Faults) -> (Vec<Request>, Vec<Expected>) {
+/// Returns requests in random order, of which two thirds are healthy and one third is
+/// faulty, with their expected results.
+fn random_requests(healthy: &Origin, faults: &Faults) -> (Vec<Request>, Vec<Expected>) {
     let mut random = rand::rng();
     let requests = (0..REQUESTS).map(|_| {
         if random.random_range(0..3) > 0 {
@@ -82,7 +86,7 @@ fn mixed(healthy: &Origin, faults: &Faults) -> (Vec<Request>, Vec<Expected>) {
         }
         let (url, reason) = &faults.urls[random.random_range(0..faults.urls.len())];
         let request = Request::get(url)
-            .idle_timeout(SHORT)
+            .idle_timeout(IDLE_TIMEOUT)
             .max_attempts(1)
             .max_body_bytes(10_000);
         (request, Some(*reason))
@@ -90,6 +94,7 @@ fn mixed(healthy: &Origin, faults: &Faults) -> (Vec<Request>, Vec<Expected>) {
     requests.unzip()
 }
 
+/// Origins with one fault each.
 struct Faults {
     urls: Vec<(String, Reason)>,
     _origins: Vec<RawOrigin>,
@@ -182,21 +187,11 @@ impl Faults {
     }
 }
 
-/// How many sockets a process has open.
+/// Returns the number of open sockets of a process.
 fn sockets(process: u32) -> usize {
     let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
     let links = open.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
     links
         .filter(|link| link.to_string_lossy().starts_with("socket:"))
         .count()
-}
-
-/// How much memory a process has resident, in KiB.
-fn memory(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

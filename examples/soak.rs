@@ -1,8 +1,8 @@
-//! Mixed load for as long as you like: small and large bodies, faults, callers
-//! that cancel and that read slowly. Each minute it prints what the service
-//! holds, which must be at the end what it was after the first minute.
+//! Puts a mixed load on the service: small and large bodies, faults, and callers that
+//! cancel or read slowly. Prints the memory, open files and tasks of the service each
+//! minute. If nothing leaks, the last values are close to those of the first minute.
 //!
-//! `cargo run --release --example soak -- 30` (minutes)
+//! `cargo run --release --example soak -- 30` runs for 30 minutes.
 
 #![allow(clippy::pedantic, clippy::print_stdout, clippy::disallowed_types)]
 
@@ -30,9 +30,9 @@ use tokio::{
     time,
 };
 
-type Anything = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What was fetched so far.
+/// Counts of the finished requests and cancelled calls.
 #[derive(Default)]
 struct Counts {
     done: AtomicU64,
@@ -41,15 +41,15 @@ struct Counts {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Anything> {
+async fn main() -> Result<(), BoxError> {
     match env::args().nth(1).as_deref() {
         Some("serve") => serve().await,
         minutes => soak(minutes.unwrap_or("30").parse()?).await,
     }
 }
 
-/// The service, in a process of its own, which says each minute what it holds.
-async fn serve() -> Result<(), Anything> {
+/// Runs the service, and prints its resource usage each minute.
+async fn serve() -> Result<(), BoxError> {
     let mut config = Config::default();
     config.egress.allow_net = vec!["127.0.0.0/8".parse()?];
     config.limits.max_per_host = 200;
@@ -73,28 +73,37 @@ async fn serve() -> Result<(), Anything> {
     Ok(())
 }
 
-async fn soak(minutes: u64) -> Result<(), Anything> {
+/// Starts the service as a child process, and runs twelve callers against it.
+async fn soak(minutes: u64) -> Result<(), BoxError> {
     let mut child = Command::new(env::current_exe()?)
         .arg("serve")
         .stdout(Stdio::piped())
         .spawn()?;
-    let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
-    let address = lines.next().ok_or("no address")??;
+    let mut lines = BufReader::new(
+        child
+            .stdout
+            .take()
+            .ok_or("the output of the service is not piped")?,
+    )
+    .lines();
+    let address = lines
+        .next()
+        .ok_or("the service exited before it printed its address")??;
     let origin = TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", origin.local_addr()?);
     tokio::spawn(answer_all(origin));
     let counts = Arc::new(Counts::default());
-    let until = Instant::now() + Duration::from_secs(60 * minutes);
+    let end = Instant::now() + Duration::from_secs(60 * minutes);
     let mut callers = Vec::new();
     for kind in 0..12_u64 {
         let client = Client::connect(format!("http://{address}")).await?;
         let (base, counts) = (base.clone(), Arc::clone(&counts));
-        callers.push(tokio::spawn(call(kind, client, base, counts, until)));
+        callers.push(tokio::spawn(call(kind, client, base, counts, end)));
     }
-    let told = Arc::clone(&counts);
+    let printed = Arc::clone(&counts);
     std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
-            let [done, failed, cancelled] = [&told.done, &told.failed, &told.cancelled]
+            let [done, failed, cancelled] = [&printed.done, &printed.failed, &printed.cancelled]
                 .map(|count| count.load(Ordering::Relaxed));
             println!("{line}; {done} done, {failed} with an error, {cancelled} calls cancelled");
         }
@@ -102,20 +111,20 @@ async fn soak(minutes: u64) -> Result<(), Anything> {
     for caller in callers {
         caller.await?;
     }
-    // What is left a minute after the last call.
+    // The last line shows the resources that are held a minute after the last call.
     time::sleep(Duration::from_secs(61)).await;
     child.kill()?;
     child.wait()?;
     Ok(())
 }
 
-/// One caller, of one of four kinds, until the time is over.
-async fn call(kind: u64, client: Client, base: String, counts: Arc<Counts>, until: Instant) {
+/// Sends batches until `end`, as one of four kinds of caller.
+async fn call(kind: u64, client: Client, base: String, counts: Arc<Counts>, end: Instant) {
     let paths = [
         "small", "large", "slow", "reset", "empty", "garbage", "cut", "busy",
     ];
     let mut round = kind;
-    while Instant::now() < until {
+    while Instant::now() < end {
         round += 1;
         let requests = (0..200).map(|index| {
             let path = paths[(index + round as usize) % paths.len()];
@@ -132,14 +141,14 @@ async fn call(kind: u64, client: Client, base: String, counts: Arc<Counts>, unti
             count.fetch_add(1, Ordering::Relaxed);
             seen += 1;
             match kind % 4 {
-                // Leaves half-way.
+                // Cancels the call halfway.
                 1 if seen == 100 => {
                     counts.cancelled.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
                 // Reads slowly.
                 2 => time::sleep(Duration::from_millis(5)).await,
-                // Does not read for longer than the service waits.
+                // Stops reading for longer than the stall timeout.
                 3 if seen == 50 && round.is_multiple_of(10) => {
                     time::sleep(Duration::from_secs(7)).await
                 }
@@ -150,13 +159,14 @@ async fn call(kind: u64, client: Client, base: String, counts: Arc<Counts>, unti
     }
 }
 
+/// Serves each connection of the origin in a task.
 async fn answer_all(listener: TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(answer(stream));
     }
 }
 
-/// Answers, or does not, by the path.
+/// Answers the requests of one connection, with a fault that depends on the path.
 async fn answer(mut stream: TcpStream) {
     let mut head = Vec::new();
     loop {
@@ -197,6 +207,7 @@ async fn answer(mut stream: TcpStream) {
     }
 }
 
+/// Returns a 200 response with `body`.
 fn with_body(body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()

@@ -1,12 +1,13 @@
-//! Arguments and environment, and the commands. The only place that knows a
-//! flag or a variable.
+//! The command line: flags, environment variables and commands. No other module
+//! knows the name of a flag or reads the environment.
 
+mod exit_code;
 mod get;
 mod health;
 mod logging;
+mod parse;
 mod serve;
 mod usage;
-mod value;
 
 use std::{
     fmt,
@@ -14,12 +15,11 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 pub(crate) use usage::Usage;
 
-/// Fetches batches of URLs, many at a time, and gives the results back as they
-/// arrive or in their order.
+/// Fetches batches of URLs concurrently and returns the results as they arrive or in input order.
 #[derive(Debug, Parser)]
 #[command(name = "fetchd", version, max_term_width = 100)]
 struct Cli {
@@ -27,45 +27,23 @@ struct Cli {
     command: Command,
 }
 
-/// What to do.
+/// The command to run.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the service until SIGTERM or SIGINT
     Serve(Box<serve::Args>),
-    /// Fetch a list of URLs and print the results in the order of the input
+    /// Fetch a list of URLs and print the results in input order
     Get(Box<get::Args>),
-    /// Ask a service whether it is SERVING; exit 0 where it is
+    /// Check the health of a service; exit with 0 if it is SERVING
     Health(health::Args),
 }
 
-/// The exit code of wrong usage.
-const USAGE: u8 = 2;
-
-/// Reads the arguments and the environment.
+/// Parses the arguments and the environment.
 pub(crate) fn parse() -> Result<Command, Usage> {
     Ok(Cli::try_parse()?.command)
 }
 
-/// Says something on standard error. Where nobody can hear it, that is no
-/// reason to fail.
-fn say(message: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "{message}");
-}
-
-/// Allows as many open files as the system grants, and returns how many these are,
-/// if it is known: each request in flight has a connection, and idle ones are kept
-/// for the next.
-fn raise_file_limit() -> Option<usize> {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(files) => usize::try_from(files).ok(),
-        Err(error) => {
-            tracing::warn!(%error, "the limit of open files cannot be raised");
-            None
-        }
-    }
-}
-
-/// Carries out `command`.
+/// Runs `command` to its end.
 pub(crate) fn run(command: &Command) -> ExitCode {
     match command {
         Command::Serve(args) => serve::run(args),
@@ -74,13 +52,21 @@ pub(crate) fn run(command: &Command) -> ExitCode {
     }
 }
 
-/// The environment variables that `serve` knows.
-fn variables() -> Vec<String> {
-    let command = Cli::command();
-    let serve = command.find_subcommand("serve");
-    let arguments = serve.into_iter().flat_map(clap::Command::get_arguments);
-    let variables = arguments.filter_map(clap::Arg::get_env);
-    variables
-        .map(|name| name.to_string_lossy().into_owned())
-        .collect()
+/// Prints `message` on standard error. A closed standard error is not a failure
+/// of the command, so the result of the write is ignored.
+fn print_error(message: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{message}");
+}
+
+/// Raises the limit of open files to the system's maximum, because each request in
+/// flight and each idle connection needs a file descriptor. Returns the new limit
+/// if it is known.
+fn raise_file_limit() -> Option<usize> {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => usize::try_from(files).ok(),
+        Err(error) => {
+            tracing::warn!(%error, "cannot raise the limit of open files");
+            None
+        }
+    }
 }

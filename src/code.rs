@@ -1,5 +1,5 @@
-//! The status codes of gRPC, with their names: one table for the service's
-//! metrics and logs and for the client's errors.
+//! The status codes of gRPC and their names, for the service's metrics and logs and for
+//! the client's errors.
 
 use std::fmt;
 
@@ -7,24 +7,40 @@ use std::fmt;
 /// ([the list](https://grpc.io/docs/guides/status-codes/)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[allow(missing_docs)]
 pub enum Code {
+    /// The call succeeded.
     Ok,
+    /// The caller cancelled the call.
     Cancelled,
+    /// The error has no code of its own.
     Unknown,
+    /// The request is not valid, whatever the state of the service.
     InvalidArgument,
+    /// The deadline passed before the call was complete.
     DeadlineExceeded,
+    /// A requested entity does not exist.
     NotFound,
+    /// An entity to be created already exists.
     AlreadyExists,
+    /// The caller is known, and may not make this call.
     PermissionDenied,
+    /// A limit or quota is reached.
     ResourceExhausted,
+    /// The service is not in the state that the call requires.
     FailedPrecondition,
+    /// The call was aborted, usually by a conflict with another one.
     Aborted,
+    /// A value is beyond the accepted range.
     OutOfRange,
+    /// The service does not have the method.
     Unimplemented,
+    /// The service, or the transport, has a fault.
     Internal,
+    /// The service cannot be reached or takes no calls. A retry may succeed.
     Unavailable,
+    /// Data is lost or corrupted.
     DataLoss,
+    /// The caller has no accepted credential.
     Unauthenticated,
 }
 

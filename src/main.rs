@@ -1,4 +1,4 @@
-//! `fetchd`: the service, and a command line that calls it.
+//! The `fetchd` binary: the service, and commands that call it.
 
 mod cli;
 

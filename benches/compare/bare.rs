@@ -1,6 +1,5 @@
-//! What the service is made of, without the service: hyper-util's pooled client
-//! with a task a fetch, hyper's connections driven by the task that uses them, and
-//! reqwest.
+//! Clients without the service: hyper-util's pooled client with one task for each fetch,
+//! hyper connections that are driven by the task that uses them, and reqwest.
 
 use std::{
     io,
@@ -33,16 +32,16 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::job::{Answer, Job, Times};
+use super::job::{Job, JobResult, Times};
 
-/// A connection, plain or TLS.
+/// A plain or TLS connection.
 enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// hyper-util's client, a task for each fetch.
-pub async fn pooled(job: Job) -> Answer {
+/// Runs `job` with hyper-util's pooled client, in one task for each fetch.
+pub async fn pooled(job: Job) -> JobResult {
     let tls = connector(&job.ca);
     let dial = tower::service_fn(move |uri: Uri| {
         let tls = tls.clone();
@@ -50,52 +49,59 @@ pub async fn pooled(job: Job) -> Answer {
     });
     let client: legacy::Client<_, Empty<Bytes>> =
         legacy::Client::builder(TokioExecutor::new()).build(dial);
-    let uri: Uri = job.url.parse().expect("a URL");
+    let uri: Uri = job.url.parse().expect("the URL of the job is valid");
     let slots = Arc::new(Semaphore::new(job.concurrency));
     let (mut times, mut tasks) = (Times::start(), JoinSet::new());
-    let note = |times: &mut Times, (took, bytes)| times.note(took, bytes);
     for _ in 0..job.count {
         let slot = Arc::clone(&slots).acquire_owned().await;
-        let slot = slot.expect("it is never closed");
+        let slot = slot.expect("the semaphore is never closed");
         let (client, uri) = (client.clone(), uri.clone());
         tasks.spawn(async move {
-            let begun = Instant::now();
+            let started = Instant::now();
             let response = client.get(uri).await.expect("the origin answers");
             let bytes = read(response.into_body()).await;
             drop(slot);
-            (begun.elapsed(), bytes)
+            (started.elapsed(), bytes)
         });
         while let Some(done) = tasks.try_join_next() {
-            note(&mut times, done.expect("no fetch panics"));
+            let (time, bytes) = done.expect("no fetch panics");
+            times.record(time, bytes);
         }
     }
     while let Some(done) = tasks.join_next().await {
-        note(&mut times, done.expect("no fetch panics"));
+        let (time, bytes) = done.expect("no fetch panics");
+        times.record(time, bytes);
     }
-    times.answer()
+    times.finish()
 }
 
-/// A task for each slot, with a connection of its own that it drives itself: the
-/// limit for hyper.
-pub async fn driven(job: Job) -> Answer {
-    let uri: Uri = job.url.parse().expect("a URL");
+/// Runs `job` in one task for each concurrent fetch. Each task drives a hyper connection of
+/// its own, which is the fastest way to use hyper.
+pub async fn driven(job: Job) -> JobResult {
+    let uri: Uri = job.url.parse().expect("the URL of the job is valid");
     let (tls, next) = (connector(&job.ca), Arc::new(AtomicUsize::new(0)));
     let (mut times, mut tasks) = (Times::start(), JoinSet::new());
     for _ in 0..job.concurrency.min(job.count) {
         let (uri, tls, next, count) = (uri.clone(), tls.clone(), Arc::clone(&next), job.count);
         tasks.spawn(async move {
-            let stream = dial(&uri, tls).await.expect("the origin is there");
+            let stream = dial(&uri, tls).await.expect("the origin is running");
             let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-            let (mut sender, mut connection) = handshake.expect("hyper asks nothing of it");
-            let host = uri.authority().expect("a host").as_str();
-            let path = uri.path_and_query().expect("a path").as_str();
+            let (mut sender, mut connection) =
+                handshake.expect("the HTTP/1.1 handshake sends nothing");
+            let host = uri.authority().expect("the URL has a host").as_str();
+            let path = uri.path_and_query().expect("the URL has a path").as_str();
             let mut done = Vec::new();
             while next.fetch_add(1, Ordering::Relaxed) < count {
-                let begun = Instant::now();
+                let started = Instant::now();
                 let request = http::Request::get(path).header("host", host);
-                let request = request.body(Empty::<Bytes>::new()).expect("a request");
+                let request = request
+                    .body(Empty::<Bytes>::new())
+                    .expect("the request is valid");
                 let fetch = async {
-                    sender.ready().await.expect("the connection is kept");
+                    sender
+                        .ready()
+                        .await
+                        .expect("the origin keeps the connection open");
                     let response = sender.send_request(request).await;
                     read(response.expect("the origin answers").into_body()).await
                 };
@@ -103,22 +109,24 @@ pub async fn driven(job: Job) -> Answer {
                     bytes = fetch => bytes,
                     _ = &mut connection => panic!("the origin closed the connection"),
                 };
-                done.push((begun.elapsed(), bytes));
+                done.push((started.elapsed(), bytes));
             }
             done
         });
     }
     while let Some(done) = tasks.join_next().await {
-        for (took, bytes) in done.expect("no fetch panics") {
-            times.note(took, bytes);
+        for (time, bytes) in done.expect("no fetch panics") {
+            times.record(time, bytes);
         }
     }
-    times.answer()
+    times.finish()
 }
 
-/// reqwest's client, a task for each slot.
-pub async fn reqwest(job: Job) -> Answer {
-    let client = reqwest::Client::builder().build().expect("a client");
+/// Runs `job` with reqwest, in one task for each concurrent fetch.
+pub async fn reqwest(job: Job) -> JobResult {
+    let client = reqwest::Client::builder()
+        .build()
+        .expect("the default configuration is valid");
     let (next, mut times) = (Arc::new(AtomicUsize::new(0)), Times::start());
     let mut tasks = JoinSet::new();
     for _ in 0..job.concurrency.min(job.count) {
@@ -126,56 +134,59 @@ pub async fn reqwest(job: Job) -> Answer {
         tasks.spawn(async move {
             let mut done = Vec::new();
             while next.fetch_add(1, Ordering::Relaxed) < job.count {
-                let begun = Instant::now();
+                let started = Instant::now();
                 let response = client.get(&url).send().await.expect("the origin answers");
-                let body = response.bytes().await.expect("a whole body");
-                done.push((begun.elapsed(), body.len()));
+                let body = response.bytes().await.expect("the body is complete");
+                done.push((started.elapsed(), body.len()));
             }
             done
         });
     }
     while let Some(done) = tasks.join_next().await {
-        for (took, bytes) in done.expect("no fetch panics") {
-            times.note(took, bytes);
+        for (time, bytes) in done.expect("no fetch panics") {
+            times.record(time, bytes);
         }
     }
-    times.answer()
+    times.finish()
 }
 
+/// Reads `body` to its end, and returns its size.
 async fn read(mut body: Incoming) -> usize {
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
-        let data = frame.expect("a whole body").into_data();
+        let data = frame.expect("the body is complete").into_data();
         bytes += data.map_or(0, |data| data.len());
     }
     bytes
 }
 
+/// Connects to the origin of `uri`, with TLS if `tls` is given.
 async fn dial(uri: &Uri, tls: Option<TlsConnector>) -> io::Result<Stream> {
     let address = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
     let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
     match tls {
         Some(tls) => {
-            let name = ServerName::try_from("127.0.0.1").expect("an address");
+            let name = ServerName::try_from("127.0.0.1").expect("127.0.0.1 is a valid name");
             Ok(Stream::Tls(Box::new(tls.connect(name, tcp).await?)))
         }
         None => Ok(Stream::Plain(tcp)),
     }
 }
 
-/// TLS that trusts the root in the file `ca` (DER), if one is named.
+/// Returns a TLS connector that trusts the root certificate in the file `ca` (DER), or
+/// `None` if `ca` is empty.
 fn connector(ca: &str) -> Option<TlsConnector> {
     if ca.is_empty() {
         return None;
     }
     let mut roots = rustls::RootCertStore::empty();
-    let der = std::fs::read(ca).expect("the file was just written");
-    roots.add(der.into()).expect("a certificate");
+    let der = std::fs::read(ca).expect("the bench has written the file");
+    roots.add(der.into()).expect("the file is a certificate");
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let config = rustls::ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
-        .expect("TLS 1.2 and 1.3")
+        .expect("aws-lc-rs supports TLS 1.2 and 1.3")
         .with_root_certificates(roots)
         .with_no_client_auth();
     Some(TlsConnector::from(Arc::new(config)))

@@ -1,23 +1,23 @@
-//! A caller of the service, or of the bare tonic server, in Rust.
+//! The Rust client of the service or of the bare tonic server.
 
 use std::time::{Duration, Instant};
 
 use fetchd::client::{Client, Outcome, Request};
 use futures_util::{StreamExt, future::join_all};
 
-use super::job::{Answer, Job, Times};
+use super::job::{Job, JobResult, Times};
 
-/// Longer than any body here takes.
-const LONG: Duration = Duration::from_secs(300);
+/// A timeout that no fetch of the comparison reaches.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Fetches by the client, with the body as a stream if the job says so.
-pub async fn call(job: Job) -> Answer {
+/// Runs `job` with the Rust client.
+pub async fn call(job: Job) -> JobResult {
     let client = Client::connect(&job.server).await;
-    let client = client.expect("the service was started");
+    let client = client.expect("the service is running");
     let mut times = Times::start();
     if job.stream {
         stream(&client, &job, &mut times).await;
-        return times.answer();
+        return times.finish();
     }
     for _ in 0..job.repeat {
         if job.batches == 1 {
@@ -26,39 +26,42 @@ pub async fn call(job: Job) -> Answer {
                 .concurrency(job.concurrency as u32);
             while let Some(outcome) = outcomes.next().await {
                 let bytes = size(&outcome);
-                times.note(outcome.stats.total.unwrap_or_default(), bytes);
+                times.record(outcome.stats.total.unwrap_or_default(), bytes);
             }
             continue;
         }
         let batches = (0..job.batches).map(async |_| {
-            let begun = Instant::now();
+            let started = Instant::now();
             let fetch = client
                 .fetch(requests(&job))
                 .concurrency(job.concurrency as u32);
             let outcomes: Vec<Outcome> = fetch.collect().await;
-            (begun.elapsed(), outcomes.iter().map(size).sum::<usize>())
+            (started.elapsed(), outcomes.iter().map(size).sum::<usize>())
         });
-        for (took, bytes) in join_all(batches).await {
-            times.note(took, bytes);
+        for (time, bytes) in join_all(batches).await {
+            times.record(time, bytes);
         }
     }
-    times.answer()
+    times.finish()
 }
 
+/// Fetches one body as a stream.
 async fn stream(client: &Client, job: &Job, times: &mut Times) {
-    let begun = Instant::now();
-    let request = Request::get(&job.url).max_body_bytes(1 << 30).timeout(LONG);
+    let started = Instant::now();
+    let request = Request::get(&job.url)
+        .max_body_bytes(1 << 30)
+        .timeout(TIMEOUT);
     let response = client.execute(request).await.expect("the origin answers");
     let mut body = response.bytes_stream();
     let mut bytes = 0;
     while let Some(piece) = body.next().await {
-        bytes += piece.expect("a whole body").len();
+        bytes += piece.expect("the body is complete").len();
     }
-    times.note(begun.elapsed(), bytes);
+    times.record(started.elapsed(), bytes);
 }
 
 fn requests(job: &Job) -> Vec<Request> {
-    let request = Request::get(&job.url).timeout(LONG);
+    let request = Request::get(&job.url).timeout(TIMEOUT);
     vec![request; job.count]
 }
 

@@ -1,4 +1,4 @@
-//! Who takes part, and how each is made to do a job.
+//! The contenders, and how each runs a job.
 
 use std::{
     env,
@@ -10,15 +10,15 @@ use super::{job::Job, measure::Measure, worker::Worker};
 
 pub const FETCHD: &str = "fetchd";
 pub const BASELINE: &str = "fetchd, baseline";
-pub const POOLED: &str = "hyper-util, a task a fetch";
-pub const DRIVEN: &str = "hyper, driven in the task";
+pub const POOLED: &str = "hyper-util, one task per fetch";
+pub const DRIVEN: &str = "hyper, driven by its task";
 pub const GO: &str = "Go net/http";
 pub const TONIC: &str = "tonic from memory";
 
-/// A contender: it does a job, and says what that cost.
+/// A contender: its name, and a function that runs a job and measures it.
 pub type Contender<'a> = (&'static str, Box<dyn FnMut(&Job) -> Measure + 'a>);
 
-/// A service, and a caller of it.
+/// A service with a caller.
 pub struct Service {
     pub process: Worker,
     pub url: String,
@@ -31,81 +31,86 @@ impl Service {
         Self {
             process,
             url,
-            caller: mode("caller"),
+            caller: start_mode("caller"),
         }
     }
 
-    pub fn work(&mut self, job: &Job) -> Measure {
+    /// Runs `job` through the caller, and measures both processes.
+    pub fn run(&mut self, job: &Job) -> Measure {
         let job = Job {
             server: self.url.clone(),
             ..job.clone()
         };
-        let before = (self.process.cpu(), self.caller.cpu());
-        let measure = alone(&mut self.caller, &job);
+        let process_before = self.process.cpu();
+        let caller_before = self.caller.cpu();
+        let measure = run(&mut self.caller, &job);
         Measure {
-            cpu_s: self.process.cpu() - before.0,
-            caller_s: Some(self.caller.cpu() - before.1),
+            cpu_s: self.process.cpu() - process_before,
+            caller_s: Some(self.caller.cpu() - caller_before),
             memory: Some(self.process.memory("VmHWM")),
             ..measure
         }
     }
 }
 
+/// Returns the path of the service under test.
 pub fn fetchd() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_fetchd"))
 }
 
+/// Returns the path of the baseline build, if one is given.
 pub fn baseline() -> Option<PathBuf> {
     env::var_os("FETCHD_BASELINE").map(PathBuf::from)
 }
 
-/// This program as a contender.
-pub fn mode(name: &str) -> Worker {
+/// Starts this program in the mode `name`, and waits until it is ready.
+pub fn start_mode(name: &str) -> Worker {
     let mut worker = Worker::this(&[name]);
     assert_eq!(worker.line(), "ready");
     worker
 }
 
+/// Starts the bare tonic server with a caller.
 pub fn tonic_server() -> Service {
     let mut process = Worker::this(&["tonic-server"]);
     let url = format!("http://{}", process.line());
     Service {
         process,
         url,
-        caller: mode("caller"),
+        caller: start_mode("caller"),
     }
 }
 
-/// Has `worker` do `job`.
-pub fn alone(worker: &mut Worker, job: &Job) -> Measure {
+/// Runs `job` on `worker`, and measures its process.
+pub fn run(worker: &mut Worker, job: &Job) -> Measure {
     let before = worker.cpu();
-    let answer = worker.work(job);
+    let result = worker.run(job);
     Measure {
-        wall_s: answer.wall_s,
+        wall_s: result.wall_s,
         fetches: (job.count * job.batches * job.repeat) as f64,
         cpu_s: worker.cpu() - before,
         caller_s: None,
         memory: Some(worker.memory("VmHWM")),
-        first_ms: answer.first_ms,
-        p50_ms: answer.p50_ms,
-        p99_ms: answer.p99_ms,
+        first_ms: result.first_ms,
+        p50_ms: result.p50_ms,
+        p99_ms: result.p99_ms,
     }
 }
 
-/// Has curl do it, as a process of its own.
+/// Runs `job` with curl, and measures its process.
 pub fn curl(config: &Path, job: &Job) -> Measure {
     let line = format!("url = \"{}\"\noutput = \"/dev/null\"\n", job.url);
     std::fs::write(config, line.repeat(job.count)).expect("the folder can be written");
-    let begun = std::time::Instant::now();
-    // `times` says what the children of a shell took, on its second line.
+    let started = std::time::Instant::now();
+    // The second line of `times` has the CPU time of the shell's children.
     let script = "curl -s --parallel --parallel-max \"$1\" -K \"$2\" && times";
     let output = Command::new("sh")
         .args(["-c", script, "curl", &job.concurrency.to_string()])
         .arg(config)
         .output();
-    let output = output.expect("sh runs");
-    assert!(output.status.success(), "curl has failed");
-    let wall_s = begun.elapsed().as_secs_f64();
+    let output = output.expect("sh is installed");
+    assert!(output.status.success(), "curl exited with an error");
+    let wall_s = started.elapsed().as_secs_f64();
     let text = String::from_utf8_lossy(&output.stdout);
     let children = text.lines().nth(1).unwrap_or_default();
     let cpu_s = children.split_whitespace().filter_map(|time| {
@@ -120,11 +125,13 @@ pub fn curl(config: &Path, job: &Job) -> Measure {
     }
 }
 
-/// A certificate for 127.0.0.1 that is its own root, its key, and itself as PEM.
+/// Writes a self-signed certificate for 127.0.0.1. Returns the paths of the certificate
+/// (DER), its key (DER) and the certificate (PEM).
 pub fn certificate(folder: &Path) -> [PathBuf; 3] {
-    let key = rcgen::KeyPair::generate().expect("a key");
-    let params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
-    let certificate = params.self_signed(&key).expect("a certificate");
+    let key = rcgen::KeyPair::generate().expect("a key can be generated");
+    let params =
+        rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).expect("127.0.0.1 is a valid name");
+    let certificate = params.self_signed(&key).expect("the parameters are valid");
     let files = ["certificate.der", "key.der", "certificate.pem"].map(|name| folder.join(name));
     let contents = [
         certificate.der().to_vec(),

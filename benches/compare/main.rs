@@ -1,15 +1,16 @@
-//! The service beside what it competes with, in one run: bare clients of hyper,
-//! reqwest, curl, Go, Python, and for large bodies a bare tonic server.
+//! Compares the service with its alternatives: bare hyper clients, reqwest, curl, Go,
+//! Python, and for large bodies a bare tonic server.
 //!
 //! `cargo bench --bench compare` prints Markdown tables and writes them to
-//! `benches/RESULTS.md`. `-- --short` runs everything with tiny counts, once, and
-//! writes to `target/compare/`; `-- --only W1,W4` runs some of it; `-- --rounds N`
-//! sets the rounds (5). `FETCHD_BASELINE=PATH` compares with another build of
-//! the service too. What it needs besides is installed into `target/compare/`;
-//! what cannot be had is left out, and said.
+//! `benches/RESULTS.md`. `-- --short` runs one round with small counts and writes to
+//! `target/compare/`. `-- --only W1,W4` runs only these workloads. `-- --rounds N` sets the
+//! number of rounds (5 by default). With `FETCHD_BASELINE=PATH`, another build of the
+//! service takes part. Go and Python clients are built and installed in
+//! `target/compare/`. If a tool is not available, the report says so, and its contenders
+//! do not take part.
 //!
-//! The contenders are processes of their own, so that their CPU time and memory
-//! can be told apart, and take turns within each round.
+//! Each contender is a process of its own, so that its CPU time and memory can be
+//! measured. The contenders take turns within each round.
 
 #![allow(
     unreachable_pub,
@@ -37,9 +38,10 @@ use std::env;
 use tokio::runtime::Runtime;
 
 fn main() {
-    rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files can be raised");
+    rlimit::increase_nofile_limit(u64::MAX)
+        .expect("raising the limit of open files to the hard limit is allowed");
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let runtime = || Runtime::new().expect("a runtime starts");
+    let runtime = || Runtime::new().expect("the runtime starts");
     match arguments.first().map(String::as_str) {
         Some("origin") => runtime().block_on(origin::run(&arguments[1..])),
         Some("hyper-util") => job::serve(&runtime(), bare::pooled),
@@ -47,6 +49,6 @@ fn main() {
         Some("reqwest") => job::serve(&runtime(), bare::reqwest),
         Some("caller") => job::serve(&runtime(), caller::call),
         Some("tonic-server") => runtime().block_on(tonic_server::run()),
-        _ => workloads::run(options::Options::of(&arguments)),
+        _ => workloads::run_all(options::Options::parse(&arguments)),
     }
 }

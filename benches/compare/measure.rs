@@ -1,15 +1,15 @@
-//! The figures of one contender in one round, and over all of them.
+//! Measurements of one contender, and their spread over all rounds.
 
-/// One round.
+/// The measurements of one round.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Measure {
     pub wall_s: f64,
     pub fetches: f64,
     /// CPU time of the process that fetches, in seconds.
     pub cpu_s: f64,
-    /// The same of the process that asks for it, if that is another.
+    /// CPU time of the calling process in seconds, if that is a different one.
     pub caller_s: Option<f64>,
-    /// The peak, in MiB.
+    /// Peak memory, in MiB.
     pub memory: Option<f64>,
     pub first_ms: Option<f64>,
     pub p50_ms: Option<f64>,
@@ -17,21 +17,23 @@ pub struct Measure {
 }
 
 impl Measure {
+    /// Returns fetches per second.
     pub fn rate(&self) -> f64 {
         self.fetches / self.wall_s
     }
 
-    /// CPU time for a fetch, in microseconds.
+    /// Returns the CPU time per fetch, in microseconds.
     pub fn cpu(&self) -> f64 {
         self.cpu_s * 1e6 / self.fetches
     }
 
+    /// Returns the CPU time of the caller per fetch, in microseconds.
     pub fn caller(&self) -> Option<f64> {
         Some(self.caller_s? * 1e6 / self.fetches)
     }
 }
 
-/// The median of some figures, the lowest, and the highest.
+/// Formats the median of `values` with the lowest and the highest.
 pub fn spread(mut values: Vec<f64>, digits: usize) -> String {
     values.retain(|value| value.is_finite());
     values.sort_by(f64::total_cmp);

@@ -1,6 +1,6 @@
-//! What the command line asks for.
+//! Command-line options.
 
-/// What to run, and how much of it.
+/// The workloads to run, and their size.
 pub struct Options {
     pub short: bool,
     pub only: Option<Vec<String>>,
@@ -8,13 +8,16 @@ pub struct Options {
 }
 
 impl Options {
-    pub fn of(arguments: &[String]) -> Self {
+    pub fn parse(arguments: &[String]) -> Self {
         let value = |name: &str| {
             let position = arguments.iter().position(|argument| argument == name)?;
             arguments.get(position + 1)
         };
         let short = arguments.iter().any(|argument| argument == "--short");
-        let rounds = value("--rounds").map(|rounds| rounds.parse().expect("a number of rounds"));
+        let rounds = value("--rounds").map(|rounds| {
+            let expected = "--rounds: expected a number";
+            rounds.parse().expect(expected)
+        });
         Self {
             short,
             only: value("--only").map(|only| only.split(',').map(str::to_owned).collect()),
@@ -22,12 +25,15 @@ impl Options {
         }
     }
 
-    pub fn has(&self, name: &str) -> bool {
-        let only = self.only.as_ref();
-        only.is_none_or(|only| only.iter().any(|other| other == name))
+    /// Returns true if the workload `name` is selected.
+    pub fn selects(&self, name: &str) -> bool {
+        let Some(only) = &self.only else {
+            return true;
+        };
+        only.iter().any(|other| other == name)
     }
 
-    /// The count, or the one of the short form.
+    /// Returns `count`, or `short` with `--short`.
     pub fn count(&self, count: usize, short: usize) -> usize {
         if self.short { short } else { count }
     }

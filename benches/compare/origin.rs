@@ -1,5 +1,5 @@
-//! A lean origin: it sends a body as it is asked for, 1 KiB unless the query says
-//! otherwise, after a delay if it names one: `/?size=BYTES&delay=MS`.
+//! A minimal origin. The query gives the size of the body and the delay before the
+//! response: `/?size=BYTES&delay=MS`. By default, the size is 1 KiB and there is no delay.
 
 use std::{io::Write, sync::Arc, time::Duration};
 
@@ -9,25 +9,34 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// So that 10,000 connections at once are taken.
+/// Large enough for 10,000 simultaneous connections.
 const BACKLOG: u32 = 16_384;
 
-/// What is written at once of a large body.
+/// The largest piece of a body that is written at once.
 static BODY: [u8; 1 << 20] = [b'x'; 1 << 20];
 
-/// Serves plainly, or over TLS if the arguments name files with a certificate and
-/// its key (DER). Prints its address.
+/// Serves until the process is killed. Uses TLS if the arguments are the paths of a
+/// certificate and its key (DER). Prints the address.
 pub async fn run(arguments: &[String]) {
     let tls = match arguments {
         [certificate, key] => Some(acceptor(certificate, key)),
         _ => None,
     };
-    let socket = TcpSocket::new_v4().expect("a socket");
-    let any = "127.0.0.1:0".parse().expect("an address");
-    socket.bind(any).expect("a free port");
-    let listener = socket.listen(BACKLOG).expect("it listens");
-    println!("{}", listener.local_addr().expect("it has an address"));
-    std::io::stdout().flush().expect("somebody listens");
+    let socket = TcpSocket::new_v4().expect("a socket can be opened");
+    let any = "127.0.0.1:0".parse().expect("the address is valid");
+    socket
+        .bind(any)
+        .expect("the loopback address has a free port");
+    let listener = socket.listen(BACKLOG).expect("a bound socket can listen");
+    println!(
+        "{}",
+        listener
+            .local_addr()
+            .expect("a bound listener has an address")
+    );
+    std::io::stdout()
+        .flush()
+        .expect("standard output is a pipe to the bench");
     while let Ok((stream, _)) = listener.accept().await {
         let _ = stream.set_nodelay(true);
         let tls = tls.clone();
@@ -44,8 +53,8 @@ pub async fn run(arguments: &[String]) {
     }
 }
 
-/// Answers one request after another. These are small enough to come in one
-/// piece, and no contender sends one before the last is answered.
+/// Answers the requests of one connection. Each request arrives in one read, because it is
+/// small and no contender pipelines requests.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut buffer = [0; 8192];
     let mut answer = Vec::new();
@@ -59,21 +68,20 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         answer.clear();
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ";
         let _ = write!(answer, "{head}{size}\r\n\r\n");
-        let mut left = usize::try_from(size).expect("a size that fits");
-        let first = left.min(BODY.len());
-        if left < 64 << 10 {
-            answer.extend_from_slice(&BODY[..left]);
-            left = 0;
+        let mut remaining = usize::try_from(size).expect("usize has 64 bits");
+        if remaining < 64 << 10 {
+            answer.extend_from_slice(&BODY[..remaining]);
+            remaining = 0;
         }
         if stream.write_all(&answer).await.is_err() {
             return;
         }
-        while left > 0 {
-            let length = left.min(first);
+        while remaining > 0 {
+            let length = remaining.min(BODY.len());
             if stream.write_all(&BODY[..length]).await.is_err() {
                 return;
             }
-            left -= length;
+            remaining -= length;
         }
         if stream.flush().await.is_err() {
             return;
@@ -81,7 +89,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     }
 }
 
-/// The number that follows `name` in the request line.
+/// Returns the number after `name` in the request line.
 fn number(request: &[u8], name: &[u8]) -> Option<u64> {
     let line = request.split(|byte| *byte == b'\r').next()?;
     let start = line.windows(name.len()).position(|window| window == name)?;
@@ -92,15 +100,16 @@ fn number(request: &[u8], name: &[u8]) -> Option<u64> {
     })
 }
 
+/// Returns a TLS acceptor with the certificate and key in these files.
 fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
-    let read = |path: &str| std::fs::read(path).expect("the file was just written");
+    let read = |path: &str| std::fs::read(path).expect("the bench has written the file");
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(read(key));
     let config = rustls::ServerConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
-        .expect("TLS 1.2 and 1.3")
+        .expect("aws-lc-rs supports TLS 1.2 and 1.3")
         .with_no_client_auth()
         .with_single_cert(vec![read(certificate).into()], key.into())
-        .expect("a certificate and its key");
+        .expect("the key belongs to the certificate");
     TlsAcceptor::from(Arc::new(config))
 }

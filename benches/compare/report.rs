@@ -1,4 +1,4 @@
-//! The tables, in Markdown.
+//! The Markdown report.
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path, process::Command};
 
@@ -7,14 +7,14 @@ use super::{
     setup::Setup,
 };
 
-/// All tables.
+/// The report. Tables are added one by one.
 pub struct Report {
     head: String,
     ratios: String,
     sections: String,
 }
 
-/// The table of one workload.
+/// The results of one workload.
 pub struct Section {
     pub title: String,
     pub note: String,
@@ -35,19 +35,19 @@ impl Report {
         let kernel = read("/proc/sys/kernel/osrelease");
         let date = Command::new("date").args(["-u", "+%Y-%m-%d"]).output();
         let date = date.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-        let mut head = String::from("# fetchd beside what it competes with\n\n");
+        let mut head = String::from("# fetchd and its alternatives\n\n");
         let _ = writeln!(
             head,
             "Written by `cargo bench --bench compare`{} on {}: {cpu}, {cores} cores, Linux {}. \
              The contenders take turns; each figure is the median of {rounds} rounds, with the \
-             lowest and the highest. The origin runs on the same cores.\n",
-            if is_short { " in its short form" } else { "" },
+             lowest and the highest in parentheses. The origin runs on the same cores.\n",
+            if is_short { " with `--short`" } else { "" },
             date.unwrap_or_default(),
             kernel.trim(),
         );
         let _ = writeln!(head, "{}.\n", setup.versions().join("; "));
         for missing in &setup.missing {
-            let _ = writeln!(head, "Left out: {missing}.\n");
+            let _ = writeln!(head, "Not measured: {missing}.\n");
         }
         Self {
             head,
@@ -56,14 +56,13 @@ impl Report {
         }
     }
 
-    /// Adds figures that have a target.
+    /// Adds a figure with a target, which is empty if there is none.
     pub fn ratio(&mut self, name: &str, values: Vec<f64>, digits: usize, target: &str) {
         let spread = spread(values, digits);
         let _ = writeln!(self.ratios, "| {name} | {spread} | {target} |");
     }
 
-    /// The same for the ratio of a figure of one contender to that of another, if
-    /// both are there.
+    /// Adds the ratio of one contender's figure to another's, if both took part.
     pub fn compare(
         &mut self,
         name: &str,
@@ -79,6 +78,7 @@ impl Report {
         }
     }
 
+    /// Adds the table of a workload.
     pub fn section(&mut self, section: Section) {
         let text = &mut self.sections;
         let _ = writeln!(text, "## {}\n", section.title);
@@ -86,7 +86,7 @@ impl Report {
             let _ = writeln!(text, "{}\n", section.note);
         }
         text.push_str(
-            "| | fetches/s | CPU µs/fetch | of the caller | peak MiB | first ms | p50 ms | p99 ms |\n\
+            "| | fetches/s | CPU µs/fetch | caller CPU µs/fetch | peak MiB | first ms | p50 ms | p99 ms |\n\
              | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         );
         for (name, measures) in &section.measures {
@@ -111,10 +111,10 @@ impl Report {
         text.push('\n');
     }
 
-    /// Prints everything, and writes it to `path`.
+    /// Prints the report, and writes it to `path`.
     pub fn write(&self, path: &Path) {
         let text = format!(
-            "{}## What is to be reached\n\n| | measured | at most |\n| --- | --- | --- |\n{}\n{}",
+            "{}## Targets\n\n| | measured | at most |\n| --- | --- | --- |\n{}\n{}",
             self.head,
             self.ratios,
             self.sections.trim_end()

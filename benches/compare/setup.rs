@@ -1,5 +1,5 @@
-//! What the comparison needs besides: built and installed into a folder of its
-//! own. What cannot be had is said, and left out.
+//! Builds and installs the Go and Python clients into a folder of their own, and lists
+//! the tools that are not available.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use super::worker::Worker;
 const AIOHTTP: &str = "aiohttp==3.13.2";
 const GRPCIO: [&str; 2] = ["grpcio==1.76.0", "grpcio-tools==1.76.0"];
 
-/// What is there.
+/// The available tools.
 pub struct Setup {
     pub folder: PathBuf,
     pub curl: bool,
@@ -19,7 +19,7 @@ pub struct Setup {
     python: Option<PathBuf>,
     has_aiohttp: bool,
     has_grpcio: bool,
-    /// What is not.
+    /// One phrase for each tool that is not available.
     pub missing: Vec<String>,
 }
 
@@ -28,7 +28,7 @@ impl Setup {
         std::fs::create_dir_all(&folder).expect("the target folder can be written");
         let mut setup = Self {
             folder,
-            curl: runs(Command::new("curl").arg("--version")),
+            curl: succeeds(Command::new("curl").arg("--version")),
             go: None,
             python: None,
             has_aiohttp: false,
@@ -56,22 +56,22 @@ impl Setup {
         if built.is_ok_and(|built| built.status.success()) {
             self.go = Some(program);
         } else {
-            self.missing.push("Go: `go build` did not work".to_owned());
+            self.missing.push("Go: `go build` failed".to_owned());
         }
     }
 
     fn install_python(&mut self) {
         let venv = self.folder.join("venv");
         let python = venv.join("bin/python");
-        if !python.exists() && !runs(Command::new("python3").args(["-m", "venv"]).arg(&venv)) {
+        if !python.exists() && !succeeds(Command::new("python3").args(["-m", "venv"]).arg(&venv)) {
             self.missing
-                .push("Python: `python3 -m venv` did not work".to_owned());
+                .push("Python: `python3 -m venv` failed".to_owned());
             return;
         }
         let install = |packages: &[&str]| {
             let mut command = Command::new(&python);
             let command = command.args(["-m", "pip", "install", "--quiet"]);
-            runs(command.args(packages))
+            succeeds(command.args(packages))
         };
         self.has_aiohttp = install(&[AIOHTTP]);
         self.has_grpcio = install(&GRPCIO) && {
@@ -81,39 +81,38 @@ impl Setup {
             for option in ["--python_out", "--grpc_python_out"] {
                 command.arg(format!("{option}={}", self.folder.display()));
             }
-            runs(command.arg("fetchd.proto"))
+            succeeds(command.arg("fetchd.proto"))
         };
-        for (name, is_there) in [("aiohttp", self.has_aiohttp), ("grpcio", self.has_grpcio)] {
-            if !is_there {
-                self.missing
-                    .push(format!("{name} could not be installed by pip"));
+        for (name, is_installed) in [("aiohttp", self.has_aiohttp), ("grpcio", self.has_grpcio)] {
+            if !is_installed {
+                self.missing.push(format!("{name}: `pip install` failed"));
             }
         }
         self.python = Some(python);
     }
 
-    /// The client in Go.
+    /// Starts the Go client.
     pub fn go(&self) -> Option<Worker> {
-        Some(ready(&mut Command::new(self.go.as_ref()?)))
+        Some(start(&mut Command::new(self.go.as_ref()?)))
     }
 
-    /// A client in Python, by the name of its file.
+    /// Starts the Python client in the file `script`.
     pub fn python(&self, script: &str) -> Option<Worker> {
-        let is_there = match script {
+        let is_usable = match script {
             "with_aiohttp" => self.has_aiohttp,
             "with_fetchd" => self.has_grpcio,
             _ => true,
         };
-        let python = self.python.as_ref().filter(|_| is_there)?;
+        let python = self.python.as_ref().filter(|_| is_usable)?;
         let scripts = source().join("python");
         let mut command = Command::new(python);
         command.arg(scripts.join(script).with_extension("py"));
         command.env("PYTHONPATH", &self.folder);
         command.env("PYTHONDONTWRITEBYTECODE", "1");
-        Some(ready(&mut command))
+        Some(start(&mut command))
     }
 
-    /// The versions of what is there, one a line.
+    /// Returns the versions of the available tools and of the compared crates.
     pub fn versions(&self) -> Vec<String> {
         let first_line = |command: &mut Command| {
             let output = command.output().ok()?.stdout;
@@ -141,17 +140,20 @@ impl Setup {
     }
 }
 
-fn ready(command: &mut Command) -> Worker {
+/// Starts a worker, and waits until it is ready.
+fn start(command: &mut Command) -> Worker {
     let mut worker = Worker::start(command);
     assert_eq!(worker.line(), "ready");
     worker
 }
 
+/// Returns the folder of the Go and Python sources.
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/compare")
 }
 
-fn runs(command: &mut Command) -> bool {
+/// Returns true if the command exits with success.
+fn succeeds(command: &mut Command) -> bool {
     let command = command.stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

@@ -1,5 +1,5 @@
-//! A bare tonic server that streams bytes from memory in the messages of the
-//! contract: the limit of gRPC. The size is read from the URL that it is asked for.
+//! A bare tonic server that answers `FetchBatch` with bodies from memory. It measures the
+//! cost of gRPC alone. The query of each requested URL gives the size of its body.
 
 use std::io::Write;
 
@@ -11,20 +11,30 @@ use fetchd::proto::{
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tonic::{Request, Response, Status, service::Routes};
 
-/// The largest part, and how many there are in a message.
-const PART: u64 = 64 << 10;
-const PARTS: u64 = 4;
+/// The maximum size of a part.
+const PART_BYTES: u64 = 64 << 10;
+/// The maximum number of parts in a message.
+const PARTS_PER_MESSAGE: u64 = 4;
 
+/// The service.
 struct Memory;
 
+/// Serves until the process is killed. Prints the address.
 pub async fn run() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
-    let listener = listener.expect("a free port");
-    println!("{}", listener.local_addr().expect("it has an address"));
-    std::io::stdout().flush().expect("somebody listens");
+    let listener = listener.expect("the loopback address has a free port");
+    println!(
+        "{}",
+        listener
+            .local_addr()
+            .expect("a bound listener has an address")
+    );
+    std::io::stdout()
+        .flush()
+        .expect("standard output is a pipe to the bench");
     let routes = Routes::new(FetchServiceServer::new(Memory)).prepare();
     loop {
-        let (tcp, _) = listener.accept().await.expect("it listens");
+        let (tcp, _) = listener.accept().await.expect("the listener works");
         let _ = tcp.set_nodelay(true);
         let routes = routes.clone();
         let service = hyper::service::service_fn(move |request| {
@@ -55,33 +65,34 @@ impl FetchService for Memory {
     }
 }
 
-/// The messages of one body.
+/// Returns the messages of one body of `size` bytes.
 fn body(
     index: u32,
     size: u64,
 ) -> impl futures_util::Stream<Item = Result<FetchBatchResponse, Status>> {
-    static BYTES: [u8; PART as usize] = [b'x'; PART as usize];
+    static BYTES: [u8; PART_BYTES as usize] = [b'x'; PART_BYTES as usize];
 
-    let parts = size.div_ceil(PART).max(1);
-    let messages = parts.div_ceil(PARTS);
+    let parts = size.div_ceil(PART_BYTES).max(1);
+    let messages = parts.div_ceil(PARTS_PER_MESSAGE);
     stream::iter(0..messages).map(move |message| {
-        let parts = (message * PARTS..((message + 1) * PARTS).min(parts)).map(|part| {
-            let length = (size - part * PART).min(PART) as usize;
-            ResultPart {
-                index,
-                head: (part == 0).then(|| ResponseHead {
-                    status: 200,
-                    url: "http://in.memory/".to_owned(),
-                    ..ResponseHead::default()
-                }),
-                body: Bytes::from_static(&BYTES[..length]),
-                end: (part + 1 == parts).then(|| FetchEnd {
-                    attempts: 1,
-                    body_bytes: size,
-                    ..FetchEnd::default()
-                }),
-            }
-        });
+        let parts = (message * PARTS_PER_MESSAGE..((message + 1) * PARTS_PER_MESSAGE).min(parts))
+            .map(|part| {
+                let length = (size - part * PART_BYTES).min(PART_BYTES) as usize;
+                ResultPart {
+                    index,
+                    head: (part == 0).then(|| ResponseHead {
+                        status: 200,
+                        url: "http://in.memory/".to_owned(),
+                        ..ResponseHead::default()
+                    }),
+                    body: Bytes::from_static(&BYTES[..length]),
+                    end: (part + 1 == parts).then(|| FetchEnd {
+                        attempts: 1,
+                        body_bytes: size,
+                        ..FetchEnd::default()
+                    }),
+                }
+            });
         Ok(FetchBatchResponse {
             parts: parts.collect(),
         })

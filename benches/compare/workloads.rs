@@ -1,4 +1,4 @@
-//! The workloads, each with its contenders in turn.
+//! The workloads. In each, several contenders run the same job.
 
 use std::{
     collections::BTreeMap,
@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     contender::{
-        BASELINE, Contender, DRIVEN, FETCHD, GO, POOLED, Service, TONIC, alone, baseline,
-        certificate, curl, fetchd, mode, tonic_server,
+        BASELINE, Contender, DRIVEN, FETCHD, GO, POOLED, Service, TONIC, baseline, certificate,
+        curl, fetchd, run, start_mode, tonic_server,
     },
     job::Job,
     measure::Measure,
@@ -19,18 +19,18 @@ use super::{
     worker::Worker,
 };
 
-/// Everything that runs as long as the comparison.
+/// The state that all workloads share.
 struct Bench {
     options: Options,
     setup: Setup,
-    /// Its URL, with the path.
+    /// The URL of the origin, with a path.
     origin: String,
     report: Report,
     _origin: Worker,
 }
 
-/// Runs what `options` name.
-pub fn run(options: Options) {
+/// Runs the workloads that `options` select, and writes the report.
+pub fn run_all(options: Options) {
     let target = Path::new(env!("CARGO_BIN_EXE_fetchd"))
         .ancestors()
         .find(|folder| folder.ends_with("target"))
@@ -64,7 +64,7 @@ pub fn run(options: Options) {
         ("W8", Bench::growth),
     ];
     for (name, workload) in workloads {
-        if bench.options.has(name) {
+        if bench.options.selects(name) {
             eprintln!("{name} …");
             workload(&mut bench);
         }
@@ -73,6 +73,7 @@ pub fn run(options: Options) {
 }
 
 impl Bench {
+    /// Returns a job for the origin with `query`, which may be empty.
     fn job(&self, count: usize, concurrency: usize, query: &str) -> Job {
         Job {
             url: format!("{}{query}", self.origin),
@@ -86,8 +87,8 @@ impl Bench {
         }
     }
 
-    /// All contenders in turn, round after round. A first one, not counted, warms
-    /// them up, if they are `warmed`.
+    /// Runs `job` with each contender in turn, for all rounds. If `warmed` is true, a
+    /// shorter job that is not measured comes first.
     fn rounds(
         &self,
         contenders: &mut [Contender<'_>],
@@ -100,50 +101,53 @@ impl Bench {
                 count: job.count.min(5000),
                 ..job.clone()
             };
-            for (_, work) in &mut *contenders {
-                work(&few);
+            for (_, run) in &mut *contenders {
+                run(&few);
             }
         }
         for _ in 0..self.options.rounds {
-            for (name, work) in &mut *contenders {
-                measures.entry(*name).or_default().push(work(job));
+            for (name, run) in &mut *contenders {
+                measures.entry(*name).or_default().push(run(job));
             }
         }
         measures
     }
 
+    /// Measures the start of the service and the memory of an idle one.
     fn start(&mut self) {
         let (mut starts, mut idle) = (Vec::new(), Vec::new());
         for _ in 0..self.options.rounds {
-            let (service, _, took) = Worker::service(fetchd(), &[]);
+            let (service, _, time) = Worker::service(fetchd(), &[]);
             std::thread::sleep(Duration::from_millis(300));
-            starts.push(took.as_secs_f64() * 1e3);
+            starts.push(time.as_secs_f64() * 1e3);
             idle.push(service.memory("VmRSS"));
         }
         let report = &mut self.report;
-        report.ratio("start: from exec to SERVING, ms", starts, 1, "50");
+        report.ratio("start: from exec to accepting, ms", starts, 1, "50");
         report.ratio("start: memory of the idle service, MiB", idle, 1, "12");
     }
 
+    /// Compares all contenders at small bodies without delay.
     fn small(&mut self) {
         let job = self.job(self.options.count(100_000, 1000), 50, "");
         let fewer = self.options.count(10_000, 200);
         let mut service = Service::new(fetchd(), &[]);
         let mut baseline = baseline().map(|program| Service::new(&program, &[]));
-        let [mut pooled, mut driven, mut reqwest] = ["hyper-util", "driven", "reqwest"].map(mode);
+        let [mut pooled, mut driven, mut reqwest] =
+            ["hyper-util", "driven", "reqwest"].map(start_mode);
         let (mut go, mut aiohttp) = (self.setup.go(), self.setup.python("with_aiohttp"));
         let mut threads = self.setup.python("with_threads");
         let mut contenders: Vec<Contender<'_>> = vec![
-            (FETCHD, Box::new(|job| service.work(job))),
-            (POOLED, Box::new(|job| alone(&mut pooled, job))),
-            (DRIVEN, Box::new(|job| alone(&mut driven, job))),
-            ("reqwest", Box::new(|job| alone(&mut reqwest, job))),
+            (FETCHD, Box::new(|job| service.run(job))),
+            (POOLED, Box::new(|job| run(&mut pooled, job))),
+            (DRIVEN, Box::new(|job| run(&mut driven, job))),
+            ("reqwest", Box::new(|job| run(&mut reqwest, job))),
         ];
         if let Some(baseline) = &mut baseline {
-            contenders.push((BASELINE, Box::new(|job| baseline.work(job))));
+            contenders.push((BASELINE, Box::new(|job| baseline.run(job))));
         }
         if let Some(go) = &mut go {
-            contenders.push((GO, Box::new(|job| alone(go, job))));
+            contenders.push((GO, Box::new(|job| run(go, job))));
         }
         if self.setup.curl {
             let config = self.setup.folder.join("curl.config");
@@ -151,9 +155,9 @@ impl Bench {
         }
         for (name, worker) in [("aiohttp", &mut aiohttp), ("Python threads", &mut threads)] {
             if let Some(worker) = worker {
-                let work = move |job: &Job| {
+                let run_fewer = move |job: &Job| {
                     let count = job.count.min(fewer);
-                    alone(
+                    run(
                         worker,
                         &Job {
                             count,
@@ -161,7 +165,7 @@ impl Bench {
                         },
                     )
                 };
-                contenders.push((name, Box::new(work)));
+                contenders.push((name, Box::new(run_fewer)));
             }
         }
         let measures = self.rounds(&mut contenders, &job, true);
@@ -183,24 +187,25 @@ impl Bench {
         report.compare(name, &measures, (FETCHD, cpu), (BASELINE, cpu), "");
         report.section(Section {
             title: format!("W1: {} × 1 KiB, 50 in flight", job.count),
-            note: format!("Python fetches {fewer} a round."),
+            note: format!("The Python clients fetch {fewer} URLs in each round."),
             measures,
         });
     }
 
+    /// Compares contenders at slow responses with a limited concurrency.
     fn slow(&mut self) {
         let (count, delay) = (self.options.count(400, 20), self.options.count(1500, 20));
         let job = self.job(count, 50, &format!("?delay={delay}"));
         let mut service = Service::new(fetchd(), &[]);
-        let [mut pooled, mut driven] = ["hyper-util", "driven"].map(mode);
+        let [mut pooled, mut driven] = ["hyper-util", "driven"].map(start_mode);
         let mut go = self.setup.go();
         let mut contenders: Vec<Contender<'_>> = vec![
-            (FETCHD, Box::new(|job| service.work(job))),
-            (POOLED, Box::new(|job| alone(&mut pooled, job))),
-            (DRIVEN, Box::new(|job| alone(&mut driven, job))),
+            (FETCHD, Box::new(|job| service.run(job))),
+            (POOLED, Box::new(|job| run(&mut pooled, job))),
+            (DRIVEN, Box::new(|job| run(&mut driven, job))),
         ];
         if let Some(go) = &mut go {
-            contenders.push((GO, Box::new(|job| alone(go, job))));
+            contenders.push((GO, Box::new(|job| run(go, job))));
         }
         let measures = self.rounds(&mut contenders, &job, false);
         drop(contenders);
@@ -217,6 +222,7 @@ impl Bench {
         });
     }
 
+    /// Compares contenders at slow responses that are all in flight at once.
     fn many(&mut self) {
         let (count, delay) = (
             self.options.count(10_000, 200),
@@ -226,14 +232,18 @@ impl Bench {
         let (slots, most) = ((count + 2).to_string(), count.to_string());
         let slots = ["--max-in-flight", &slots, "--max-concurrency", &most];
         let slots = [&slots[..], &["--max-batches", "1"]].concat();
-        // New ones for each round: the peak of memory is of a process.
+        // Each round starts new processes, because the peak memory is that of a process's
+        // lifetime.
         let mut contenders: Vec<Contender<'_>> = vec![
             (
                 FETCHD,
-                Box::new(|job| Service::new(fetchd(), &slots).work(job)),
+                Box::new(|job| Service::new(fetchd(), &slots).run(job)),
             ),
-            (POOLED, Box::new(|job| alone(&mut mode("hyper-util"), job))),
-            (DRIVEN, Box::new(|job| alone(&mut mode("driven"), job))),
+            (
+                POOLED,
+                Box::new(|job| run(&mut start_mode("hyper-util"), job)),
+            ),
+            (DRIVEN, Box::new(|job| run(&mut start_mode("driven"), job))),
         ];
         let measures = self.rounds(&mut contenders, &job, false);
         let report = &mut self.report;
@@ -250,6 +260,7 @@ impl Bench {
         });
     }
 
+    /// Compares contenders at large bodies.
     fn large(&mut self) {
         let size = self.options.count(1 << 30, 16 << 20);
         let mut one = self.job(1, 1, &format!("?size={size}"));
@@ -262,15 +273,15 @@ impl Bench {
         ] {
             let mut service = Service::new(fetchd(), &[]);
             let mut baseline = baseline().map(|program| Service::new(&program, &[]));
-            let mut pooled = mode("hyper-util");
+            let mut pooled = start_mode("hyper-util");
             let mut tonic = tonic_server();
             let mut contenders: Vec<Contender<'_>> = vec![
-                (FETCHD, Box::new(|job| service.work(job))),
-                (TONIC, Box::new(|job| tonic.work(job))),
-                (POOLED, Box::new(|job| alone(&mut pooled, job))),
+                (FETCHD, Box::new(|job| service.run(job))),
+                (TONIC, Box::new(|job| tonic.run(job))),
+                (POOLED, Box::new(|job| run(&mut pooled, job))),
             ];
             if let Some(baseline) = &mut baseline {
-                contenders.push((BASELINE, Box::new(|job| baseline.work(job))));
+                contenders.push((BASELINE, Box::new(|job| baseline.run(job))));
             }
             if self.setup.curl {
                 let config = self.setup.folder.join("curl.config");
@@ -290,10 +301,15 @@ impl Bench {
                     "1.3, aim 1.15",
                 );
                 let cpu = |measure: &Measure| measure.cpu_s;
-                let name = "W4: CPU of the service for it / baseline";
+                let name = "W4: CPU of the service for one large body / baseline";
                 report.compare(name, &measures, (FETCHD, cpu), (BASELINE, cpu), "0.6");
                 let seconds = measures[FETCHD].iter().map(cpu).collect();
-                report.ratio("W4: CPU of the service for it, s", seconds, 2, "");
+                report.ratio(
+                    "W4: CPU of the service for one large body, s",
+                    seconds,
+                    2,
+                    "",
+                );
             }
             self.report.section(Section {
                 title,
@@ -303,13 +319,14 @@ impl Bench {
         }
     }
 
+    /// Measures the service with concurrent batches.
     fn batches(&mut self) {
         let batches = self.options.count(100, 5);
         let mut job = self.job(100, 50, "?delay=20");
         job.batches = batches;
         job.repeat = self.options.count(10, 1);
         let mut service = Service::new(fetchd(), &["--max-in-flight", "6000"]);
-        let mut contenders: Vec<Contender<'_>> = vec![(FETCHD, Box::new(|job| service.work(job)))];
+        let mut contenders: Vec<Contender<'_>> = vec![(FETCHD, Box::new(|job| service.run(job)))];
         let measures = self.rounds(&mut contenders, &job, true);
         drop(contenders);
         let p99 = measures[FETCHD].iter().filter_map(|measure| measure.p99_ms);
@@ -318,12 +335,13 @@ impl Bench {
             .ratio("W5: p99 of a batch / 40 ms", p99, 2, "1.5");
         self.report.section(Section {
             title: format!("W5: {batches} batches at once of 100 × 1 KiB × 20 ms"),
-            note: "The times are those of a batch. `--max-in-flight 6000`, so that all fit."
+            note: "The times are those of a batch. The service runs with `--max-in-flight 6000`."
                 .to_owned(),
             measures,
         });
     }
 
+    /// Compares contenders at small bodies over TLS.
     fn tls(&mut self) {
         let files = certificate(&self.setup.folder);
         let [certificate, key, pem] = files.each_ref().map(|file| file.display().to_string());
@@ -332,11 +350,11 @@ impl Bench {
         job.url = format!("https://{}/", origin.line());
         job.ca = certificate;
         let mut service = Service::new(fetchd(), &["--ca-cert", &pem]);
-        let [mut pooled, mut driven] = ["hyper-util", "driven"].map(mode);
+        let [mut pooled, mut driven] = ["hyper-util", "driven"].map(start_mode);
         let mut contenders: Vec<Contender<'_>> = vec![
-            (FETCHD, Box::new(|job| service.work(job))),
-            (POOLED, Box::new(|job| alone(&mut pooled, job))),
-            (DRIVEN, Box::new(|job| alone(&mut driven, job))),
+            (FETCHD, Box::new(|job| service.run(job))),
+            (POOLED, Box::new(|job| run(&mut pooled, job))),
+            (DRIVEN, Box::new(|job| run(&mut driven, job))),
         ];
         let measures = self.rounds(&mut contenders, &job, true);
         drop(contenders);
@@ -351,6 +369,7 @@ impl Bench {
         });
     }
 
+    /// Compares a Python caller of the service with aiohttp.
     fn python(&mut self) {
         let job = self.job(self.options.count(100_000, 1000), 50, "");
         let fewer = self.options.count(10_000, 200);
@@ -365,7 +384,7 @@ impl Bench {
         service.caller = caller;
         let few = move |job: &Job| {
             let count = job.count.min(fewer);
-            alone(
+            run(
                 &mut aiohttp,
                 &Job {
                     count,
@@ -374,7 +393,7 @@ impl Bench {
             )
         };
         let mut contenders: Vec<Contender<'_>> = vec![
-            (FETCHD, Box::new(|job| service.work(job))),
+            (FETCHD, Box::new(|job| service.run(job))),
             ("aiohttp", Box::new(few)),
         ];
         let measures = self.rounds(&mut contenders, &job, true);
@@ -389,11 +408,12 @@ impl Bench {
                 "W7: {} × 1 KiB, 50 in flight, a caller in Python",
                 job.count
             ),
-            note: format!("aiohttp fetches {fewer} a round."),
+            note: format!("aiohttp fetches {fewer} URLs in each round."),
             measures,
         });
     }
 
+    /// Measures the cost per fetch for lists and batches of different sizes.
     fn growth(&mut self) {
         let total = self.options.count(100_000, 1000);
         let lists = [100, 1000, 10_000, 100_000, 1_000_000];
@@ -410,7 +430,7 @@ impl Bench {
             for (count, batches, repeat) in &jobs {
                 let mut job = self.job(*count, 50, "");
                 (job.batches, job.repeat) = (*batches, *repeat);
-                let measure = service.work(&job);
+                let measure = service.run(&job);
                 let name = match batches {
                     1 => format!("{count} URLs in a list, {repeat} ×"),
                     _ => format!("{batches} batches at once of {count}"),
@@ -427,7 +447,7 @@ impl Bench {
         let medians: Vec<f64> = medians.collect();
         let largest = medians.iter().copied().fold(f64::MIN, f64::max);
         let smallest = medians.iter().copied().fold(f64::MAX, f64::min);
-        let name = "W8: largest / smallest CPU for a fetch";
+        let name = "W8: largest / smallest CPU per fetch";
         self.report.ratio(name, vec![largest / smallest], 2, "1.1");
         self.report.section(Section {
             title: "W8: growth, 1 KiB, 50 in flight a batch".to_owned(),

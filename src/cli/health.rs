@@ -1,4 +1,5 @@
-//! `fetchd health`: for images without a shell, and for people.
+//! `fetchd health`: asks the health service whether a service is SERVING, for
+//! images without a shell and for people.
 
 use std::{
     io::{self, Write},
@@ -13,41 +14,42 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-/// The service that is asked for.
+use super::{parse, print_error};
+
+/// The name that the health service is asked about.
 const SERVICE: &str = "fetchd.v1.FetchService";
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time limit of the whole check.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The service to ask
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051", value_parser = super::value::service)]
+    /// URL of the service
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051", value_parser = parse::service)]
     server: String,
 }
 
-/// Exits 0 where the service is SERVING.
+/// Runs the check. Exits with 0 if the service is SERVING.
 pub(super) fn run(args: &Args) -> ExitCode {
-    let checked = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")
-        .and_then(|runtime| {
-            runtime.block_on(async {
-                let answer = time::timeout(PATIENCE, check(&args.server)).await;
-                answer.with_context(|| format!("no answer within {PATIENCE:?}"))?
-            })
-        });
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let checked = runtime
+        .context("cannot start the runtime")
+        .and_then(|runtime| runtime.block_on(check_in_time(&args.server)));
     match checked {
         Ok(()) => {
             let _ = writeln!(io::stdout(), "{SERVICE} at {} is SERVING", args.server);
             ExitCode::SUCCESS
         }
         Err(error) => {
-            super::say(format_args!("error: {}: {error:#}", args.server));
+            print_error(format_args!("error: {}: {error:#}", args.server));
             ExitCode::FAILURE
         }
     }
+}
+
+async fn check_in_time(server: &str) -> anyhow::Result<()> {
+    let checked = time::timeout(TIMEOUT, check(server)).await;
+    checked.with_context(|| format!("no answer within {TIMEOUT:?}"))?
 }
 
 async fn check(server: &str) -> anyhow::Result<()> {
@@ -55,8 +57,8 @@ async fn check(server: &str) -> anyhow::Result<()> {
     let request = HealthCheckRequest {
         service: SERVICE.to_owned(),
     };
-    let answer = HealthClient::new(channel).check(request).await?;
-    match answer.into_inner().status() {
+    let response = HealthClient::new(channel).check(request).await?;
+    match response.into_inner().status() {
         ServingStatus::Serving => Ok(()),
         status => bail!("{SERVICE} is {}", status.as_str_name()),
     }

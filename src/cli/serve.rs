@@ -1,42 +1,39 @@
-//! `fetchd serve`: the service, until SIGTERM or SIGINT.
+//! `fetchd serve`: runs the service until SIGTERM or SIGINT.
 
 mod args;
+mod environment;
+mod listeners;
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::{
-    net::TcpListener,
-    runtime,
+    runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::task::AbortOnDropHandle;
 use tracing::level_filters::LevelFilter;
 
-use super::{Usage, logging, value::Listen};
+use super::{Usage, logging};
 pub(crate) use args::Args;
 use fetchd::{
     config::{Config, Limits},
     server::{Server, Shutdown},
 };
+use listeners::Listeners;
 
-/// Where the admin listener is by default.
-const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
-
-/// Serves until it is told to stop.
+/// Serves until a signal asks for the shutdown.
 pub(super) fn run(args: &Args) -> ExitCode {
     let mut config = args.config();
     if let Err(error) = config.validate() {
-        return Usage::line(error).exit();
+        return Usage::new(error).exit();
     }
     logging::init(args.log_format, LevelFilter::INFO);
-    warn_of_unknown_variables();
+    environment::warn_about_unknown_variables();
     let files = super::raise_file_limit();
     config.origins.max_sockets = files.map(|files| sockets_for_origins(files, &config.limits));
-    match serve(args, config) {
+    let served = runtime(args).and_then(|runtime| runtime.block_on(serve(args, config)));
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -45,94 +42,70 @@ pub(super) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// How many of `files` may be sockets to origins: callers, and health checks, get
-/// in also when origins take all that is theirs.
+/// Returns how many of `files` may be sockets to origins. The rest is reserved, so
+/// that callers and health checks can connect while fetches use all of theirs.
 fn sockets_for_origins(files: usize, limits: &Limits) -> usize {
-    /// Listeners, name servers, the runtime, and connections beyond the limit.
-    const OTHERS: usize = 256;
+    /// The files besides connections: listeners, name servers, the runtime, and
+    /// the connections above the limit.
+    const OTHER_FILES: usize = 256;
 
-    let reserved = (limits.max_connections as usize + OTHERS).min(files / 2);
+    let reserved = (limits.max_connections as usize + OTHER_FILES).min(files / 2);
     let sockets = files - reserved;
-    // As many idle connections as may be in flight, and as many again.
-    let wished = 2 * limits.max_in_flight as usize;
-    if sockets < wished {
+    // One for each request in flight, and as many idle ones.
+    let needed = 2 * limits.max_in_flight as usize;
+    if sockets < needed {
         tracing::warn!(
             files,
             sockets,
-            wished,
-            "the limit of open files leaves fewer sockets to origins than --max-in-flight may need"
+            needed,
+            "the limit of open files leaves fewer sockets for origins than --max-in-flight may need"
         );
     }
     sockets
 }
 
-fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
+fn runtime(args: &Args) -> anyhow::Result<Runtime> {
     let mut runtime = runtime::Builder::new_multi_thread();
     if let Some(threads) = args.worker_threads {
-        runtime.worker_threads(threads.into());
+        runtime.worker_threads(threads as usize);
     }
-    let runtime = runtime
+    runtime
         .enable_all()
         .build()
-        .context("starting the runtime")?;
-    runtime.block_on(async {
-        let shutdown = Shutdown::new();
-        request_on_signals(&shutdown)?;
-        let (listener, address) = listen(args.listen).await?;
-        let admin = listen_for_admin(args.admin_listen).await?;
-        let limits = config.limits.clone();
-        let server = Server::new(config)?;
-        tracing::info!(
-            %address,
-            admin = admin.as_ref().map(|(_, address)| tracing::field::display(address)),
-            default_concurrency = limits.default_concurrency,
-            max_concurrency = limits.max_concurrency,
-            max_in_flight = limits.max_in_flight,
-            max_batches = limits.batches(),
-            max_batch_requests = limits.max_batch_requests,
-            "serving"
-        );
-        let _admin = admin.map(|(listener, _)| {
-            AbortOnDropHandle::new(tokio::spawn(server.admin().serve(listener)))
-        });
-        server.serve(listener, shutdown).await;
-        tracing::info!("stopped");
-        Ok(())
-    })
+        .context("cannot start the runtime")
 }
 
-/// The admin listener. That there is none by default, since another process has
-/// the port, is no reason not to serve.
-async fn listen_for_admin(
-    wished: Option<Listen>,
-) -> anyhow::Result<Option<(TcpListener, SocketAddr)>> {
-    match wished {
-        Some(Listen(Some(address))) => listen(address).await.map(Some),
-        Some(Listen(None)) => Ok(None),
-        None => Ok(listen(ADMIN).await.map_or_else(
-            |error| {
-                tracing::warn!("no admin listener: {error:#}");
-                None
-            },
-            Some,
-        )),
-    }
+async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
+    let shutdown = Shutdown::new();
+    shut_down_on_signals(&shutdown)?;
+    let listeners = Listeners::bind(args).await?;
+    let limits = config.limits.clone();
+    let server = Server::new(config)?;
+    tracing::info!(
+        address = %listeners.grpc.address,
+        admin = listeners.admin.as_ref().map(|admin| tracing::field::display(admin.address)),
+        default_concurrency = limits.default_concurrency,
+        max_concurrency = limits.max_concurrency,
+        max_in_flight = limits.max_in_flight,
+        max_batches = limits.batches(),
+        max_batch_requests = limits.max_batch_requests,
+        "serving"
+    );
+    let _admin = listeners
+        .admin
+        .map(|admin| AbortOnDropHandle::new(tokio::spawn(server.admin().serve(admin.listener))));
+    server.serve(listeners.grpc.listener, shutdown).await;
+    tracing::info!("stopped");
+    Ok(())
 }
 
-/// A listener, and the address that it has.
-async fn listen(at: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(at).await;
-    let listener = listener.with_context(|| format!("listening on {at}"))?;
-    let address = listener.local_addr();
-    Ok((listener, address.context("asking for the own address")?))
-}
-
-/// The first SIGTERM or SIGINT begins the shutdown; another makes it hurry.
-fn request_on_signals(shutdown: &Shutdown) -> anyhow::Result<()> {
+/// Requests the shutdown at each SIGTERM or SIGINT. The second request cuts the
+/// drain short.
+fn shut_down_on_signals(shutdown: &Shutdown) -> anyhow::Result<()> {
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut signals = signal(kind).context("listening for signals")?;
+        let mut signals = signal(kind).context("cannot listen for signals")?;
         let shutdown = shutdown.clone();
-        // Ends with the process.
+        // Runs until the process exits.
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
                 shutdown.request();
@@ -140,20 +113,4 @@ fn request_on_signals(shutdown: &Shutdown) -> anyhow::Result<()> {
         });
     }
     Ok(())
-}
-
-/// A misspelt variable would otherwise be without effect and without a word.
-fn warn_of_unknown_variables() {
-    let known = super::variables();
-    for (name, _) in std::env::vars_os() {
-        let Some(name) = name.to_str() else { continue };
-        // Kubernetes sets these for a Service of the name `fetchd`.
-        let of_kubernetes = ["FETCHD_SERVICE_", "FETCHD_PORT"];
-        if name.starts_with("FETCHD_")
-            && !of_kubernetes.iter().any(|prefix| name.starts_with(prefix))
-            && !known.iter().any(|known| known == name)
-        {
-            tracing::warn!("the variable {name} is set, but no flag has that name");
-        }
-    }
 }

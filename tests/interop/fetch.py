@@ -1,11 +1,11 @@
-"""Calls the service from another language, with nothing but the contract.
+"""Calls the service from Python, with a client generated from the proto file.
 
 Usage: fetch.py FETCHD PROTO_DIR
 
-Starts the binary FETCHD, generates the client from PROTO_DIR, and shows what
-the contract says of deadlines: with 2 s for the call, over origins that answer
-in 1 s and in 60 s, the fast ones have their responses, each slow one ends with
-REASON_BATCH_DEADLINE, and the call ends OK before its deadline.
+Starts the binary FETCHD, generates the client from PROTO_DIR, and checks that the
+service respects the deadline of a call. The deadline is 2 s. Half of the origins
+answer in 1 s, and their responses must arrive. The others answer in 60 s, and must
+end with REASON_BATCH_DEADLINE. The call itself must end with OK before the deadline.
 """
 
 import http.server
@@ -27,7 +27,7 @@ DEADLINE = 2.0
 
 
 class Origin(http.server.BaseHTTPRequestHandler):
-    """Answers /fast in 1 s, and /slow in 60 s unless the test is over."""
+    """Answers /fast in 1 s, and /slow in 60 s or when the test ends."""
 
     protocol_version = "HTTP/1.1"
     over = threading.Event()
@@ -41,21 +41,21 @@ class Origin(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
         except OSError:
-            pass  # The service has closed what it no longer waits for.
+            pass  # The service closes the connections of abandoned requests.
 
     def log_message(self, *_):
         pass
 
 
 class OriginServer(http.server.ThreadingHTTPServer):
-    """A thread for each connection, and room for all to come at once."""
+    """Serves each connection in a thread, with a backlog for all of them."""
 
     daemon_threads = True
     request_queue_size = 2 * COUNT
 
 
-def generated(proto):
-    """The client modules of the contract."""
+def generate_client(proto):
+    """Generates the client, and returns its two modules."""
     folder = tempfile.mkdtemp()
     well_known = pathlib.Path(grpc_tools.__file__).parent / "_proto"
     code = grpc_tools.protoc.main(
@@ -68,7 +68,7 @@ def generated(proto):
             "fetchd/v1/fetchd.proto",
         ]
     )
-    assert code == 0, "the contract compiles"
+    assert code == 0, f"protoc failed with exit code {code}"
     sys.path.insert(0, folder)
     return (
         importlib.import_module("fetchd.v1.fetchd_pb2"),
@@ -76,8 +76,8 @@ def generated(proto):
     )
 
 
-def served(binary):
-    """A running service and its address."""
+def start_service(binary):
+    """Starts the service, and returns the process and its address."""
     service = subprocess.Popen(
         [binary, "serve", "--listen", "127.0.0.1:0", "--allow-net", "127.0.0.0/8"]
         + ["--log-format", "json"],
@@ -88,11 +88,11 @@ def served(binary):
         address = json.loads(line).get("address")
         if address:
             return service, address
-    raise AssertionError("the service did not start")
+    raise AssertionError("the service exited before it logged its address")
 
 
 def call(pb2, stub, origin):
-    """Fetches fast and slow URLs in turn, and gives their parts by index."""
+    """Fetches alternating fast and slow URLs, and returns the parts of each index."""
     paths = ["fast" if index % 2 == 0 else "slow" for index in range(COUNT)]
     batch = pb2.FetchBatchRequest(
         requests=[
@@ -108,25 +108,25 @@ def call(pb2, stub, origin):
 
 
 def main(binary, proto):
-    pb2, pb2_grpc = generated(proto)
+    pb2, pb2_grpc = generate_client(proto)
     server = OriginServer(("127.0.0.1", 0), Origin)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    service, address = served(binary)
+    service, address = start_service(binary)
     try:
         with grpc.insecure_channel(address) as channel:
             grpc.channel_ready_future(channel).result(timeout=10)
             stub = pb2_grpc.FetchServiceStub(channel)
             started = time.monotonic()
             results = call(pb2, stub, f"http://127.0.0.1:{server.server_port}")
-            took = time.monotonic() - started
+            elapsed = time.monotonic() - started
     finally:
         service.terminate()
         Origin.over.set()
         server.shutdown()
-    assert took < DEADLINE, f"the call ended after {took:.3f} s"
-    assert sorted(results) == list(range(COUNT)), "every index is answered"
+    assert elapsed < DEADLINE, f"expected the call to end within {DEADLINE} s, it took {elapsed:.3f} s"
+    assert sorted(results) == list(range(COUNT)), "some requests have no result"
     for index, parts in results.items():
-        assert sum(part.HasField("end") for part in parts) == 1, "one end each"
+        assert sum(part.HasField("end") for part in parts) == 1, f"expected one end for request {index}"
         end = parts[-1].end
         if index % 2 == 0:
             assert not end.HasField("error"), end
@@ -134,8 +134,8 @@ def main(binary, proto):
             assert b"".join(part.body for part in parts) == b"/fast/%d" % index
         else:
             assert end.error.reason == pb2.REASON_BATCH_DEADLINE, end
-    assert service.wait(timeout=10) == 0, "the service ends in order"
-    print(f"{COUNT // 2} responses and {COUNT // 2} deadlines in {took:.3f} s of {DEADLINE} s")
+    assert service.wait(timeout=10) == 0, "the service exited with an error"
+    print(f"{COUNT // 2} responses and {COUNT // 2} deadlines in {elapsed:.3f} s of {DEADLINE} s")
 
 
 if __name__ == "__main__":

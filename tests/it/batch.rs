@@ -20,7 +20,8 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::support::{
-    Origin, allow_loopback, held, patiently, reply, requests, service, service_with, until,
+    Origin, allow_loopback, gated_origin, reply, requests, service, service_with, until,
+    within_timeout,
 };
 
 /// Returns the last segment of the path as a number.
@@ -122,13 +123,13 @@ async fn fast_results_do_not_wait_for_a_slow_one() {
     let client = service.client().await;
     let mut results = client.fetch((0..50).map(|index| origin.url(index)));
     for _ in 1..50 {
-        let outcome = patiently(results.next()).await.unwrap();
+        let outcome = within_timeout(results.next()).await.unwrap();
         assert_ne!(outcome.index, 0);
         assert!(outcome.error.is_none());
     }
     release.add_permits(1);
-    assert_eq!(patiently(results.next()).await.unwrap().index, 0);
-    assert!(patiently(results.next()).await.is_none());
+    assert_eq!(within_timeout(results.next()).await.unwrap().index, 0);
+    assert!(within_timeout(results.next()).await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,13 +152,13 @@ async fn in_order_yields_a_result_once_all_earlier_ones_have_arrived() {
         .fetch((0..6).map(|index| origin.url(index)))
         .in_order();
     for index in 0..3 {
-        assert_eq!(patiently(results.next()).await.unwrap().index, index);
+        assert_eq!(within_timeout(results.next()).await.unwrap().index, index);
     }
     release.add_permits(1);
     for index in 3..6 {
-        assert_eq!(patiently(results.next()).await.unwrap().index, index);
+        assert_eq!(within_timeout(results.next()).await.unwrap().index, index);
     }
-    assert!(patiently(results.next()).await.is_none());
+    assert!(within_timeout(results.next()).await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +169,7 @@ async fn a_batch_uses_its_concurrency_and_no_more() {
         let origin = answering_together(concurrency).await;
         let urls = (0..concurrency * 8).map(|_| origin.url(""));
         let fetch = client.fetch(urls).concurrency(concurrency as u32);
-        let results = patiently(fetch.all()).await;
+        let results = within_timeout(fetch.all()).await;
         assert!(results.iter().all(Result::is_ok));
         assert_eq!(origin.seen(), concurrency * 8);
         assert_eq!(origin.peak(), concurrency);
@@ -177,7 +178,7 @@ async fn a_batch_uses_its_concurrency_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_batches_together_use_max_in_flight_and_no_more() {
-    let (origin, gate) = held().await;
+    let (origin, gate) = gated_origin().await;
     let mut config = allow_loopback();
     config.limits.max_in_flight = 20;
     config.limits.max_batches = Some(10);
@@ -188,10 +189,10 @@ async fn all_batches_together_use_max_in_flight_and_no_more() {
         client.fetch(urls).concurrency(30).all()
     });
     let opening = async {
-        until(|| origin.open() == 20).await;
+        until(|| origin.in_flight() == 20).await;
         gate.add_permits(300);
     };
-    let (results, ()) = patiently(async { tokio::join!(join_all(batches), opening) }).await;
+    let (results, ()) = within_timeout(async { tokio::join!(join_all(batches), opening) }).await;
     assert!(results.iter().flatten().all(Result::is_ok));
     assert_eq!(origin.seen(), 300);
     assert_eq!(origin.peak(), 20);
@@ -210,7 +211,7 @@ async fn ready_results_share_a_message() {
     };
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
     let (mut count, mut ends) = (0, 0);
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         count += 1;
         ends += message
             .parts
@@ -234,7 +235,7 @@ async fn messages_stay_below_their_limit_for_large_bodies() {
     };
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
     let mut bytes = HashMap::<u32, usize>::new();
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         assert!(message.encoded_len() <= 512 << 10);
         for part in message.parts {
             assert!(part.body.len() <= 64 << 10);
@@ -262,7 +263,7 @@ async fn a_single_result_is_sent_without_delay() {
             ..Default::default()
         };
         let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
-        patiently(messages.message()).await.unwrap().unwrap();
+        within_timeout(messages.message()).await.unwrap().unwrap();
         delays.push(answers.recv().await.unwrap().elapsed());
     }
     // A timer would delay all of them, and a busy machine only some.
@@ -276,7 +277,7 @@ async fn an_empty_batch_ends_at_once() {
     let mut client = service.raw_client().await;
     let batch = FetchBatchRequest::default();
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
-    assert_eq!(patiently(messages.message()).await.unwrap(), None);
+    assert_eq!(within_timeout(messages.message()).await.unwrap(), None);
 
     let results = service.client().await.fetch_all([] as [&str; 0]).await;
     assert!(results.is_empty());
@@ -339,7 +340,7 @@ async fn a_message_over_the_limit_is_refused() {
 
 #[tokio::test]
 async fn an_idle_call_sends_empty_messages() {
-    let (origin, gate) = held().await;
+    let (origin, gate) = gated_origin().await;
     let service = service().await;
     let mut client = service.raw_client().await;
     let batch = FetchBatchRequest {
@@ -347,7 +348,7 @@ async fn an_idle_call_sends_empty_messages() {
         ..Default::default()
     };
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
-    until(|| origin.open() == 1).await;
+    until(|| origin.in_flight() == 1).await;
     // From here on only timers make progress, so the paused clock skips to them.
     tokio::time::pause();
     let begun = tokio::time::Instant::now();
@@ -357,6 +358,6 @@ async fn an_idle_call_sends_empty_messages() {
     assert!(message.parts.is_empty(), "{message:?}");
     assert!((9..=11).contains(&waited.as_secs()), "{waited:?}");
     gate.add_permits(1);
-    let message = patiently(messages.message()).await.unwrap().unwrap();
+    let message = within_timeout(messages.message()).await.unwrap().unwrap();
     assert_eq!(&message.parts[0].body[..], b"there");
 }

@@ -16,7 +16,9 @@ use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{Response, body::Frame};
 
-use crate::support::{Origin, Process, RawOrigin, Reply, check, patiently, reply, row, service};
+use crate::support::{
+    Origin, Process, RawOrigin, Reply, check, reply, row, service, within_timeout,
+};
 
 fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -52,7 +54,9 @@ fn endless() -> Reply {
 }
 
 async fn outcome(client: &Client, request: impl Into<Request>) -> Outcome {
-    patiently(client.fetch([request]).next()).await.unwrap()
+    within_timeout(client.fetch([request]).next())
+        .await
+        .unwrap()
 }
 
 const DATA: &[u8] = b"a body of some length, of some length, of some length";
@@ -209,7 +213,7 @@ async fn endless_bodies_end_at_their_limit() {
         assert_eq!(outcome.response.as_ref().unwrap().body.len() as u64, LIMIT);
     }
     let cut = urls.iter().map(|url| limited(url).truncate_body());
-    let outcomes: Vec<_> = patiently(client.fetch(cut).collect()).await;
+    let outcomes: Vec<_> = within_timeout(client.fetch(cut).collect()).await;
     for outcome in outcomes {
         assert!(
             outcome.error.is_none() && outcome.stats.truncated,

@@ -14,8 +14,8 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::{
     Process,
-    caller::{self, address},
-    http2, patiently, until,
+    caller::{self, loopback},
+    http2, until, within_timeout,
 };
 
 type Waiting = JoinHandle<hyper::Result<Response<Incoming>>>;
@@ -44,10 +44,10 @@ async fn connection(
     AbortOnDropHandle<hyper::Result<()>>,
     Vec<Waiting>,
 ) {
-    let (mut calls, connection) = caller::connect(&service.url, address(2)).await;
+    let (mut calls, connection) = caller::connect(&service.url, loopback(2)).await;
     let waiting = (0..checks).map(|_| check(&mut calls)).collect();
-    let last = http2::call(http2::whole(Bytes::from_static(&[0; 5])));
-    patiently(calls.send_request(last)).await.unwrap();
+    let last = http2::call(http2::full_body(Bytes::from_static(&[0; 5])));
+    within_timeout(calls.send_request(last)).await.unwrap();
     (calls, AbortOnDropHandle::new(connection), waiting)
 }
 
@@ -94,8 +94,8 @@ async fn calls_other_than_batches_are_bounded_and_shared() {
     let refused = refused(&open);
     println!("of 320 checks of one caller {refused} were refused");
     assert!(refused <= 320 - 220, "{refused}");
-    let channel = caller::channel(&service.url, address(1)).await.unwrap();
+    let channel = caller::channel(&service.url, loopback(1)).await.unwrap();
     let mut health = HealthClient::new(channel);
-    let answer = patiently(health.check(HealthCheckRequest::default())).await;
+    let answer = within_timeout(health.check(HealthCheckRequest::default())).await;
     assert_eq!(answer.unwrap().into_inner().status, 1);
 }

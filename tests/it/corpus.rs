@@ -20,7 +20,7 @@ mod until_close;
 
 use std::collections::BTreeSet;
 
-use crate::support::{Origin, patiently, reply, service};
+use crate::support::{Origin, reply, service, within_timeout};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_response_has_its_expected_result() {
@@ -44,23 +44,26 @@ async fn every_response_has_its_expected_result() {
     let mut mismatches = Vec::new();
     for (number, (table, cases)) in (1..).zip(&tables) {
         let names: BTreeSet<_> = cases.iter().map(|case| &case.name).collect();
-        assert_eq!(names.len(), cases.len(), "{table}: a name is used twice");
+        assert_eq!(names.len(), cases.len(), "{table}: duplicate case name");
         total += cases.len();
         mismatches.extend(harness::run(&service, table, number, cases).await);
     }
 
     let healthy = Origin::new(|_| async { reply("healthy") }).await;
     let client = service.client().await;
-    let healthy = patiently(client.fetch_all([healthy.url("")]))
+    let healthy = within_timeout(client.fetch_all([healthy.url("")]))
         .await
         .remove(0);
-    assert_eq!(patiently(healthy.unwrap().text()).await.unwrap(), "healthy");
+    assert_eq!(
+        within_timeout(healthy.unwrap().text()).await.unwrap(),
+        "healthy"
+    );
 
     for mismatch in &mismatches {
         println!("{mismatch}");
     }
-    let wrong = mismatches.len();
-    println!("{total} cases, {wrong} mismatches");
+    let count = mismatches.len();
+    println!("{total} cases, {count} mismatches");
     assert!(total >= 300, "the corpus has {total} cases");
-    assert!(wrong == 0, "{wrong} mismatches, listed above");
+    assert!(count == 0, "{count} mismatches, listed above");
 }

@@ -10,7 +10,7 @@ use fetchd::proto::{FetchBatchRequest, FetchBatchResponse, Reason};
 use tonic::{Code, Request, Streaming};
 use tonic_types::StatusExt;
 
-use crate::support::{Origin, patiently, reply, requests, service};
+use crate::support::{Origin, reply, requests, service, within_timeout};
 
 /// Starts an origin that answers at once, and never answers `/never`.
 async fn origin() -> Origin {
@@ -39,7 +39,7 @@ type Ends = Vec<(u32, Option<Reason>)>;
 async fn some_ends(messages: &mut Streaming<FetchBatchResponse>, count: usize) -> Ends {
     let mut ends = Vec::new();
     while ends.len() < count {
-        let message = patiently(messages.message()).await.unwrap().unwrap();
+        let message = within_timeout(messages.message()).await.unwrap().unwrap();
         ends.extend(message.parts.into_iter().filter_map(|part| {
             let error = part.end?.error;
             Some((part.index, error.map(|error| error.reason())))
@@ -51,7 +51,7 @@ async fn some_ends(messages: &mut Streaming<FetchBatchResponse>, count: usize) -
 /// Returns the reason of each request, in a call that must end with OK.
 async fn ends(mut messages: Streaming<FetchBatchResponse>, count: usize) -> Vec<Option<Reason>> {
     let ends = some_ends(&mut messages, count).await;
-    assert_eq!(patiently(messages.message()).await.unwrap(), None);
+    assert_eq!(within_timeout(messages.message()).await.unwrap(), None);
     in_order(ends)
 }
 
@@ -140,7 +140,7 @@ async fn a_shutdown_lets_batches_finish_and_refuses_new_ones() {
     // client has to open a new connection, which fails.
     let refused = loop {
         let call = client.fetch_batch(FetchBatchRequest::default());
-        if let Err(refused) = patiently(call).await {
+        if let Err(refused) = within_timeout(call).await {
             break refused;
         }
     };
@@ -160,9 +160,9 @@ async fn a_shutdown_lets_batches_finish_and_refuses_new_ones() {
     // A second shutdown request ends the drain at once.
     service.shutdown.request();
     ends.extend(some_ends(&mut messages, 10).await);
-    assert_eq!(patiently(messages.message()).await.unwrap(), None);
+    assert_eq!(within_timeout(messages.message()).await.unwrap(), None);
     assert_eq!(in_order(ends), expected(Reason::ShuttingDown));
-    patiently(&mut service.serving).await.unwrap();
+    within_timeout(&mut service.serving).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,7 +174,7 @@ async fn a_silent_connection_does_not_delay_a_shutdown() {
     service.client().await.fetch_all([] as [&str; 0]).await;
     let started = Instant::now();
     service.shutdown.request();
-    patiently(&mut service.serving).await.unwrap();
+    within_timeout(&mut service.serving).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(5));
     drop(silent);
 }

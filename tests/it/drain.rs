@@ -17,9 +17,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::{
-    Origin, PATIENCE, Process, allow_loopback, eventually, http2, metrics,
+    Origin, Process, TEST_TIMEOUT, allow_loopback, eventually, http2, metrics,
     namespace::{self, Network},
-    patiently, raw_client, reply, requests, service, service_with, until,
+    raw_client, reply, requests, service, service_with, until, within_timeout,
 };
 
 /// A connection that must not delay the shutdown.
@@ -92,16 +92,16 @@ async fn exits_in_time(obstacle: Obstacle) {
             held.push(Box::new(watch));
         }
     }
-    until(|| origin.open() >= 512).await;
+    until(|| origin.in_flight() >= 512).await;
 
     service.signal("TERM");
     let begun = Instant::now();
     let admin = service.admin.clone();
-    patiently(async { while metrics::get(&admin, "/readyz").await.0 != 503 {} }).await;
+    within_timeout(async { while metrics::get(&admin, "/readyz").await.0 != 503 {} }).await;
     assert_eq!(metrics::get(&admin, "/healthz").await.0, 200);
     let ended = tokio::task::spawn_blocking(|| service.wait());
-    let ends = patiently(open).await.unwrap();
-    let status = patiently(ended).await.unwrap();
+    let ends = within_timeout(open).await.unwrap();
+    let status = within_timeout(ended).await.unwrap();
     let took = begun.elapsed();
     println!("{obstacle:?}: {took:?}");
     assert_eq!(ends.len(), 1000);
@@ -129,7 +129,7 @@ async fn no_connection_delays_the_shutdown() {
 async fn calls_are_accepted_during_the_drain_delay() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let mut config = allow_loopback();
-    config.drain_delay = PATIENCE;
+    config.drain_delay = TEST_TIMEOUT;
     let service = service_with(config).await;
     service.shutdown.request();
     // The service reports that it is not serving, but still accepts connections.
@@ -168,9 +168,9 @@ async fn an_unfinished_message_is_refused_when_the_drain_begins() {
     });
     let call = calls.send_request(http2::call(BodyExt::boxed(StreamBody::new(Box::pin(body)))));
     let answer = tokio::spawn(call);
-    patiently(uploading).await.unwrap();
+    within_timeout(uploading).await.unwrap();
     service.shutdown.request();
-    let response = patiently(answer).await.unwrap().unwrap();
+    let response = within_timeout(answer).await.unwrap().unwrap();
     let details = response.headers().get("grpc-status-details-bin").cloned();
     let (code, message) = http2::status(response).await;
     assert_eq!(code, "14", "{message}");
@@ -186,7 +186,7 @@ async fn an_unfinished_message_is_refused_when_the_drain_begins() {
 #[test]
 fn the_fetches_of_a_vanished_caller_are_stopped() {
     if namespace::enter("drain::the_fetches_of_a_vanished_caller_are_stopped", "")
-        != Some(Network::Own)
+        != Some(Network::Isolated)
     {
         return;
     }
@@ -209,16 +209,16 @@ fn the_fetches_of_a_vanished_caller_are_stopped() {
             requests: requests(vec![origin.url(""); 50]),
             ..Default::default()
         };
-        let call = http2::call(http2::whole(http2::message(&batch)));
-        let _response = patiently(calls.send_request(call)).await.unwrap();
-        until(|| origin.open() == 50).await;
+        let call = http2::call(http2::full_body(http2::message(&batch)));
+        let _response = within_timeout(calls.send_request(call)).await.unwrap();
+        until(|| origin.in_flight() == 50).await;
         let dropped = Command::new("ip")
             .args(["route", "add", "blackhole", "10.7.7.7/32", "table", "local"])
             .status()
             .unwrap();
         assert!(dropped.success());
         let begun = Instant::now();
-        until(|| origin.open() == 0).await;
+        until(|| origin.in_flight() == 0).await;
         let took = begun.elapsed();
         println!("noticed after {took:?}");
         assert!(took < Duration::from_secs(2), "{took:?}");

@@ -25,7 +25,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use crate::support::{
     Answer, Dns, RawOrigin, Service, allow_loopback, finish,
     namespace::{self, Network},
-    patiently, request, service_with,
+    read_head, service_with, within_timeout,
 };
 
 const HOSTS: &str = "127.0.0.1 localhost\n10.9.8.7 inside.hosts\n1.1.1.1 outside.hosts\n";
@@ -60,7 +60,7 @@ impl Canary {
 async fn answer(mut stream: TcpStream, visited: Arc<Mutex<BTreeMap<IpAddr, usize>>>) {
     let address = stream.local_addr().unwrap().ip().to_canonical();
     *visited.lock().unwrap().entry(address).or_default() += 1;
-    let head = request(&mut stream).await;
+    let head = read_head(&mut stream).await;
     let path = head.split(' ').nth(1).unwrap_or_default();
     let mut steps = path.trim_start_matches('/').split('/');
     let (first, second) = (steps.next().unwrap_or_default(), steps.next());
@@ -100,7 +100,7 @@ fn block_on(body: impl Future<Output = ()>) {
 async fn outcomes(service: &Service, urls: impl IntoIterator<Item = String>) -> Vec<Outcome> {
     let requests = urls.into_iter().map(Request::get);
     let client = service.client().await;
-    patiently(client.fetch(requests).in_order().collect()).await
+    within_timeout(client.fetch(requests).in_order().collect()).await
 }
 
 fn reason(outcome: &Outcome) -> Option<Reason> {
@@ -121,7 +121,7 @@ async fn all_are(service: &Service, expected: Reason, urls: Vec<String>) {
 #[test]
 fn urls_of_denied_addresses_are_blocked() {
     match namespace::enter("egress::urls_of_denied_addresses_are_blocked", HOSTS) {
-        Some(Network::Own) => block_on(async {
+        Some(Network::Isolated) => block_on(async {
             let canary = Canary::new(&["[::]:80", "[::]:443", "[::]:8080"]).await;
             let service = service_with(Config::default()).await;
             let hosts = || urls::LOOPBACK.iter().chain(&urls::PRIVATE);
@@ -142,7 +142,7 @@ fn urls_of_denied_addresses_are_blocked() {
             let visits: usize = canary.visited().values().sum();
             assert_eq!(visits, urls::PUBLIC.len(), "{:?}", canary.visited());
         }),
-        Some(Network::Machine) => block_on(async {
+        Some(Network::Host) => block_on(async {
             let canary = Canary::new(&["127.0.0.1:0"]).await;
             let service = service_with(Config::default()).await;
             let port = canary.origins[0].address.port();
@@ -160,7 +160,7 @@ fn urls_of_denied_addresses_are_blocked() {
 #[test]
 fn redirects_to_denied_addresses_are_blocked() {
     if namespace::enter("egress::redirects_to_denied_addresses_are_blocked", HOSTS)
-        != Some(Network::Own)
+        != Some(Network::Isolated)
     {
         return;
     }
@@ -190,7 +190,7 @@ fn redirects_to_denied_addresses_are_blocked() {
 #[test]
 fn names_of_denied_addresses_are_blocked() {
     if namespace::enter("egress::names_of_denied_addresses_are_blocked", HOSTS)
-        != Some(Network::Own)
+        != Some(Network::Isolated)
     {
         return;
     }
@@ -232,8 +232,8 @@ fn names_of_denied_addresses_are_blocked() {
             // The first two queries (A and AAAA) get a public address, the next two a
             // loopback address.
             "rebind.hostile" => match asked.fetch_add(1, Ordering::SeqCst) % 4 {
-                0 | 1 => Answer::Fleeting(vec![public]),
-                _ => Answer::Fleeting(vec![loopback, "::1".parse().unwrap()]),
+                0 | 1 => Answer::Uncacheable(vec![public]),
+                _ => Answer::Uncacheable(vec![loopback, "::1".parse().unwrap()]),
             },
             name => match zone.get(name) {
                 Some(addresses) => Answer::Addresses(addresses.clone()),
@@ -271,7 +271,7 @@ fn names_of_denied_addresses_are_blocked() {
 
 #[test]
 fn search_domains_are_not_used() {
-    if namespace::enter("egress::search_domains_are_not_used", HOSTS) != Some(Network::Own) {
+    if namespace::enter("egress::search_domains_are_not_used", HOSTS) != Some(Network::Isolated) {
         return;
     }
     block_on(async {
@@ -307,7 +307,7 @@ fn search_domains_are_not_used() {
 #[test]
 fn an_allowed_network_allows_no_other() {
     let name = "egress::an_allowed_network_allows_no_other";
-    if namespace::enter(name, HOSTS) != Some(Network::Own) {
+    if namespace::enter(name, HOSTS) != Some(Network::Isolated) {
         return;
     }
     block_on(async {

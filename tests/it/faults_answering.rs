@@ -10,7 +10,8 @@ use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 
 use crate::support::{
-    PATIENCE, RawOrigin, check, fill, patiently, request, reset, row, service, short_backlog,
+    RawOrigin, TEST_TIMEOUT, check, fill_backlog, read_head, reset, row, service, short_backlog,
+    within_timeout,
 };
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -19,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Starts an origin that writes `answer` and then resets the connection.
 async fn resetting(answer: &'static [u8]) -> RawOrigin {
     RawOrigin::new(move |mut stream| async move {
-        request(&mut stream).await;
+        read_head(&mut stream).await;
         // Over loopback the bytes are in the receiver's buffer when this returns, and a
         // reset does not discard them.
         stream.write_all(answer).await.unwrap();
@@ -192,13 +193,13 @@ async fn idle_timeout_starts_once_connected() {
     let listener = short_backlog();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let origin = tokio::spawn(async move {
-        let filling = fill(&listener).await;
+        let filling = fill_backlog(&listener).await;
         tokio::time::sleep(SHORT * 2).await;
         for _ in 0..filling.len() {
             listener.accept().await.unwrap();
         }
         let (mut stream, _) = listener.accept().await.unwrap();
-        request(&mut stream).await;
+        read_head(&mut stream).await;
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
         stream.write_all(answer).await.unwrap();
     });
@@ -206,10 +207,10 @@ async fn idle_timeout_starts_once_connected() {
     let client = service.client().await;
     let request = Request::get(&url)
         .idle_timeout(SHORT)
-        .connect_timeout(PATIENCE)
+        .connect_timeout(TEST_TIMEOUT)
         .max_attempts(1);
     let outcomes = client.fetch([request]).collect();
-    let outcomes: Vec<Outcome> = patiently(outcomes).await;
+    let outcomes: Vec<Outcome> = within_timeout(outcomes).await;
     assert!(outcomes[0].error.is_none(), "{:?}", outcomes[0].error);
     assert!(outcomes[0].stats.total.unwrap() > SHORT * 2);
     origin.await.unwrap();

@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use crate::support::{
-    Answer, Authority, Dns, RawOrigin, allow_loopback, check, fill, finish, patiently, request,
-    row, self_signed, service, service_with, short_backlog,
+    Answer, Authority, Dns, RawOrigin, allow_loopback, check, fill_backlog, finish, read_head, row,
+    self_signed, service, service_with, short_backlog, within_timeout,
 };
 
 const SHORT: Duration = Duration::from_millis(150);
@@ -28,7 +28,7 @@ fn with_dns(dns: &Dns) -> Config {
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_connections_are_connect_errors() {
     let full = short_backlog();
-    let _filling = fill(&full).await;
+    let _filling = fill_backlog(&full).await;
     let address = full.local_addr().unwrap();
     let service = service().await;
     let unanswered = Request::get(format!("http://{address}/")).connect_timeout(SHORT);
@@ -63,7 +63,7 @@ async fn an_unreachable_network_is_a_connect_error() {
             .output()
             .unwrap()
     });
-    let output = patiently(run).await.unwrap();
+    let output = within_timeout(run).await.unwrap();
     if output.stdout.is_empty() {
         println!(
             "no namespaces here: {}",
@@ -83,7 +83,7 @@ async fn unresolved_names_are_dns_errors() {
         "unknown.test" => Answer::Code(ResponseCode::NXDomain),
         "empty.test" => Answer::Addresses(Vec::new()),
         "broken.test" => Answer::Code(ResponseCode::ServFail),
-        "silent.test" => Answer::Silence,
+        "silent.test" => Answer::NoReply,
         _ => Answer::Addresses(vec![LOCAL]),
     })
     .await;
@@ -184,8 +184,12 @@ async fn alerting(alert: u8) -> RawOrigin {
 async fn failed_handshakes_are_tls_errors() {
     let dns = Dns::new(|_| Answer::Addresses(vec![LOCAL])).await;
     let authority = Authority::new();
-    let tls12 = encrypted(authority.asking("good.test", &rustls::version::TLS12)).await;
-    let tls13 = encrypted(authority.asking("good.test", &rustls::version::TLS13)).await;
+    let tls12 =
+        encrypted(authority.requiring_client_certificate("good.test", &rustls::version::TLS12))
+            .await;
+    let tls13 =
+        encrypted(authority.requiring_client_certificate("good.test", &rustls::version::TLS13))
+            .await;
     let http2 = encrypted(authority.http2("good.test")).await;
     let [version, cipher, internal] = [alerting(70).await, alerting(40).await, alerting(80).await];
     let ssh = RawOrigin::new(|mut stream| async move {
@@ -222,7 +226,7 @@ async fn encrypted(acceptor: TlsAcceptor) -> RawOrigin {
             let Ok(mut stream) = acceptor.accept(stream).await else {
                 return;
             };
-            request(&mut stream).await;
+            read_head(&mut stream).await;
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret";
             stream.write_all(answer).await.unwrap();
             finish(stream).await;

@@ -12,8 +12,8 @@ use prost::Message;
 use tonic::Code;
 
 use crate::support::{
-    Origin, RawOrigin, Service, allow_loopback, check, http2, patiently, reply, requests, row,
-    service, service_with, until,
+    Origin, RawOrigin, Service, allow_loopback, check, http2, reply, requests, row, service,
+    service_with, until, within_timeout,
 };
 
 /// Makes a call on a connection of its own, and returns all parts by index.
@@ -21,7 +21,7 @@ async fn parts(service: &Service, batch: FetchBatchRequest) -> Vec<ResultPart> {
     let mut client = service.raw_client().await;
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
     let mut parts = Vec::new();
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         assert!(message.encoded_len() <= 512 << 10);
         parts.extend(message.parts);
     }
@@ -126,19 +126,18 @@ async fn many_cancelled_calls_do_not_affect_other_calls() {
         // Some calls of each burst are cancelled before they reach the service.
         for _ in 0..8 {
             let calls = (0..100).map(|_| client.fetch([origin.url("never")]).all());
-            let patience = Duration::from_millis(2);
-            let _ = tokio::time::timeout(patience, join_all(calls)).await;
+            let _ = tokio::time::timeout(Duration::from_millis(2), join_all(calls)).await;
             // This call is answered after the service has read all earlier ones.
             client.fetch([origin.url("")]).next().await;
         }
     };
-    let (results, ()) = patiently(async { tokio::join!(going_on, cancelling) }).await;
+    let (results, ()) = within_timeout(async { tokio::join!(going_on, cancelling) }).await;
     let errors: Vec<_> = results
         .iter()
         .filter_map(|result| result.as_ref().err())
         .collect();
     assert!(errors.is_empty(), "{} of 500: {}", errors.len(), errors[0]);
-    until(|| origin.open() == 0).await;
+    until(|| origin.in_flight() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,12 +152,15 @@ async fn many_unread_bodies_do_not_block_other_calls() {
     let service = service().await;
     let client = service.client().await;
     let unread = (0..40).map(|_| client.execute(origin.url("large")));
-    let unread = patiently(join_all(unread)).await;
-    let results = patiently(client.fetch_all((0..100).map(|_| origin.url("")))).await;
+    let unread = within_timeout(join_all(unread)).await;
+    let results = within_timeout(client.fetch_all((0..100).map(|_| origin.url("")))).await;
     assert!(results.iter().all(Result::is_ok));
     for response in unread {
         assert_eq!(
-            patiently(response.unwrap().bytes()).await.unwrap().len(),
+            within_timeout(response.unwrap().bytes())
+                .await
+                .unwrap()
+                .len(),
             8 << 20
         );
     }
@@ -182,7 +184,7 @@ async fn connections_to_origins_are_bounded() {
             tokio::spawn(async move {
                 let _ = opened.send(std::sync::Arc::strong_count(&open) - 1);
                 let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
-                while !crate::support::request(&mut stream).await.is_empty() {
+                while !crate::support::read_head(&mut stream).await.is_empty() {
                     tokio::io::AsyncWriteExt::write_all(&mut stream, answer)
                         .await
                         .unwrap();
@@ -191,7 +193,7 @@ async fn connections_to_origins_are_bounded() {
         }
     });
     let urls = (0..200).map(|host| format!("http://127.0.1.{host}:{port}/"));
-    let results = patiently(client.fetch_all(urls)).await;
+    let results = within_timeout(client.fetch_all(urls)).await;
     assert!(results.iter().all(Result::is_ok));
     accepting.abort();
     let mut most = 0;
@@ -266,7 +268,7 @@ async fn a_caller_that_resets_all_its_calls_harms_no_other_caller() {
     let resetting = tokio::spawn(async move {
         loop {
             let begun: Vec<_> = (0..500)
-                .map(|_| calls.send_request(http2::call(http2::whole(""))))
+                .map(|_| calls.send_request(http2::call(http2::full_body(""))))
                 .collect();
             drop(begun);
             if calls.ready().await.is_err() {
@@ -276,7 +278,7 @@ async fn a_caller_that_resets_all_its_calls_harms_no_other_caller() {
         }
     });
     for _ in 0..20 {
-        let results = patiently(client.fetch_all([origin.url("")])).await;
+        let results = within_timeout(client.fetch_all([origin.url("")])).await;
         assert!(results[0].is_ok());
     }
     // The service may or may not have closed the connection by now.
@@ -288,13 +290,13 @@ async fn a_caller_that_resets_all_its_calls_harms_no_other_caller() {
 async fn call_headers_over_their_limit_are_refused() {
     let service = service().await;
     let (mut calls, connection) = http2::connect(&service.url).await;
-    let mut call = http2::call(http2::whole(""));
+    let mut call = http2::call(http2::full_body(""));
     for line in 0..20 {
         let name: http::HeaderName = format!("x-{line}").parse().unwrap();
         call.headers_mut()
             .insert(name, "x".repeat(1000).parse().unwrap());
     }
-    let answer = patiently(calls.send_request(call)).await;
+    let answer = within_timeout(calls.send_request(call)).await;
     let status = answer.map(|response| response.status());
     assert!(
         status.is_err() || status.unwrap() == 431,

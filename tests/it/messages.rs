@@ -10,10 +10,10 @@ use prost::Message;
 
 use crate::support::{
     Origin, Process,
-    caller::{self, Frames, address, prefixed},
+    caller::{self, FrameWriter, length_prefixed, loopback},
     http2,
     metrics::metrics,
-    patiently, requests, service, until,
+    requests, service, until, within_timeout,
 };
 
 const INVALID_ARGUMENT: &str = "3";
@@ -21,10 +21,10 @@ const INVALID_ARGUMENT: &str = "3";
 /// Sends `message` on a connection of its own from `from`, and returns the gRPC code
 /// and message.
 async fn answer(service: &Process, from: u8, message: Bytes) -> (String, String) {
-    let (mut calls, connection) = caller::connect(&service.url, address(from)).await;
-    let call = http2::call(http2::whole(prefixed(message.len(), &message)));
-    let response = patiently(calls.send_request(call)).await.unwrap();
-    let status = patiently(http2::status(response)).await;
+    let (mut calls, connection) = caller::connect(&service.url, loopback(from)).await;
+    let call = http2::call(http2::full_body(length_prefixed(message.len(), &message)));
+    let response = within_timeout(calls.send_request(call)).await.unwrap();
+    let status = within_timeout(http2::status(response)).await;
     connection.abort();
     status
 }
@@ -74,16 +74,16 @@ async fn a_malformed_message_is_an_invalid_argument() {
         ),
         ("a timeout as text", b"\x22\x02\x0a\x00".to_vec()),
     ] {
-        let call = http2::call(http2::whole(prefixed(message.len(), &message)));
-        let response = patiently(calls.send_request(call)).await.unwrap();
+        let call = http2::call(http2::full_body(length_prefixed(message.len(), &message)));
+        let response = within_timeout(calls.send_request(call)).await.unwrap();
         let (code, text) = http2::status(response).await;
         assert_eq!(code, INVALID_ARGUMENT, "{name}: {text}");
         assert!(text.contains("FetchBatchRequest"), "{name}: {text}");
     }
     // Unknown fields are skipped, including groups.
     let shallow: Vec<u8> = nested(50).collect();
-    let call = http2::call(http2::whole(prefixed(shallow.len(), &shallow)));
-    let response = patiently(calls.send_request(call)).await.unwrap();
+    let call = http2::call(http2::full_body(length_prefixed(shallow.len(), &shallow)));
+    let response = within_timeout(calls.send_request(call)).await.unwrap();
     assert_eq!(http2::status(response).await.0, "0");
     connection.abort();
 }
@@ -124,9 +124,9 @@ fn with_lines(url: &str, lines: &[u8]) -> Bytes {
 
 /// Opens a call that lasts until the returned value is dropped.
 async fn open(service: &Process, from: u8, message: &Bytes) -> impl Sized + use<> {
-    let (mut calls, connection) = caller::connect(&service.url, address(from)).await;
-    let call = http2::call(http2::whole(prefixed(message.len(), message)));
-    let response: Response<Incoming> = patiently(calls.send_request(call)).await.unwrap();
+    let (mut calls, connection) = caller::connect(&service.url, loopback(from)).await;
+    let call = http2::call(http2::full_body(length_prefixed(message.len(), message)));
+    let response: Response<Incoming> = within_timeout(calls.send_request(call)).await.unwrap();
     let status = response.headers().get("grpc-message");
     assert_eq!(status, None, "a call was refused");
     (response, calls, connection)
@@ -141,10 +141,10 @@ async fn cost_of_lines(origin: &Origin, message: &Bytes) -> u64 {
         ..Default::default()
     };
     // The connections of the previous service have closed.
-    until(|| origin.open() == 0).await;
+    until(|| origin.in_flight() == 0).await;
     let base = service.peak_memory();
     let _first = open(&service, 1, &first.encode_to_vec().into()).await;
-    until(|| origin.open() == 3).await;
+    until(|| origin.in_flight() == 3).await;
     // The response begins once the service has read the message.
     let _waiting = open(&service, 2, message).await;
     service.peak_memory() - base
@@ -175,24 +175,24 @@ async fn waiting_header_lines_take_no_more_than_their_bytes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_in_tiny_frames_takes_a_bounded_multiple_of_its_bytes() {
-    // Frames that are sent all at once make the service close the connection. If they
+    // FrameWriter that are sent all at once make the service close the connection. If they
     // are sent as fast as it reads them, it keeps the message.
     for (connections, sent, at_once) in [(8, 1 << 20, 1 << 20), (8, 96 << 10, 500)] {
         let bytes = vec![0; sent];
         let service = Process::serve(&[]);
         let one_by_one = || async {
-            let mut frames = Frames::open(&service.url, address(1)).await;
-            frames.begin(1).await.unwrap();
-            let start = prefixed(1 << 20, &bytes[..sent - 1000]);
+            let mut frames = FrameWriter::open(&service.url, loopback(1)).await;
+            frames.start_call(1).await.unwrap();
+            let start = length_prefixed(1 << 20, &bytes[..sent - 1000]);
             for burst in start.chunks(at_once) {
-                if frames.data(1, burst, 1).await.is_err() || !frames.ping().await {
+                if frames.send_data(1, burst, 1).await.is_err() || !frames.ping().await {
                     return None;
                 }
             }
             Some(frames)
         };
         let base = service.memory();
-        let open = patiently(join_all((0..connections).map(|_| one_by_one()))).await;
+        let open = within_timeout(join_all((0..connections).map(|_| one_by_one()))).await;
         let held = open.iter().flatten().count();
         let cost = service.peak_memory().saturating_sub(base);
         println!(
@@ -226,10 +226,10 @@ async fn cost_of_waiting(count: usize, concurrency: u32) -> u64 {
     let callers = [(1, 248), (2, 7), (3, 1)];
     let mut all = Vec::new();
     for (caller, batches) in callers {
-        let (mut calls, connection) = caller::connect(&service.url, address(caller)).await;
+        let (mut calls, connection) = caller::connect(&service.url, loopback(caller)).await;
         for _ in 0..batches {
-            let call = http2::call(http2::whole(prefixed(message.len(), &message)));
-            let response = patiently(calls.send_request(call)).await.unwrap();
+            let call = http2::call(http2::full_body(length_prefixed(message.len(), &message)));
+            let response = within_timeout(calls.send_request(call)).await.unwrap();
             let status = response.headers().get("grpc-message");
             assert_eq!(status, None, "a call was refused");
             all.push(response);
@@ -238,7 +238,7 @@ async fn cost_of_waiting(count: usize, concurrency: u32) -> u64 {
         std::mem::forget((calls, connection));
     }
     assert_eq!(all.len(), BATCHES);
-    until(|| origin.open() == 1024).await;
+    until(|| origin.in_flight() == 1024).await;
     let queued = metrics(&service.admin).await["fetchd_fetches_queued"];
     assert_eq!(queued, (BATCHES * count - 1024) as f64);
     let cost = service.peak_memory() - base;

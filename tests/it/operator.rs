@@ -22,8 +22,8 @@ use tokio::{
 };
 
 use crate::support::{
-    Answer, Authority, Dns, Origin, PATIENCE, Process, RawOrigin, allow_loopback, finish,
-    patiently, reply, request, service_at, service_with, until,
+    Answer, Authority, Dns, Origin, Process, RawOrigin, TEST_TIMEOUT, allow_loopback, finish,
+    read_head, reply, service_at, service_with, until, within_timeout,
 };
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -31,7 +31,7 @@ const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 /// Asserts that each of `urls` is denied, and returns the messages.
 async fn denials<S: AsRef<str>>(client: &Client, urls: &[S]) -> Vec<String> {
     let requests = urls.iter().map(|url| Request::get(url.as_ref()));
-    let outcomes: Vec<Outcome> = patiently(client.fetch(requests).in_order().collect()).await;
+    let outcomes: Vec<Outcome> = within_timeout(client.fetch(requests).in_order().collect()).await;
     let errors = urls.iter().zip(outcomes).map(|(url, outcome)| {
         let error = outcome
             .error
@@ -48,7 +48,9 @@ async fn denials<S: AsRef<str>>(client: &Client, urls: &[S]) -> Vec<String> {
 }
 
 async fn text(client: &Client, url: &str) -> String {
-    let response = patiently(client.execute(Request::get(url))).await.unwrap();
+    let response = within_timeout(client.execute(Request::get(url)))
+        .await
+        .unwrap();
     response.text().await.unwrap()
 }
 
@@ -161,7 +163,7 @@ async fn a_configured_root_is_trusted() {
             let Ok(mut stream) = acceptor.accept(stream).await else {
                 return;
             };
-            request(&mut stream).await;
+            read_head(&mut stream).await;
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret";
             stream.write_all(answer).await.unwrap();
             finish(stream).await;
@@ -204,7 +206,7 @@ impl Proxy {
         let origin = RawOrigin::new(move |mut stream| {
             let noted = Arc::clone(&noted);
             async move {
-                let head = request(&mut stream).await;
+                let head = read_head(&mut stream).await;
                 noted.lock().unwrap().push(head);
                 let answer = format!("HTTP/1.1 {status}\r\n\r\n");
                 stream.write_all(answer.as_bytes()).await.unwrap();
@@ -304,7 +306,7 @@ async fn tls_is_end_to_end_through_the_tunnel() {
         let acceptor = acceptor.clone();
         async move {
             let mut stream = acceptor.accept(stream).await.unwrap();
-            request(&mut stream).await;
+            read_head(&mut stream).await;
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret";
             stream.write_all(answer).await.unwrap();
             finish(stream).await;
@@ -393,7 +395,7 @@ async fn an_unanswered_aaaa_query_does_not_delay_the_fetch() {
     config.origins.name_servers = vec![dns.address];
     let service = service_with(config).await;
     let url = format!("http://only4.test:{}/", origin.address.port());
-    let request = Request::get(url).connect_timeout(PATIENCE);
+    let request = Request::get(url).connect_timeout(TEST_TIMEOUT);
     let outcome: Vec<Outcome> = service.client().await.fetch([request]).collect().await;
     assert!(outcome[0].error.is_none(), "{outcome:?}");
     // The resolver by itself would wait 5 s, twice.
@@ -407,9 +409,9 @@ async fn a_kept_connection_is_not_used_for_another_host() {
     let asked = AtomicUsize::new(0);
     let dns = Dns::new(move |name| match name {
         "first.test" if asked.fetch_add(1, Ordering::SeqCst) >= 2 => {
-            Answer::Fleeting(vec!["10.0.0.1".parse().unwrap()])
+            Answer::Uncacheable(vec!["10.0.0.1".parse().unwrap()])
         }
-        _ => Answer::Fleeting(vec![LOCAL]),
+        _ => Answer::Uncacheable(vec![LOCAL]),
     })
     .await;
     let connections = Arc::new(AtomicUsize::new(0));
@@ -417,7 +419,7 @@ async fn a_kept_connection_is_not_used_for_another_host() {
     let origin = RawOrigin::new(move |mut stream| {
         counted.fetch_add(1, Ordering::SeqCst);
         async move {
-            while !request(&mut stream).await.is_empty() {
+            while !read_head(&mut stream).await.is_empty() {
                 let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nthere";
                 stream.write_all(answer).await.unwrap();
             }
@@ -446,7 +448,7 @@ async fn an_allowed_ipv6_address_is_used_if_the_ipv4_address_is_denied_or_missin
     })
     .await;
     let origin = RawOrigin::at("[::1]:0", |mut stream| async move {
-        request(&mut stream).await;
+        read_head(&mut stream).await;
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nthere";
         stream.write_all(answer).await.unwrap();
         finish(stream).await;
@@ -472,7 +474,7 @@ async fn dns_answers_are_cached_for_their_time_to_live() {
         noted.lock().unwrap().push(name.to_owned());
         match name {
             "kept.test" => Answer::Addresses(both.to_vec()),
-            "fleeting.test" => Answer::Fleeting(both.to_vec()),
+            "fleeting.test" => Answer::Uncacheable(both.to_vec()),
             _ => Answer::Addresses([&[LOCAL; 66][..], &both].concat()),
         }
     })
@@ -495,7 +497,7 @@ async fn dns_answers_are_cached_for_their_time_to_live() {
             let url = format!("http://{name}:{}/", origin.address.port());
             assert_eq!(text(&client, &url).await, "there");
         }
-        until(|| origin.open() == 0).await;
+        until(|| origin.in_flight() == 0).await;
         let asked = asked.lock().unwrap();
         let count = asked.iter().filter(|asked| *asked == name).count();
         assert_eq!(count, questions, "{name}");

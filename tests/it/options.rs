@@ -19,15 +19,15 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::support::{
-    Origin, Service, allow_loopback, fill, patiently, reply, requests, service, service_with,
-    short_backlog,
+    Origin, Service, allow_loopback, fill_backlog, reply, requests, service, service_with,
+    short_backlog, within_timeout,
 };
 
 /// Fetches one request.
 async fn outcome(service: &Service, request: impl Into<Request>) -> Outcome {
     let client = service.client().await;
     let mut outcomes = client.fetch([request]);
-    patiently(outcomes.next()).await.unwrap()
+    within_timeout(outcomes.next()).await.unwrap()
 }
 
 fn reason(outcome: &Outcome) -> Option<Reason> {
@@ -47,7 +47,7 @@ async fn parts(service: &Service, batch: FetchBatchRequest) -> Vec<ResultPart> {
         .unwrap()
         .into_inner();
     let mut parts = Vec::new();
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         parts.extend(message.parts);
     }
     parts
@@ -298,7 +298,7 @@ async fn each_timeout_ends_its_phase() {
     assert_eq!(idle.stats.attempts, 2);
 
     let full = short_backlog();
-    let _filling = fill(&full).await;
+    let _filling = fill_backlog(&full).await;
     let address = full.local_addr().unwrap();
     let request = Request::get(format!("http://{address}/"))
         .connect_timeout(short)
@@ -466,7 +466,13 @@ async fn an_invalid_request_fails_at_once_and_alone() {
     // The first request never ends, but the others do.
     let mut parts = Vec::new();
     while parts.len() < 7 {
-        parts.extend(patiently(messages.message()).await.unwrap().unwrap().parts);
+        parts.extend(
+            within_timeout(messages.message())
+                .await
+                .unwrap()
+                .unwrap()
+                .parts,
+        );
     }
     for part in parts {
         let end = part.end.unwrap();

@@ -16,7 +16,9 @@ use tokio::{
     sync::{Barrier, mpsc},
 };
 
-use crate::support::{RawOrigin, allow_loopback, patiently, request, service, service_with, until};
+use crate::support::{
+    RawOrigin, allow_loopback, read_head, service, service_with, until, within_timeout,
+};
 
 /// The form of the right response and of the planted one that follows it.
 #[derive(Debug, Clone, Copy)]
@@ -127,7 +129,7 @@ impl Planting {
                 stream.set_nodelay(true).unwrap();
                 connections.opened.fetch_add(1, Ordering::SeqCst);
                 loop {
-                    let head = request(&mut stream).await;
+                    let head = read_head(&mut stream).await;
                     let Some(path) = head.split(' ').nth(1) else {
                         break;
                     };
@@ -176,7 +178,7 @@ async fn waves(callers: [Client; 2], kind: Kind, when: When, concurrency: usize)
                 Request::new(kind.method(), url)
             });
             let fetch = client.fetch(requests).concurrency(concurrency as u32);
-            let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
+            let outcomes: Vec<Outcome> = within_timeout(fetch.collect()).await;
             assert_eq!(outcomes.len(), concurrency);
             for outcome in outcomes {
                 let name = format!("{kind:?}, {when:?}, {concurrency}: {outcome:?}");
@@ -194,7 +196,7 @@ async fn waves(callers: [Client; 2], kind: Kind, when: When, concurrency: usize)
         });
         join_all(fetched).await;
         for _ in 0..2 * concurrency {
-            patiently(planting.planted.recv()).await.unwrap();
+            within_timeout(planting.planted.recv()).await.unwrap();
         }
         results += 2 * concurrency;
     }
@@ -239,7 +241,7 @@ async fn a_connection_with_an_extra_response_is_not_reused() {
         let urls = (0..50).map(|index| format!("{}{index}", planting.origin.url()));
         let client = service.client().await;
         let fetch = client.fetch(urls).concurrency(1);
-        let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
+        let outcomes: Vec<Outcome> = within_timeout(fetch.collect()).await;
         let is_wrong = |outcome: &&Outcome| {
             let response = outcome.response.as_ref().unwrap();
             response.body != format!("/{}", outcome.index)
@@ -257,21 +259,21 @@ async fn two_responses_on_a_reused_connection_answer_no_request() {
     for (method, is_repeated) in [("GET", true), ("POST", false)] {
         let origin = RawOrigin::new(|mut stream| async move {
             for _ in 0..2 {
-                request(&mut stream).await;
+                read_head(&mut stream).await;
                 let first = format!("{OK}content-length: 5\r\n\r\nfirst");
                 stream.write_all(first.as_bytes()).await.unwrap();
             }
-            request(&mut stream).await;
+            read_head(&mut stream).await;
             let two = format!("{OK}content-length: 3\r\n\r\ntwo").repeat(2);
             let _ = stream.write_all(two.as_bytes()).await;
-            request(&mut stream).await;
+            read_head(&mut stream).await;
         })
         .await;
         let service = service().await;
         let client = service.client().await;
         let fetch = async |method| {
             let fetch = client.fetch([Request::new(method, origin.url())]).collect();
-            let mut outcomes: Vec<Outcome> = patiently(fetch).await;
+            let mut outcomes: Vec<Outcome> = within_timeout(fetch).await;
             outcomes.remove(0)
         };
         // The next request gets a connection that has been reused before.

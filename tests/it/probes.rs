@@ -8,8 +8,8 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_client::H
 
 use crate::support::{
     Origin, Service, allow_loopback,
-    caller::{self, address},
-    held, patiently, reply, requests, service_with, until,
+    caller::{self, loopback},
+    gated_origin, reply, requests, service_with, until, within_timeout,
 };
 
 /// Starts a service that accepts four connections.
@@ -21,14 +21,14 @@ async fn of_four(change: impl FnOnce(&mut Config)) -> Service {
 }
 
 async fn health(service: &Service, from: u8) -> HealthClient<Channel> {
-    HealthClient::new(caller::channel(&service.url, address(from)).await.unwrap())
+    HealthClient::new(caller::channel(&service.url, loopback(from)).await.unwrap())
 }
 
 /// Makes a health check on a connection of its own, and returns the time it took.
 async fn probe(service: &Service, from: u8) -> Duration {
     let begun = Instant::now();
     let mut health = health(service, from).await;
-    let answer = patiently(health.check(HealthCheckRequest::default())).await;
+    let answer = within_timeout(health.check(HealthCheckRequest::default())).await;
     assert_eq!(answer.unwrap().into_inner().status, 1);
     begun.elapsed()
 }
@@ -38,7 +38,7 @@ async fn watch(service: &Service) -> (HealthClient<Channel>, Streaming<HealthChe
     let mut health = health(service, 2).await;
     let watch = health.watch(HealthCheckRequest::default()).await.unwrap();
     let mut watch = watch.into_inner();
-    let first = patiently(watch.message()).await.unwrap().unwrap();
+    let first = within_timeout(watch.message()).await.unwrap().unwrap();
     assert_eq!(first.status, 1);
     (health, watch)
 }
@@ -60,9 +60,11 @@ async fn watches_give_way_to_a_batch() {
     }
     let checked = probe(&service, 2).await;
     let begun = Instant::now();
-    let mut next = caller::client(&service.url, address(2)).await;
-    let mut results = patiently(next.fetch_batch(batch(&origin))).await.unwrap();
-    let first = patiently(results.get_mut().message()).await.unwrap();
+    let mut next = caller::client(&service.url, loopback(2)).await;
+    let mut results = within_timeout(next.fetch_batch(batch(&origin)))
+        .await
+        .unwrap();
+    let first = within_timeout(results.get_mut().message()).await.unwrap();
     assert_eq!(first.unwrap().parts.len(), 1);
     let served = begun.elapsed();
     println!("beside four watches: a check after {checked:?}, a batch after {served:?}");
@@ -78,7 +80,7 @@ async fn a_watch_does_not_extend_the_age_of_its_connection() {
     .await;
     let begun = Instant::now();
     let (_health, mut watch) = watch(&service).await;
-    while let Ok(Some(_)) = patiently(watch.message()).await {}
+    while let Ok(Some(_)) = within_timeout(watch.message()).await {}
     let age = begun.elapsed();
     println!("a watch on a connection of at most half a second: {age:?}");
     assert!(age < Duration::from_secs(4), "{age:?}");
@@ -86,21 +88,21 @@ async fn a_watch_does_not_extend_the_age_of_its_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_are_answered_while_every_connection_has_a_batch() {
-    let (origin, _gate) = held().await;
+    let (origin, _gate) = gated_origin().await;
     let service = of_four(|_| {}).await;
     let mut open = Vec::new();
     for from in 2..6 {
-        let mut client = caller::client(&service.url, address(from)).await;
+        let mut client = caller::client(&service.url, loopback(from)).await;
         open.push(client.fetch_batch(batch(&origin)).await.unwrap());
     }
-    until(|| origin.open() == 4).await;
+    until(|| origin.in_flight() == 4).await;
     let mut slowest = Duration::ZERO;
     for from in [1, 2].into_iter().cycle().take(20) {
         slowest = slowest.max(probe(&service, from).await);
     }
     println!("the slowest of 20 checks beside four batches: {slowest:?}");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-    assert_eq!(origin.open(), 4);
+    assert_eq!(origin.in_flight(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +111,7 @@ async fn probes_are_answered_beside_many_connections_of_one_caller() {
     // These connections exceed the limit, and send nothing.
     let mut silent = Vec::new();
     for _ in 0..400 {
-        silent.push(caller::stream(&service.url, address(2)).await.unwrap());
+        silent.push(caller::stream(&service.url, loopback(2)).await.unwrap());
     }
     let first = probe(&service, 1).await;
     let next = probe(&service, 1).await;

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use crate::support::{
     Answer, Dns, Origin, Process, Service, allow_loopback,
     namespace::{self, Network},
-    patiently, reply, service_at, service_with, until,
+    reply, service_at, service_with, until, within_timeout,
 };
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -74,7 +74,7 @@ async fn no_get_is_lost_if_replicas_stop() {
         until(|| origin.seen() >= seen(percent + round as usize * 12 % 20)).await;
         drained.signal("TERM");
 
-        let mut outcomes = patiently(fetching).await.unwrap();
+        let mut outcomes = within_timeout(fetching).await.unwrap();
         outcomes.sort_by_key(|outcome| outcome.index);
         assert!(outcomes.iter().map(|outcome| outcome.index).eq(0..REQUESTS));
         for outcome in &outcomes {
@@ -142,7 +142,7 @@ async fn a_single_request_goes_to_another_replica_too() {
     drop(goes);
     for index in 0..20 {
         let url = format!("http://h{index}.test:{}/", origin.address.port());
-        let response = patiently(client.execute(url)).await.unwrap();
+        let response = within_timeout(client.execute(url)).await.unwrap();
         assert_eq!(response.text().await.unwrap(), "there");
     }
 }
@@ -187,7 +187,7 @@ async fn a_call_to_a_full_service_is_retried() {
             Request::get(origin.url("")),
         ])
     });
-    let (one, two) = patiently(async { tokio::join!(one, two) }).await;
+    let (one, two) = within_timeout(async { tokio::join!(one, two) }).await;
     assert!(one.iter().chain(&two).all(Result::is_ok), "{one:?} {two:?}");
     assert_eq!(origin.seen(), 4);
 }
@@ -219,7 +219,7 @@ async fn an_endless_list_is_not_read_ahead_of_its_results() {
     // All other results wait for the first, until no further request is sent.
     let is_idle = || {
         let taken = counter.load(Ordering::SeqCst);
-        taken >= 10_000 && origin.open() == 1 && origin.seen() == taken
+        taken >= 10_000 && origin.in_flight() == 1 && origin.seen() == taken
     };
     tokio::select! {
         outcome = in_order.next() => panic!("expected no result before the first, got {outcome:?}"),
@@ -231,7 +231,7 @@ async fn an_endless_list_is_not_read_ahead_of_its_results() {
     assert!(taken <= 10_000 + 40 * 100, "{taken}");
     gate.add_permits(1);
     for index in 0..20_000 {
-        let outcome = patiently(in_order.next()).await.unwrap();
+        let outcome = within_timeout(in_order.next()).await.unwrap();
         assert_eq!(outcome.index, index);
         assert_eq!(outcome.response.unwrap().body, format!("/{index}"));
     }
@@ -270,7 +270,7 @@ async fn counting(delay: Duration) -> (Origin, Arc<Mutex<BTreeMap<(String, Strin
 #[test]
 fn requests_are_shared_evenly_and_a_host_keeps_its_replica() {
     let name = "replicas::requests_are_shared_evenly_and_a_host_keeps_its_replica";
-    if namespace::enter(name, "127.0.0.1 localhost\n") != Some(Network::Own) {
+    if namespace::enter(name, "127.0.0.1 localhost\n") != Some(Network::Isolated) {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -314,7 +314,7 @@ fn requests_are_shared_evenly_and_a_host_keeps_its_replica() {
 fn replicas_follow_the_addresses_of_their_name() {
     let name = "replicas::replicas_follow_the_addresses_of_their_name";
     let hosts = "127.0.0.1 localhost\n127.0.0.11 headless\n";
-    if namespace::enter(name, hosts) != Some(Network::Own) {
+    if namespace::enter(name, hosts) != Some(Network::Isolated) {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -17,12 +17,14 @@ use rand::RngExt;
 use tokio::io::AsyncWriteExt;
 
 use crate::support::{
-    Answer, Authority, Dns, Origin, RawOrigin, allow_loopback, check, patiently, reply, request,
-    row, service, service_with,
+    Answer, Authority, Dns, Origin, RawOrigin, allow_loopback, check, read_head, reply, row,
+    service, service_with, within_timeout,
 };
 
 async fn outcome(client: &Client, request: impl Into<Request>) -> Outcome {
-    patiently(client.fetch([request]).next()).await.unwrap()
+    within_timeout(client.fetch([request]).next())
+        .await
+        .unwrap()
 }
 
 /// Fetches from an origin that answers with `answer`, and returns the response.
@@ -296,7 +298,7 @@ async fn posts_succeed_if_the_origin_closes_idle_connections_later_than_the_pool
     // The pool closes idle connections before the origin does, as with the defaults.
     let (kept, closed) = (Duration::from_millis(200), Duration::from_millis(250));
     let origin = RawOrigin::new(move |mut stream| async move {
-        while let Ok(head) = tokio::time::timeout(closed, request(&mut stream)).await {
+        while let Ok(head) = tokio::time::timeout(closed, read_head(&mut stream)).await {
             if head.is_empty() {
                 return;
             }
@@ -412,7 +414,7 @@ async fn an_unsolicited_response_is_not_the_answer_to_the_next_request() {
     let origin = RawOrigin::new(move |mut stream| {
         let planted = planted.clone();
         async move {
-            while !request(&mut stream).await.is_empty() {
+            while !read_head(&mut stream).await.is_empty() {
                 let right = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nright";
                 stream.write_all(right).await.unwrap();
                 let wrong = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nplanted";
@@ -444,7 +446,7 @@ async fn the_phases_of_a_connection_are_reported() {
         let acceptor = acceptor.clone();
         async move {
             let mut stream = acceptor.accept(stream).await.unwrap();
-            while !request(&mut stream).await.is_empty() {
+            while !read_head(&mut stream).await.is_empty() {
                 let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
                 stream.write_all(answer).await.unwrap();
             }

@@ -22,8 +22,8 @@ use tokio::{
 };
 
 use crate::support::{
-    Process, RawOrigin, allow_loopback, metrics, patiently, request, reset, service, service_with,
-    until,
+    Process, RawOrigin, allow_loopback, metrics, read_head, reset, service, service_with, until,
+    within_timeout,
 };
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
@@ -48,7 +48,7 @@ const CLOSINGS: [Closing; 5] = [
 impl Closing {
     /// Answers one request, and records its path in `seen`.
     async fn serve(self, mut stream: TcpStream, seen: &Mutex<HashMap<String, usize>>) {
-        let head = request(&mut stream).await;
+        let head = read_head(&mut stream).await;
         if let Some(path) = head.split(' ').nth(1) {
             *seen.lock().unwrap().entry(path.to_owned()).or_default() += 1;
         }
@@ -91,7 +91,7 @@ async fn gets_succeed_if_the_origin_closes_without_notice() {
         for (concurrency, count) in [(1, 200), (16, 800), (50, 1000)] {
             let urls = (0..count).map(|index| format!("{}{index}", origin.url()));
             let fetch = client.fetch(urls).concurrency(concurrency);
-            let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
+            let outcomes: Vec<Outcome> = within_timeout(fetch.collect()).await;
             for outcome in &outcomes {
                 let name = format!("{closing:?}, {concurrency}: {outcome:?}");
                 assert!(outcome.error.is_none(), "{name}");
@@ -123,7 +123,7 @@ async fn posts_rarely_fail_if_the_origin_closes_without_notice() {
         let posts =
             (0..COUNT).map(|index| Request::new("POST", format!("{}{index}", origin.url())));
         let fetch = client.fetch(posts).concurrency(CONCURRENCY as u32);
-        let outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
+        let outcomes: Vec<Outcome> = within_timeout(fetch.collect()).await;
         let has_failed = |outcome: &&Outcome| outcome.error.is_some();
         let failed = outcomes.iter().filter(has_failed).count();
         assert!(seen.lock().unwrap().values().all(|count| *count == 1));
@@ -133,7 +133,7 @@ async fn posts_rarely_fail_if_the_origin_closes_without_notice() {
             let post = plain.post(format!("{}{index}", origin.url())).send();
             async move { post.await.and_then(|response| response.error_for_status()) }
         });
-        let results: Vec<_> = patiently(posts.buffer_unordered(CONCURRENCY).collect()).await;
+        let results: Vec<_> = within_timeout(posts.buffer_unordered(CONCURRENCY).collect()).await;
         let plain = results.iter().filter(|result| result.is_err()).count();
         println!("{closing:?}: {failed} of {COUNT} failed, {plain} by a plain client");
         ours += failed;
@@ -161,7 +161,7 @@ impl Keeping {
             async move {
                 opened.fetch_add(1, Ordering::SeqCst);
                 loop {
-                    let head = request(&mut stream).await;
+                    let head = read_head(&mut stream).await;
                     if head.is_empty() || stream.write_all(&answer(&head)).await.is_err() {
                         break;
                     }
@@ -184,7 +184,9 @@ impl Keeping {
 }
 
 async fn outcome(client: &Client, request: impl Into<Request>) -> Outcome {
-    patiently(client.fetch([request]).next()).await.unwrap()
+    within_timeout(client.fetch([request]).next())
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,7 +236,7 @@ async fn a_partly_read_or_written_connection_is_not_reused() {
 
     // The origin answers before the upload has ended, and never reads the rest.
     let early = RawOrigin::new(|mut stream| async move {
-        request(&mut stream).await;
+        read_head(&mut stream).await;
         stream.write_all(ANSWER).await.unwrap();
         std::future::pending::<()>().await;
     })
@@ -250,9 +252,9 @@ async fn a_partly_read_or_written_connection_is_not_reused() {
 async fn a_get_is_retried_if_a_reused_connection_closes_in_the_head() {
     // The second request on a connection gets half a head.
     let origin = RawOrigin::new(|mut stream| async move {
-        request(&mut stream).await;
+        read_head(&mut stream).await;
         stream.write_all(ANSWER).await.unwrap();
-        request(&mut stream).await;
+        read_head(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await;
     })
     .await;
@@ -272,7 +274,7 @@ async fn a_written_post_is_not_sent_again() {
     let origin = RawOrigin::new(move |mut stream| {
         let posts = Arc::clone(&counted);
         async move {
-            while request(&mut stream).await.starts_with("GET") {
+            while read_head(&mut stream).await.starts_with("GET") {
                 stream.write_all(ANSWER).await.unwrap();
             }
             posts.fetch_add(1, Ordering::SeqCst);

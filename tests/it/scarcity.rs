@@ -15,8 +15,8 @@ use tokio::net::TcpListener;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::{
-    Answer, Dns, Origin, Process, RawOrigin, allow_loopback, fill, metrics::get, patiently, reply,
-    service, service_with, short_backlog_at, until,
+    Answer, Dns, Origin, Process, RawOrigin, allow_loopback, fill_backlog, metrics::get, reply,
+    service, service_with, short_backlog_at, until, within_timeout,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +27,7 @@ async fn endless_interim_responses_are_a_protocol_error() {
     let begun = Instant::now();
     let urls = (0..200).map(|_| Request::get(endless.url()));
     let mut outcomes = client.fetch(urls);
-    while let Some(outcome) = patiently(outcomes.next()).await {
+    while let Some(outcome) = within_timeout(outcomes.next()).await {
         let error = outcome.error.unwrap();
         assert_eq!(error.reason(), Some(Reason::Protocol), "{error}");
         assert!(error.to_string().contains("interim"), "{error}");
@@ -45,7 +45,7 @@ async fn callers_can_connect_if_fetches_have_used_up_the_file_descriptors() {
     let origin = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = origin.local_addr().unwrap().port();
     let mut silent = Vec::new();
-    let service = Process::serve_with_files(FILES, &["--max-connections", "16"]);
+    let service = Process::serve_with_file_limit(FILES, &["--max-connections", "16"]);
     let client = Client::connect(&service.url).await.unwrap();
     // Each address is another host, which accepts and never answers.
     let urls = (0..200).map(|host| {
@@ -57,7 +57,7 @@ async fn callers_can_connect_if_fetches_have_used_up_the_file_descriptors() {
     let mut lacking = 0;
     // Each request gets a connection, or fails since no file descriptor is left.
     while lacking + silent.len() < 200 {
-        let outcome = patiently(async {
+        let outcome = within_timeout(async {
             tokio::select! {
                 accepted = origin.accept() => {
                     silent.push(accepted.unwrap());
@@ -78,9 +78,9 @@ async fn callers_can_connect_if_fetches_have_used_up_the_file_descriptors() {
     for _ in 0..10 {
         let begun = Instant::now();
         let endpoint = tonic::transport::Endpoint::from_shared(service.url.clone()).unwrap();
-        let mut health = HealthClient::new(patiently(endpoint.connect()).await.unwrap());
+        let mut health = HealthClient::new(within_timeout(endpoint.connect()).await.unwrap());
         let check = health.check(HealthCheckRequest::default());
-        assert_eq!(patiently(check).await.unwrap().into_inner().status, 1);
+        assert_eq!(within_timeout(check).await.unwrap().into_inner().status, 1);
         slowest = slowest.max(begun.elapsed());
     }
     println!("{lacking} of 200 requests had none of {FILES} files; the slowest check: {slowest:?}");
@@ -101,7 +101,7 @@ async fn a_name_of_unresponsive_addresses_fails_within_its_timeouts() {
     }
     let mut filling = Vec::new();
     for hole in &holes {
-        filling.push(fill(hole).await);
+        filling.push(fill_backlog(hole).await);
     }
     let answer = addresses.clone();
     let dns = Dns::new(move |_| Answer::Addresses(answer.clone())).await;
@@ -121,7 +121,7 @@ async fn a_name_of_unresponsive_addresses_fails_within_its_timeouts() {
         hole(Duration::from_secs(60), 10).timeout(Duration::from_secs(1)),
     ];
     let begun = Instant::now();
-    let outcomes: Vec<_> = patiently(client.fetch(requests).in_order().collect()).await;
+    let outcomes: Vec<_> = within_timeout(client.fetch(requests).in_order().collect()).await;
     let took = begun.elapsed();
     for (outcome, reason) in outcomes.iter().zip([Reason::Connect, Reason::Timeout]) {
         let error = outcome.error.as_ref().unwrap();
@@ -148,20 +148,20 @@ async fn timeouts_that_never_elapse_are_accepted() {
         long,
     ]);
     let client = Client::connect(&service.url).await.unwrap();
-    let results = patiently(client.fetch_all(vec![origin.url(""); 10])).await;
+    let results = within_timeout(client.fetch_all(vec![origin.url(""); 10])).await;
     assert!(results.iter().all(Result::is_ok));
     // The second connection has an age limit of its own.
     let client = Client::connect(&service.url).await.unwrap();
-    assert!(patiently(client.fetch_all([origin.url("")])).await[0].is_ok());
+    assert!(within_timeout(client.fetch_all([origin.url("")])).await[0].is_ok());
     // The second signal ends both the delay and the drain.
     service.signal("TERM");
-    patiently(async { while get(&service.admin, "/readyz").await.0 != 503 {} }).await;
+    within_timeout(async { while get(&service.admin, "/readyz").await.0 != 503 {} }).await;
     drop(client);
     let ended = tokio::task::spawn_blocking(move || {
         let log = service.into_log();
         assert!(log.iter().all(|line| !line.contains("panic")), "{log:#?}");
     });
-    patiently(ended).await.unwrap();
+    within_timeout(ended).await.unwrap();
 
     let mut config = allow_loopback();
     config.limits.max_connection_age = Duration::MAX;
@@ -170,7 +170,7 @@ async fn timeouts_that_never_elapse_are_accepted() {
     config.drain_timeout = Duration::MAX;
     let service = service_with(config).await;
     let client = service.client().await;
-    assert!(patiently(client.fetch_all([origin.url("")])).await[0].is_ok());
+    assert!(within_timeout(client.fetch_all([origin.url("")])).await[0].is_ok());
     service.shutdown.request();
     service.shutdown.request();
     drop(client);
@@ -192,7 +192,9 @@ async fn headers_that_some_servers_confuse_with_others_are_refused() {
         "Proxy_Connection",
     ] {
         let request = Request::get(origin.url("")).header(name, "1");
-        let outcome = patiently(client.fetch([request]).next()).await.unwrap();
+        let outcome = within_timeout(client.fetch([request]).next())
+            .await
+            .unwrap();
         let error = outcome.error.unwrap();
         assert_eq!(
             error.reason(),
@@ -204,7 +206,9 @@ async fn headers_that_some_servers_confuse_with_others_are_refused() {
     }
     // Other names may contain an underscore.
     let request = Request::get(origin.url("")).header("x_trace", "1");
-    let outcome = patiently(client.fetch([request]).next()).await.unwrap();
+    let outcome = within_timeout(client.fetch([request]).next())
+        .await
+        .unwrap();
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     assert_eq!(origin.seen(), 1);
 }

@@ -7,7 +7,7 @@ use fetchd::proto::{
 };
 use tonic::{metadata::MetadataValue, transport::Channel};
 
-use crate::support::{Origin, Process, RawOrigin, patiently, raw_client, reply};
+use crate::support::{Origin, Process, RawOrigin, raw_client, reply, within_timeout};
 
 /// Each secret contains this.
 const PLANTED: &str = "planted";
@@ -96,7 +96,7 @@ async fn errors(client: &mut Raw, requests: Vec<FetchRequest>) -> Vec<(Reason, S
     call.metadata_mut().insert("authorization", token);
     let mut messages = client.fetch_batch(call).await.unwrap().into_inner();
     let mut errors = Vec::new();
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         let ends = message.parts.into_iter().filter_map(|part| part.end?.error);
         errors.extend(ends.map(|error| (error.reason(), error.message)));
     }

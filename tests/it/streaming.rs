@@ -24,8 +24,8 @@ use tokio::{
 };
 
 use crate::support::{
-    Origin, PATIENCE, Process, Reply, eventually, metrics::metrics, patiently, raw_client, reply,
-    requests, service, until,
+    Origin, Process, Reply, TEST_TIMEOUT, eventually, metrics::metrics, raw_client, reply,
+    requests, service, until, within_timeout,
 };
 
 /// Returns a response of `count` chunks, each made when it is sent.
@@ -49,7 +49,7 @@ async fn a_body_of_a_gibibyte_needs_little_memory() {
     let request = Request::get(origin.url("")).max_body_bytes(1 << 30);
     let mut body = client.execute(request).await.unwrap().bytes_stream();
     let (mut received, mut checksum) = (0, crc32fast::Hasher::new());
-    while let Some(bytes) = patiently(body.next()).await {
+    while let Some(bytes) = within_timeout(body.next()).await {
         let bytes = bytes.unwrap();
         received += bytes.len();
         checksum.update(&bytes);
@@ -95,14 +95,14 @@ async fn origins_are_not_read_while_the_caller_does_not_read() {
         }
         ends
     };
-    while take(patiently(messages.message()).await.unwrap().unwrap()) == 0 {}
+    while take(within_timeout(messages.message()).await.unwrap().unwrap()) == 0 {}
 
     // Without a reader, all workers stop reading from the origin.
     eventually(async || metrics(&service.admin).await["fetchd_stalled"] == 50.0).await;
     let stalled = taken.load(Ordering::SeqCst);
     assert!(stalled < BODIES * CHUNKS / 2, "{stalled} chunks were taken");
 
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         take(message);
     }
     assert_eq!(bytes, [CHUNKS * (64 << 10); BODIES]);
@@ -144,17 +144,23 @@ async fn the_fetches_of_a_caller_that_leaves_are_stopped() {
     // No timeout ends a fetch before the test fails.
     let requests = (0..500).map(|index| {
         Request::get(format!("http://{address}/{index}"))
-            .timeout(2 * PATIENCE)
-            .idle_timeout(2 * PATIENCE)
+            .timeout(2 * TEST_TIMEOUT)
+            .idle_timeout(2 * TEST_TIMEOUT)
     });
     let mut results = client.fetch(requests);
-    assert!(patiently(results.next()).await.unwrap().error.is_none());
+    assert!(
+        within_timeout(results.next())
+            .await
+            .unwrap()
+            .error
+            .is_none()
+    );
     // Each of the 50 slots waits for an answer.
     until(|| seen.load(Ordering::SeqCst) == 51).await;
 
     drop(results);
     for _ in 0..50 {
-        patiently(closings.recv()).await.unwrap();
+        within_timeout(closings.recv()).await.unwrap();
     }
     assert_eq!(seen.load(Ordering::SeqCst), 51);
     accepting.abort();
@@ -177,7 +183,7 @@ async fn a_streamed_body_over_its_limit_ends_with_an_error() {
     let mut body = response.bytes_stream();
     let mut received = 0;
     let error = loop {
-        match patiently(body.next()).await.unwrap() {
+        match within_timeout(body.next()).await.unwrap() {
             Ok(bytes) => received += bytes.len(),
             Err(error) => break error,
         }
@@ -204,9 +210,9 @@ async fn an_unread_body_does_not_block_other_requests() {
     let client = service.client().await;
     let request = Request::get(origin.url("large")).max_body_bytes(1 << 30);
     let unread = client.execute(request).await.unwrap();
-    let results = patiently(client.fetch_all((0..100).map(|_| origin.url("")))).await;
+    let results = within_timeout(client.fetch_all((0..100).map(|_| origin.url("")))).await;
     assert!(results.iter().all(Result::is_ok));
-    let read = patiently(unread.bytes()).await.unwrap();
+    let read = within_timeout(unread.bytes()).await.unwrap();
     assert_eq!(read.len(), 1000 * (64 << 10));
 }
 
@@ -221,10 +227,10 @@ async fn waiting_for_the_caller_is_not_part_of_the_timeout() {
         .timeout(timeout)
         .idle_timeout(timeout);
     let mut body = client.execute(request).await.unwrap().bytes_stream();
-    let mut received = patiently(body.next()).await.unwrap().unwrap().len();
+    let mut received = within_timeout(body.next()).await.unwrap().unwrap().len();
     // The caller pauses for longer than the timeout.
     tokio::time::sleep(timeout * 3 / 2).await;
-    while let Some(bytes) = patiently(body.next()).await {
+    while let Some(bytes) = within_timeout(body.next()).await {
         received += bytes.unwrap().len();
     }
     assert_eq!(received, 400 * (64 << 10));

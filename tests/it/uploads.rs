@@ -10,13 +10,12 @@ use futures_util::{StreamExt, future::join_all, stream};
 use crate::support::{
     Authority, Process, eventually,
     metrics::metrics,
-    patiently,
-    unreading::{Manner, Unreading},
-    until,
+    unreading::{EarlyAnswer, StalledOrigin},
+    until, within_timeout,
 };
 
 /// Waits until the service has no fetch in flight, and `origin` no connection.
-async fn at_rest(service: &Process, origin: &Unreading) {
+async fn at_rest(service: &Process, origin: &StalledOrigin) {
     eventually(async || metrics(&service.admin).await["fetchd_fetches_in_flight"] == 0.0).await;
     until(|| origin.open() == 0).await;
 }
@@ -25,7 +24,7 @@ async fn at_rest(service: &Process, origin: &Unreading) {
 async fn uploads_that_end_early_leave_no_connection_and_no_memory() {
     const UPLOADS: usize = 40;
 
-    let origin = Unreading::new(Manner::Silent, 1 << 16).await;
+    let origin = StalledOrigin::new(EarlyAnswer::Never, 1 << 16).await;
     let service = Process::serve(&[]);
     let client = Client::connect(&service.url).await.unwrap();
     client.fetch_all(["not a url"]).await;
@@ -48,7 +47,7 @@ async fn uploads_that_end_early_leave_no_connection_and_no_memory() {
         () = until(|| origin.opened() == UPLOADS) => {}
     }
     drop(cancelled);
-    for outcome in patiently(late).await.unwrap() {
+    for outcome in within_timeout(late).await.unwrap() {
         let reason = outcome[0].as_ref().unwrap_err().reason();
         assert_eq!(reason, Some(Reason::Timeout));
     }
@@ -63,7 +62,7 @@ async fn uploads_that_end_early_leave_no_connection_and_no_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_with_unsent_uploads_count_until_they_close() {
-    let origin = Unreading::new(Manner::Silent, 4096).await;
+    let origin = StalledOrigin::new(EarlyAnswer::Never, 4096).await;
     let service = Process::serve(&["--max-in-flight", "64"]);
     let client = Client::connect(&service.url).await.unwrap();
     let body = Bytes::from(vec![b'x'; 300_000]);
@@ -72,7 +71,7 @@ async fn connections_with_unsent_uploads_count_until_they_close() {
         let request = request.timeout(Duration::from_millis(100));
         client.fetch(vec![request; 50]).concurrency(64).all()
     });
-    let results = patiently(join_all(batches)).await;
+    let results = within_timeout(join_all(batches)).await;
     for result in results.iter().flatten() {
         assert_eq!(result.as_ref().unwrap_err().reason(), Some(Reason::Timeout));
     }
@@ -84,7 +83,7 @@ async fn connections_with_unsent_uploads_count_until_they_close() {
 }
 
 /// Makes `calls` calls, each with a body of 15 MB, and `origin` answers all of them.
-async fn early_answers(service: &Process, origin: &Unreading, scheme: &str, calls: usize) {
+async fn early_answers(service: &Process, origin: &StalledOrigin, scheme: &str, calls: usize) {
     let client = Client::connect(&service.url).await.unwrap();
     client.fetch_all(["not a url"]).await;
     let base = service.memory();
@@ -92,7 +91,7 @@ async fn early_answers(service: &Process, origin: &Unreading, scheme: &str, call
     let mut calls = stream::iter(0..calls)
         .map(|_| client.fetch([origin.upload(scheme, body.clone())]).all())
         .buffer_unordered(4);
-    while let Some(results) = patiently(calls.next()).await {
+    while let Some(results) = within_timeout(calls.next()).await {
         assert_eq!(results[0].as_ref().unwrap().status(), 200);
     }
     at_rest(service, origin).await;
@@ -112,7 +111,7 @@ async fn early_answers(service: &Process, origin: &Unreading, scheme: &str, call
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_early_answer_ends_the_upload() {
-    let origin = Unreading::new(Manner::Early, 1 << 16).await;
+    let origin = StalledOrigin::new(EarlyAnswer::Plain, 1 << 16).await;
     let service = Process::serve(&[]);
     early_answers(&service, &origin, "http", 60).await;
 }
@@ -123,7 +122,7 @@ async fn an_early_answer_ends_the_upload_over_tls() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), authority.pem()).unwrap();
     let acceptor = authority.acceptor("127.0.0.1");
-    let origin = Unreading::new(Manner::EarlyTls(acceptor), 1 << 16).await;
+    let origin = StalledOrigin::new(EarlyAnswer::Tls(acceptor), 1 << 16).await;
     let service = Process::serve(&["--ca-cert", file.path().to_str().unwrap()]);
     early_answers(&service, &origin, "https", 20).await;
 }

@@ -16,9 +16,9 @@ use futures_util::{StreamExt, future::join_all};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::support::{
-    Origin, Process, allow_loopback, patiently,
-    replica::{Listening, Wrong, cutting, delaying, wrong},
-    reply, service_at, service_with,
+    Origin, Process, allow_loopback,
+    replica::{FakeReplica, Fault, delaying_proxy, faulty_replica, truncating_proxy},
+    reply, service_at, service_with, within_timeout,
 };
 
 /// An origin that counts the POSTs to each path.
@@ -68,7 +68,7 @@ impl Counting {
 async fn fetch(client: &Client, requests: Vec<Request>, name: &str) -> Vec<Error> {
     let count = requests.len();
     let fetch = client.fetch(requests).concurrency(50);
-    let mut outcomes: Vec<Outcome> = patiently(fetch.collect()).await;
+    let mut outcomes: Vec<Outcome> = within_timeout(fetch.collect()).await;
     outcomes.sort_by_key(|outcome| outcome.index);
     assert!(outcomes.iter().map(|outcome| outcome.index).eq(0..count));
     let lost = outcomes.into_iter().filter_map(|outcome| {
@@ -88,8 +88,8 @@ async fn fetch(client: &Client, requests: Vec<Request>, name: &str) -> Vec<Error
 async fn a_replica_that_answers_wrongly_loses_no_get() {
     let counting = Counting::new(Duration::from_millis(2)).await;
     let healthy = service_with(allow_loopback()).await;
-    for kind in Wrong::ANSWERING {
-        let replica = wrong(kind).await;
+    for kind in Fault::ANSWERING {
+        let replica = faulty_replica(kind).await;
         let urls = format!("{},{}", replica.url, healthy.url);
         let client = Client::connect(urls).await.unwrap();
         let begun = Instant::now();
@@ -107,7 +107,7 @@ async fn a_replica_that_answers_wrongly_loses_no_get() {
         // Single requests go to the healthy replica as well.
         for _ in 0..5 {
             let url = counting.origin.url("alone");
-            let response = patiently(client.execute(url)).await.unwrap();
+            let response = within_timeout(client.execute(url)).await.unwrap();
             assert_eq!(response.text().await.unwrap(), "there");
         }
     }
@@ -117,8 +117,8 @@ async fn a_replica_that_answers_wrongly_loses_no_get() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_without_a_fetchd_replica_gets_unimplemented() {
     let replicas = [
-        wrong(Wrong::Unimplemented).await,
-        wrong(Wrong::NotFound).await,
+        faulty_replica(Fault::Unimplemented).await,
+        faulty_replica(Fault::NotFound).await,
     ];
     let urls = replicas.each_ref().map(|replica| replica.url.clone());
     let client = Client::connect(urls.join(",")).await.unwrap();
@@ -156,7 +156,7 @@ async fn no_get_is_lost_during_a_short_outage_of_all_replicas() {
     };
     let gets = (0..400).map(|index| Request::get(counting.origin.url(index)));
     let fetching = client.fetch_all(gets);
-    let (_replicas, results) = tokio::join!(restarting, patiently(fetching));
+    let (_replicas, results) = tokio::join!(restarting, within_timeout(fetching));
     let lost: Vec<_> = results.into_iter().filter_map(Result::err).collect();
     assert!(lost.is_empty(), "{} lost: {}", lost.len(), lost[0]);
 }
@@ -202,7 +202,7 @@ async fn a_paused_list_continues_once_its_service_is_back() {
             .send(Request::get(counting.origin.url(path)))
             .unwrap();
         let begun = Instant::now();
-        let outcome = patiently(outcomes.next()).await.unwrap();
+        let outcome = within_timeout(outcomes.next()).await.unwrap();
         (outcome.error, begun.elapsed())
     };
     assert!(next("there").await.0.is_none());
@@ -214,7 +214,7 @@ async fn a_paused_list_continues_once_its_service_is_back() {
     }
     let address = url.trim_start_matches("http://");
     let _back = service_at(address, allow_loopback()).await;
-    patiently(async { while next("back").await.0.is_some() {} }).await;
+    within_timeout(async { while next("back").await.0.is_some() {} }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,14 +241,14 @@ fn rounds() -> u64 {
 }
 
 /// The way in which a replica fails during a round.
-enum Fault {
+enum ReplicaFault {
     /// The process gets this signal.
     Signal(Process, &'static str),
     /// The replica, or the connection to it, is faulty from the start.
-    Faulty(#[allow(dead_code)] Option<Process>, Listening),
+    Faulty(#[allow(dead_code)] Option<Process>, FakeReplica),
 }
 
-impl Fault {
+impl ReplicaFault {
     async fn random(random: &mut StdRng) -> Self {
         let address = |process: &Process| process.address().parse::<SocketAddr>().unwrap();
         let serve = || Process::serve(&["--drain-timeout", "100ms"]);
@@ -257,20 +257,20 @@ impl Fault {
             1 => Self::Signal(serve(), "TERM"),
             2 => Self::Signal(serve(), "STOP"),
             3 => {
-                let kind = random.random_range(0..=Wrong::ANSWERING.len());
-                let kind = Wrong::ANSWERING.get(kind).unwrap_or(&Wrong::Silent);
-                Self::Faulty(None, wrong(*kind).await)
+                let kind = random.random_range(0..=Fault::ANSWERING.len());
+                let kind = Fault::ANSWERING.get(kind).unwrap_or(&Fault::Silent);
+                Self::Faulty(None, faulty_replica(*kind).await)
             }
             4 => {
                 let process = serve();
                 let bytes = random.random_range(100..20_000);
-                let proxy = cutting(address(&process), bytes).await;
+                let proxy = truncating_proxy(address(&process), bytes).await;
                 Self::Faulty(Some(process), proxy)
             }
             _ => {
                 let process = serve();
                 let delay = Duration::from_millis(random.random_range(1..200));
-                let proxy = delaying(address(&process), delay).await;
+                let proxy = delaying_proxy(address(&process), delay).await;
                 Self::Faulty(Some(process), proxy)
             }
         }
@@ -299,15 +299,17 @@ async fn no_get_is_lost_if_replicas_fail_at_random() {
         let mut random = StdRng::seed_from_u64(round);
         let mut faults = Vec::new();
         for _ in 0..3 {
-            faults.push(Fault::random(&mut random).await);
+            faults.push(ReplicaFault::random(&mut random).await);
         }
-        let mut urls: Vec<_> = faults.iter().map(Fault::url).collect();
+        let mut urls: Vec<_> = faults.iter().map(ReplicaFault::url).collect();
         urls.push(&healthy.url);
         let client = Client::builder()
             .silence_timeout(Duration::from_secs(1))
             .keepalive_interval(Duration::from_millis(300))
             .keepalive_timeout(Duration::from_millis(300));
-        let client = patiently(client.connect(urls.join(","))).await.unwrap();
+        let client = within_timeout(client.connect(urls.join(",")))
+            .await
+            .unwrap();
         let begun = Instant::now();
         let injecting = async {
             for fault in &faults {

@@ -18,8 +18,8 @@ use tonic_types::StatusExt;
 
 use crate::support::{
     Origin, Process,
-    caller::{self, address},
-    http2, patiently, raw_client, reply, requests, until,
+    caller::{self, loopback},
+    http2, raw_client, reply, requests, until, within_timeout,
 };
 
 /// The result of a call on a connection of its own.
@@ -39,7 +39,7 @@ fn is_draining(status: &Status) -> bool {
 
 /// Calls with hyper on a connection of its own, which does not hide any error.
 async fn call(url: &str, batch: &FetchBatchRequest) -> CallResult {
-    let Ok(stream) = caller::stream(url, address(1)).await else {
+    let Ok(stream) = caller::stream(url, loopback(1)).await else {
         return CallResult::Unconnected;
     };
     let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
@@ -48,7 +48,7 @@ async fn call(url: &str, batch: &FetchBatchRequest) -> CallResult {
         Err(error) => return CallResult::Broken(format!("handshake: {error:?}")),
     };
     let connection = tokio::spawn(connection);
-    let call = http2::call(http2::whole(http2::message(batch)));
+    let call = http2::call(http2::full_body(http2::message(batch)));
     let response = match calls.send_request(call).await {
         Ok(response) => response,
         Err(error) => {
@@ -74,7 +74,7 @@ async fn call(url: &str, batch: &FetchBatchRequest) -> CallResult {
 
 /// Calls with tonic on a channel of its own.
 async fn call_by_tonic(url: &str, batch: &FetchBatchRequest) -> CallResult {
-    let Ok(channel) = caller::channel(url, address(1)).await else {
+    let Ok(channel) = caller::channel(url, loopback(1)).await else {
         return CallResult::Unconnected;
     };
     let mut client = fetchd::proto::fetch_service_client::FetchServiceClient::new(channel);
@@ -139,12 +139,12 @@ async fn shut_down_under_calls(arguments: &[&str]) -> (BTreeMap<CallResult, usiz
     until(|| served.load(SeqCst) >= 10 * CALLERS).await;
     service.signal("TERM");
     let begun = Instant::now();
-    let status = patiently(tokio::task::spawn_blocking(|| service.wait()));
+    let status = within_timeout(tokio::task::spawn_blocking(|| service.wait()));
     assert_eq!(status.await.unwrap().code(), Some(0));
     let took = begun.elapsed();
     has_ended.store(true, SeqCst);
     let mut total = BTreeMap::new();
-    for results in patiently(join_all(callers)).await {
+    for results in within_timeout(join_all(callers)).await {
         for (result, count) in results.unwrap() {
             *total.entry(result).or_default() += count;
         }

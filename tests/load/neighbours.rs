@@ -24,10 +24,10 @@ use tonic::{Code, transport::Channel};
 
 use crate::support::{
     Origin, Process,
-    caller::{self, address, prefixed},
-    eventually, held, http2,
+    caller::{self, length_prefixed, loopback},
+    eventually, gated_origin, http2,
     metrics::metrics,
-    patiently, reply, requests, until,
+    reply, requests, until, within_timeout,
 };
 
 // gRPC codes, as in the `grpc-status` header.
@@ -46,7 +46,7 @@ async fn ends(
             ends.extend(message.parts.into_iter().filter(|part| part.end.is_some()));
         }
     };
-    patiently(read).await;
+    within_timeout(read).await;
     ends
 }
 
@@ -66,14 +66,14 @@ fn batch(urls: impl IntoIterator<Item = String>) -> FetchBatchRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_with_many_batches_leaves_some_to_others() {
-    let (origin, _gate) = held().await;
+    let (origin, _gate) = gated_origin().await;
     let quick = Origin::new(|_| async { reply("there") }).await;
     let service = Process::serve(&[]);
     let mut open = Vec::new();
     // Each connection may have 256 calls.
     let mut greedy = Vec::new();
     for _ in 0..3 {
-        greedy.push(caller::client(&service.url, address(2)).await);
+        greedy.push(caller::client(&service.url, loopback(2)).await);
     }
     'connections: for client in &mut greedy {
         for _ in 0..200 {
@@ -87,7 +87,7 @@ async fn a_caller_with_many_batches_leaves_some_to_others() {
         }
     }
     assert_eq!(open.len(), 248);
-    let mut next = caller::client(&service.url, address(1)).await;
+    let mut next = caller::client(&service.url, loopback(1)).await;
     assert_succeeded(&ends(&mut next, batch(vec![quick.url(""); 10])).await);
 }
 
@@ -100,7 +100,7 @@ async fn unfinished_messages_leave_memory_to_other_callers() {
     let begin = |message: &Bytes| {
         let (url, message) = (service.url.clone(), message.clone());
         tokio::spawn(async move {
-            let (mut calls, connection) = caller::connect(&url, address(2)).await;
+            let (mut calls, connection) = caller::connect(&url, loopback(2)).await;
             let first = Ok::<_, std::io::Error>(Frame::data(message));
             let frames = stream::once(ready(first)).chain(stream::pending());
             let body = StreamBody::new(frames);
@@ -112,15 +112,15 @@ async fn unfinished_messages_leave_memory_to_other_callers() {
     };
     let refused = |calls: &[JoinHandle<String>]| calls.iter().filter(|c| c.is_finished()).count();
     // Refused calls show that the caller has used up its share.
-    let large = prefixed(16 << 20, &vec![0; SENT]);
+    let large = length_prefixed(16 << 20, &vec![0; SENT]);
     let mut unfinished: Vec<_> = (0..20).map(|_| begin(&large)).collect();
     until(|| refused(&unfinished) >= 4).await;
     // Small messages take the memory that is too little for another large one.
-    let small = prefixed(1 << 20, &vec![0; SENT / 16]);
+    let small = length_prefixed(1 << 20, &vec![0; SENT / 16]);
     let further: Vec<_> = (0..60).map(|_| begin(&small)).collect();
     until(|| refused(&further) >= 1).await;
     unfinished.extend(further);
-    let mut next = caller::client(&service.url, address(1)).await;
+    let mut next = caller::client(&service.url, loopback(1)).await;
     let mut whole = batch(vec![origin.url(""); 10]);
     whole.requests[0].body = vec![0; 2 << 20].into();
     whole.requests[0].method = "POST".to_owned();
@@ -130,7 +130,7 @@ async fn unfinished_messages_leave_memory_to_other_callers() {
     assert!(open >= 14, "{open}");
     let mut codes = Vec::new();
     for call in unfinished {
-        codes.push(patiently(call).await.unwrap());
+        codes.push(within_timeout(call).await.unwrap());
     }
     let count = |wanted: &str| codes.iter().filter(|code| *code == wanted).count();
     assert!(count(DEADLINE_EXCEEDED) >= 14, "{codes:?}");
@@ -139,14 +139,14 @@ async fn unfinished_messages_leave_memory_to_other_callers() {
 
 /// Reads a response at `pace` bytes a second until it ends.
 async fn read_slowly(url: String, from: u8, batch: FetchBatchRequest, pace: usize) {
-    let stream = TokioIo::new(caller::stream(&url, address(from)).await.unwrap());
+    let stream = TokioIo::new(caller::stream(&url, loopback(from)).await.unwrap());
     let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
     builder
         .initial_stream_window_size(65_535)
         .initial_connection_window_size(65_535);
     let (mut calls, connection) = builder.handshake(stream).await.unwrap();
     let _connection = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(connection));
-    let call = http2::call(http2::whole(http2::message(&batch)));
+    let call = http2::call(http2::full_body(http2::message(&batch)));
     let mut body = calls.send_request(call).await.unwrap().into_body();
     while let Some(Ok(frame)) = body.frame().await {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
@@ -174,7 +174,7 @@ async fn slow_readers_leave_slots_to_other_callers() {
         })
         .collect();
     eventually(async || metrics(&service.admin).await["fetchd_stalled"] > 400.0).await;
-    let mut next = caller::client(&service.url, address(1)).await;
+    let mut next = caller::client(&service.url, loopback(1)).await;
     assert_succeeded(&ends(&mut next, batch(vec![quick.url(""); 100])).await);
     println!("{} slots beside two slow readers", quick.peak());
     assert!(quick.peak() >= 16, "{}", quick.peak());
@@ -192,7 +192,7 @@ async fn a_slow_reader_of_small_results_is_ended_if_others_wait() {
     .await;
     let service = Process::serve(&["--stall-timeout", "2s", "--max-in-flight", "8"]);
     // These requests occupy the other slots and wait for more.
-    let mut waiting = caller::client(&service.url, address(1)).await;
+    let mut waiting = caller::client(&service.url, loopback(1)).await;
     let _waiting = waiting.fetch_batch(batch(vec![origin.url(""); 100])).await;
     let small = FetchBatchRequest {
         concurrency: 8,
@@ -231,7 +231,7 @@ async fn a_caller_that_uses_up_its_retries_leaves_others_theirs() {
         .requests
         .extend(requests(vec!["http://127.0.0.9:1/"; 1000]));
     failing.concurrency = 512;
-    let mut greedy = caller::client(&service.url, address(2)).await;
+    let mut greedy = caller::client(&service.url, loopback(2)).await;
     let parts = ends(&mut greedy, failing.clone()).await;
     let attempts = |part: &ResultPart| part.end.as_ref().unwrap().attempts;
     let retries: u32 = parts.iter().map(|part| attempts(part) - 1).sum();
@@ -245,7 +245,7 @@ async fn a_caller_that_uses_up_its_retries_leaves_others_theirs() {
             ends(&mut greedy, failing.clone()).await;
         }
     });
-    let mut next = caller::client(&service.url, address(1)).await;
+    let mut next = caller::client(&service.url, loopback(1)).await;
     let parts = ends(&mut next, batch((0..20).map(|index| origin.url(index)))).await;
     going_on.abort();
     println!("the greedy caller had {retries} retries for 2,000 requests");
@@ -258,7 +258,7 @@ async fn a_caller_that_uses_up_its_retries_leaves_others_theirs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_with_many_batches_leaves_slots_to_others() {
-    let (origin, _gate) = held().await;
+    let (origin, _gate) = gated_origin().await;
     let quick = Origin::new(|_| async {
         tokio::time::sleep(Duration::from_millis(20)).await;
         reply("there")
@@ -266,20 +266,20 @@ async fn a_caller_with_many_batches_leaves_slots_to_others() {
     .await;
     let service = Process::serve(&["--max-in-flight", "256"]);
     // Sixty batches that never end, with more requests than slots.
-    let mut greedy = caller::client(&service.url, address(2)).await;
+    let mut greedy = caller::client(&service.url, loopback(2)).await;
     let open = join_all((0..60).map(|_| {
         let mut client = greedy.clone();
         let batch = batch(vec![origin.url(""); 100]);
         async move { client.fetch_batch(batch).await.unwrap() }
     }));
-    let open = patiently(open).await;
-    until(|| origin.open() >= 192 + 30).await;
-    let mut next = caller::client(&service.url, address(1)).await;
+    let open = within_timeout(open).await;
+    until(|| origin.in_flight() >= 192 + 30).await;
+    let mut next = caller::client(&service.url, loopback(1)).await;
     let parts = ends(&mut next, batch(vec![quick.url(""); 100])).await;
     println!(
         "{} slots beside {} of another caller",
         quick.peak(),
-        origin.open()
+        origin.in_flight()
     );
     assert_eq!(parts.len(), 100);
     // A caller leaves a thirty-second of the 192 shared slots, and each batch has one.

@@ -13,9 +13,9 @@ use tonic::{Code, Streaming};
 use tonic_types::StatusExt;
 
 use crate::support::{
-    Answer, Dns, Origin, Process, Service, allow_loopback, eventually, held, http2,
+    Answer, Dns, Origin, Process, Service, allow_loopback, eventually, gated_origin, http2,
     metrics::{get, metrics},
-    patiently, raw_client, reply, requests, service_with, until,
+    raw_client, reply, requests, service_with, until, within_timeout,
 };
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -32,7 +32,7 @@ async fn answering_after(delay: Duration) -> Origin {
 /// Fetches `urls`, all of which must succeed.
 async fn fetch(client: &Client, urls: Vec<String>, concurrency: u32) {
     let fetch = client.fetch(urls).concurrency(concurrency);
-    let results = patiently(fetch.all()).await;
+    let results = within_timeout(fetch.all()).await;
     assert!(results.iter().all(Result::is_ok));
 }
 
@@ -45,7 +45,7 @@ async fn a_large_batch_does_not_starve_small_ones() {
         .fetch((0..10_000).map(|_| origin.url("")))
         .concurrency(1000);
     let large = tokio::spawn(large.all());
-    until(|| origin.open() >= 70).await;
+    until(|| origin.in_flight() >= 70).await;
     for _ in 0..20 {
         let before = origin.seen();
         fetch(&client, vec![origin.url(""); 5], 5).await;
@@ -75,7 +75,7 @@ async fn a_slow_host_does_not_block_other_hosts() {
     let mut outcomes = client.fetch(mixed).concurrency(200);
     // All fast requests end, although none of the slow host does.
     for _ in 0..500 {
-        let outcome = patiently(outcomes.next()).await.unwrap();
+        let outcome = within_timeout(outcomes.next()).await.unwrap();
         assert!(
             outcome.index % 2 == 1 && outcome.error.is_none(),
             "{outcome:?}"
@@ -112,11 +112,11 @@ async fn a_caller_that_does_not_read_is_ended() {
     config.limits.stall_timeout = Duration::from_millis(400);
     let service = service_with(config).await;
     let mut stalled = unread(&service, vec![origin.url("large"); 4]).await;
-    until(|| origin.open() == 2 || origin.seen() >= 2).await;
+    until(|| origin.in_flight() == 2 || origin.seen() >= 2).await;
     // Unread bodies occupy the host until the service ends the call.
     fetch(&service.client().await, vec![origin.url(""); 10], 2).await;
     let status = loop {
-        match patiently(stalled.message()).await {
+        match within_timeout(stalled.message()).await {
             Ok(Some(_)) => {}
             Ok(None) => panic!("expected an error, but the call ended with OK"),
             Err(status) => break status,
@@ -155,7 +155,7 @@ async fn end_batch_of_unread_bodies(size: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_refuses_calls_before_it_decodes_them() {
-    let (origin, gate) = held().await;
+    let (origin, gate) = gated_origin().await;
     let mut config = allow_loopback();
     config.limits.max_batches = Some(2);
     config.limits.max_request_bytes = 1 << 20;
@@ -163,7 +163,7 @@ async fn a_full_server_refuses_calls_before_it_decodes_them() {
     let service = service_with(config).await;
     let client = service.client().await;
     let (mut calls, connection) = http2::connect(&service.url).await;
-    let nonsense = || http2::call(http2::whole(&b"\0\0\0\0\x01\xff"[..]));
+    let nonsense = || http2::call(http2::full_body(&b"\0\0\0\0\x01\xff"[..]));
 
     // The server is not full, so it decodes the message and finds it invalid.
     let response = calls.send_request(nonsense()).await.unwrap();
@@ -172,7 +172,7 @@ async fn a_full_server_refuses_calls_before_it_decodes_them() {
     let open: Vec<_> = (0..2)
         .map(|_| tokio::spawn(client.fetch([origin.url("")]).all()))
         .collect();
-    until(|| origin.open() == 2).await;
+    until(|| origin.in_flight() == 2).await;
     let response = calls.send_request(nonsense()).await.unwrap();
     assert_eq!(http2::status(response).await.0, "8");
     let mut raw = service.raw_client().await;
@@ -219,8 +219,8 @@ async fn too_many_requests_are_refused_before_they_are_decoded() {
     let requests = [0x0a_u8, 0].repeat(8_000_000);
     let length = u32::try_from(requests.len()).unwrap().to_be_bytes();
     let message = [&[0][..], &length, &requests].concat();
-    let call = http2::call(http2::whole(message));
-    let response = patiently(calls.send_request(call)).await.unwrap();
+    let call = http2::call(http2::full_body(message));
+    let response = within_timeout(calls.send_request(call)).await.unwrap();
     assert_eq!(http2::status(response).await.0, "3");
     let peak = service.peak_memory();
     println!("too many requests: peak {} MiB", peak >> 20);
@@ -239,10 +239,10 @@ async fn a_waiting_request_takes_little_memory() {
     };
     // The first call allocates memory that is not part of the requests.
     let _first = client.fetch_batch(batch(60)).await.unwrap();
-    until(|| origin.open() == 50).await;
+    until(|| origin.in_flight() == 50).await;
     let before = service.memory();
     let _waiting = client.fetch_batch(batch(10_000)).await.unwrap();
-    until(|| origin.open() == 100).await;
+    until(|| origin.in_flight() == 100).await;
     let cost = service.memory().saturating_sub(before);
     println!("10,000 waiting requests: {} KiB", cost >> 10);
     assert!(cost < 10 << 20, "{cost}");
@@ -250,7 +250,7 @@ async fn a_waiting_request_takes_little_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_connection_accepts_no_call_and_finishes_its_batches() {
-    let (origin, gate) = held().await;
+    let (origin, gate) = gated_origin().await;
     let mut config = allow_loopback();
     config.limits.max_connection_age = Duration::from_millis(300);
     let service = service_with(config).await;
@@ -259,10 +259,14 @@ async fn an_old_connection_accepts_no_call_and_finishes_its_batches() {
         requests: requests([origin.url("")]),
         ..Default::default()
     };
-    let call = http2::call(http2::whole(http2::message(&batch)));
-    let response = patiently(calls.send_request(call)).await.unwrap();
+    let call = http2::call(http2::full_body(http2::message(&batch)));
+    let response = within_timeout(calls.send_request(call)).await.unwrap();
     // After GOAWAY the connection accepts no further call, but the open one continues.
-    let empty = || http2::call(http2::whole(http2::message(&FetchBatchRequest::default())));
+    let empty = || {
+        http2::call(http2::full_body(http2::message(
+            &FetchBatchRequest::default(),
+        )))
+    };
     eventually(async || match calls.send_request(empty()).await {
         Ok(response) => {
             assert_eq!(http2::status(response).await.0, "0");
@@ -273,7 +277,7 @@ async fn an_old_connection_accepts_no_call_and_finishes_its_batches() {
     .await;
     gate.add_permits(1);
     assert_eq!(http2::status(response).await.0, "0");
-    patiently(connection).await.unwrap().unwrap();
+    within_timeout(connection).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,7 +286,11 @@ async fn connections_above_the_limit_wait() {
     config.limits.max_connections = 1;
     let service = service_with(config).await;
     let (mut first, connection) = http2::connect(&service.url).await;
-    let empty = || http2::call(http2::whole(http2::message(&FetchBatchRequest::default())));
+    let empty = || {
+        http2::call(http2::full_body(http2::message(
+            &FetchBatchRequest::default(),
+        )))
+    };
     let response = first.send_request(empty()).await.unwrap();
     assert_eq!(http2::status(response).await.0, "0");
     let (mut second, waiting) = http2::connect(&service.url).await;
@@ -291,7 +299,7 @@ async fn connections_above_the_limit_wait() {
     assert!(early.is_err(), "a second connection was served");
     drop(first);
     connection.abort();
-    let response = patiently(answer).await.unwrap().unwrap();
+    let response = within_timeout(answer).await.unwrap().unwrap();
     assert_eq!(http2::status(response).await.0, "0");
     waiting.abort();
 }
@@ -323,7 +331,7 @@ async fn every_metric_changes_and_every_gauge_returns_to_zero() {
     ]);
     assert_eq!(get(&service.admin, "/healthz").await.0, 200);
     // The service is ready shortly after it has logged its address.
-    patiently(async { while get(&service.admin, "/readyz").await.0 != 200 {} }).await;
+    within_timeout(async { while get(&service.admin, "/readyz").await.0 != 200 {} }).await;
     assert_eq!(get(&service.admin, "/nothing").await.0, 404);
     let gauges = [
         "fetchd_batches_active",
@@ -365,7 +373,7 @@ async fn every_metric_changes_and_every_gauge_returns_to_zero() {
     };
     let mut raw = raw_client(&service.url).await;
     let mut unread = raw.fetch_batch(batch).await.unwrap().into_inner();
-    let stalled = patiently(async {
+    let stalled = within_timeout(async {
         loop {
             let now = metrics(&service.admin).await;
             if now["fetchd_stalled"] > 0.0 {
@@ -377,9 +385,9 @@ async fn every_metric_changes_and_every_gauge_returns_to_zero() {
     assert_eq!(stalled["fetchd_batches_active"], 1.0);
     assert!(stalled["fetchd_fetches_in_flight"] > 0.0);
     assert!(stalled["fetchd_fetches_queued"] > 0.0);
-    while patiently(unread.message()).await.unwrap().is_some() {}
+    while within_timeout(unread.message()).await.unwrap().is_some() {}
 
-    let now = patiently(async {
+    let now = within_timeout(async {
         loop {
             let now = metrics(&service.admin).await;
             if gauges.iter().all(|gauge| now[*gauge] == 0.0) {
@@ -440,7 +448,7 @@ async fn callers_that_never_read_leave_slots_to_others() {
         let messages = client.fetch_batch(batch()).await.unwrap();
         (client, messages)
     });
-    let _unread = patiently(join_all(callers)).await;
+    let _unread = within_timeout(join_all(callers)).await;
     // They occupy all shared slots, and the reserved slot of each batch.
     eventually(async || metrics(&service.admin).await["fetchd_stalled"] >= 900.0).await;
     let mut client = raw_client(&service.url).await;
@@ -455,7 +463,7 @@ async fn callers_that_never_read_leave_slots_to_others() {
                 .sum::<usize>();
         }
     };
-    patiently(read).await;
+    within_timeout(read).await;
     assert_eq!(bytes, BODIES << 20);
     let stalled = metrics(&service.admin).await["fetchd_stalled"];
     assert!(stalled >= 900.0, "{stalled}");

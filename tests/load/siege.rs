@@ -26,11 +26,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::{
     Origin, Process,
-    caller::{self, Frames, address, prefixed},
+    caller::{self, FrameWriter, length_prefixed, loopback},
     eventually, http2,
     metrics::metrics,
-    patiently, reply, requests,
-    unreading::{Manner, Unreading},
+    reply, requests,
+    unreading::{EarlyAnswer, StalledOrigin},
+    within_timeout,
 };
 
 /// The address of the attackers, 127.0.0.2.
@@ -50,13 +51,13 @@ struct Scene {
     quick: Origin,
     large: Origin,
     never: Origin,
-    silent: Unreading,
-    early: Unreading,
+    silent: StalledOrigin,
+    early: StalledOrigin,
 }
 
 impl Scene {
     async fn new() -> Arc<Self> {
-        let (silent, early) = (Manner::Silent, Manner::Early);
+        let (silent, early) = (EarlyAnswer::Never, EarlyAnswer::Plain);
         Arc::new(Self {
             service: Process::serve(&[]),
             quick: Origin::new(|_| async {
@@ -66,17 +67,17 @@ impl Scene {
             .await,
             large: Origin::new(|_| async { reply(vec![b'x'; 1 << 20]) }).await,
             never: Origin::new(|_| std::future::pending()).await,
-            silent: Unreading::new(silent, 1 << 16).await,
-            early: Unreading::new(early, 1 << 16).await,
+            silent: StalledOrigin::new(silent, 1 << 16).await,
+            early: StalledOrigin::new(early, 1 << 16).await,
         })
     }
 
     /// Makes a call with `message` from the attackers' address, and does not read the
     /// response until the attack ends.
     async fn open(&self, message: &Bytes) {
-        let (mut calls, connection) = caller::connect(&self.service.url, address(ATTACKER)).await;
+        let (mut calls, connection) = caller::connect(&self.service.url, loopback(ATTACKER)).await;
         let _connection = AbortOnDropHandle::new(connection);
-        let call = http2::call(http2::whole(prefixed(message.len(), message)));
+        let call = http2::call(http2::full_body(length_prefixed(message.len(), message)));
         let response = calls.send_request(call).await;
         if response.is_ok_and(|response| !response.headers().contains_key("grpc-status")) {
             sleep(ROUND).await;
@@ -85,7 +86,7 @@ impl Scene {
 
     /// Begins a call with `message`, which is never finished.
     async fn begin(&self, message: Bytes) {
-        let (mut calls, connection) = caller::connect(&self.service.url, address(ATTACKER)).await;
+        let (mut calls, connection) = caller::connect(&self.service.url, loopback(ATTACKER)).await;
         let _connection = AbortOnDropHandle::new(connection);
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let frames = futures_util::stream::unfold(Some((message, ended)), async |state| {
@@ -112,7 +113,7 @@ impl Scene {
     }
 
     /// Returns a batch of POSTs whose origin does not read the bodies.
-    fn upload(origin: &Unreading, count: usize, bytes: usize) -> Bytes {
+    fn upload(origin: &StalledOrigin, count: usize, bytes: usize) -> Bytes {
         let request = FetchRequest {
             url: format!("http://{}/", origin.address),
             method: "POST".to_owned(),
@@ -178,11 +179,11 @@ fn small_attacks(scene: &Arc<Scene>) -> Vec<Box<dyn Fn() -> Attack + Send>> {
         attacks.push(Box::new(move || {
             let scene = Arc::clone(&scene);
             Box::pin(async move {
-                let mut frames = Frames::open(&scene.service.url, address(ATTACKER)).await;
-                let _ = frames.begin(1).await;
-                let message = prefixed(1 << 20, &[0; 100_000]);
+                let mut frames = FrameWriter::open(&scene.service.url, loopback(ATTACKER)).await;
+                let _ = frames.start_call(1).await;
+                let message = length_prefixed(1 << 20, &[0; 100_000]);
                 for burst in message.chunks(1000) {
-                    if frames.data(1, burst, 1).await.is_err() || !frames.ping().await {
+                    if frames.send_data(1, burst, 1).await.is_err() || !frames.ping().await {
                         return;
                     }
                 }
@@ -204,7 +205,7 @@ fn large_attacks(scene: &Arc<Scene>) -> Vec<Box<dyn Fn() -> Attack + Send>> {
             Box::pin(async move { scene.open(&message).await })
         }));
     }
-    let unfinished = prefixed(16 << 20, &vec![0; 15 << 20]);
+    let unfinished = length_prefixed(16 << 20, &vec![0; 15 << 20]);
     for _ in 0..14 {
         let (scene, message) = (Arc::clone(scene), unfinished.clone());
         attacks.push(Box::new(move || {
@@ -244,7 +245,7 @@ async fn besiege(
         while batches < 2 || Instant::now() < until {
             let begun = Instant::now();
             let results = client.fetch_all(vec![scene.quick.url(""); 50]);
-            for result in patiently(results).await {
+            for result in within_timeout(results).await {
                 result.unwrap();
             }
             batches += 1;

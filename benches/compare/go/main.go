@@ -1,5 +1,5 @@
-// Fetches with net/http from as many goroutines as may be in flight. A job comes
-// as a line of JSON on standard input, and its answer goes to standard output.
+// Fetches with net/http, in one goroutine for each concurrent fetch. Reads jobs from
+// standard input and writes results to standard output, as lines of JSON.
 package main
 
 import (
@@ -36,7 +36,7 @@ func main() {
 func work(job job) {
 	transport := &http.Transport{MaxIdleConnsPerHost: job.Concurrency}
 	client := &http.Client{Transport: transport}
-	begun := time.Now()
+	started := time.Now()
 	var next, first, bytes atomic.Int64
 	times := make([][]time.Duration, job.Concurrency)
 	var workers sync.WaitGroup
@@ -57,12 +57,12 @@ func work(job job) {
 				response.Body.Close()
 				bytes.Add(count)
 				times[worker] = append(times[worker], time.Since(start))
-				first.CompareAndSwap(0, int64(time.Since(begun)))
+				first.CompareAndSwap(0, int64(time.Since(started)))
 			}
 		}()
 	}
 	workers.Wait()
-	wall := time.Since(begun)
+	wall := time.Since(started)
 	transport.CloseIdleConnections()
 	var all []time.Duration
 	for _, some := range times {
@@ -70,7 +70,7 @@ func work(job job) {
 	}
 	sort.Slice(all, func(a, b int) bool { return all[a] < all[b] })
 	milliseconds := func(time time.Duration) float64 { return time.Seconds() * 1e3 }
-	answer, err := json.Marshal(map[string]any{
+	result, err := json.Marshal(map[string]any{
 		"wall_s":   wall.Seconds(),
 		"bytes":    bytes.Load(),
 		"first_ms": milliseconds(time.Duration(first.Load())),
@@ -80,5 +80,5 @@ func work(job job) {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(string(answer))
+	fmt.Println(string(result))
 }

@@ -1,4 +1,4 @@
-"""Jobs as lines of JSON on standard input, and their answers on standard output."""
+"""Reads jobs from standard input and writes results to standard output, as lines of JSON."""
 
 import json
 import sys
@@ -9,19 +9,19 @@ class Times:
     """The times of the fetches of a job."""
 
     def __init__(self):
-        self.begun = time.perf_counter()
+        self.started = time.perf_counter()
         self.first = None
         self.all = []
         self.bytes = 0
 
-    def note(self, took, size):
+    def record(self, elapsed, size):
         if self.first is None:
-            self.first = time.perf_counter() - self.begun
-        self.all.append(took)
+            self.first = time.perf_counter() - self.started
+        self.all.append(elapsed)
         self.bytes += size
 
-    def answer(self):
-        wall = time.perf_counter() - self.begun
+    def result(self):
+        wall = time.perf_counter() - self.started
         self.all.sort()
         return {
             "wall_s": wall,
@@ -33,7 +33,7 @@ class Times:
 
 
 def serve(work):
-    """Does the jobs of standard input with `work`, one after another."""
+    """Runs each job from standard input with `work`, and prints its result."""
     print("ready", flush=True)
     for line in sys.stdin:
         print(json.dumps(work(json.loads(line))), flush=True)

@@ -1,4 +1,4 @@
-"""Fetches with aiohttp, as many tasks as may be in flight."""
+"""Fetches with aiohttp, in one task for each concurrent fetch."""
 
 import asyncio
 import time
@@ -10,20 +10,20 @@ from jobs import Times, serve
 
 async def fetch_all(job):
     times = Times()
-    left = iter(range(job["count"]))
+    remaining = iter(range(job["count"]))
     connector = aiohttp.TCPConnector(limit=job["concurrency"])
 
     async with aiohttp.ClientSession(connector=connector) as session:
 
         async def work():
-            for _ in left:
-                begun = time.perf_counter()
+            for _ in remaining:
+                started = time.perf_counter()
                 async with session.get(job["url"]) as response:
                     body = await response.read()
-                times.note(time.perf_counter() - begun, len(body))
+                times.record(time.perf_counter() - started, len(body))
 
         await asyncio.gather(*(work() for _ in range(job["concurrency"])))
-    return times.answer()
+    return times.result()
 
 
 serve(lambda job: asyncio.run(fetch_all(job)))

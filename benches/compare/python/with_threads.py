@@ -1,4 +1,4 @@
-"""Fetches with http.client from threads that take their work from a queue."""
+"""Fetches with http.client, in threads that take their requests from a queue."""
 
 import http.client
 import queue
@@ -24,18 +24,18 @@ def fetch_all(job):
                 path = work.get_nowait()
             except queue.Empty:
                 return
-            begun = time.perf_counter()
+            started = time.perf_counter()
             connection.request("GET", path)
             body = connection.getresponse().read()
             with lock:
-                times.note(time.perf_counter() - begun, len(body))
+                times.record(time.perf_counter() - started, len(body))
 
     threads = [threading.Thread(target=fetch) for _ in range(job["concurrency"])]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return times.answer()
+    return times.result()
 
 
 serve(fetch_all)

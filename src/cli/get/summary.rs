@@ -1,5 +1,5 @@
-//! What is told on standard error: progress while it goes on, one line at the
-//! end.
+//! The report on standard error: a progress bar if that is a terminal, and one line
+//! at the end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,16 +13,20 @@ use fetchd::{
     proto::Reason,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ipnet::IpNet;
 use tokio::time::Instant;
 
 use super::{Args, reason};
+use crate::cli::print_error;
 
-/// What became of the requests, counted.
+/// Counts of the outcomes.
 pub(super) struct Summary {
     is_quiet: bool,
+    /// Whether the service is another process.
     is_remote: bool,
     started: Instant,
-    outcomes: BTreeMap<String, u64>,
+    /// Outcomes by status class or reason.
+    counts: BTreeMap<String, u64>,
     failed: u64,
     slowest: Duration,
     /// Addresses that the egress policy denied.
@@ -31,43 +35,32 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// Nothing so far.
     pub(super) fn new(args: &Args) -> Self {
-        let bar = if args.quiet || !io::stderr().is_terminal() {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr())
-        };
-        let style = ProgressStyle::with_template(
-            "{bar:30} {pos}/{len} done, {msg} failed, {per_sec}, {eta} left",
-        );
-        let bar = bar.with_style(style.expect("the template names fields that there are"));
-        bar.set_message("0");
         Self {
             is_quiet: args.quiet,
             is_remote: args.server.is_some(),
             started: Instant::now(),
-            outcomes: BTreeMap::new(),
+            counts: BTreeMap::new(),
             failed: 0,
             slowest: Duration::ZERO,
             denied: BTreeSet::new(),
-            bar,
+            bar: progress_bar(args),
         }
     }
 
-    /// `count` requests are known by now.
-    pub(super) fn expect(&self, count: usize) {
+    /// Sets how many requests there are so far.
+    pub(super) fn set_total(&self, count: usize) {
         self.bar.set_length(count as u64);
     }
 
     /// Counts `outcome`.
-    pub(super) fn note(&mut self, outcome: &Outcome) {
+    pub(super) fn add(&mut self, outcome: &Outcome) {
         let name = match (&outcome.error, &outcome.response) {
             (Some(error), _) => reason(error).to_owned(),
             (None, Some(response)) => format!("{}xx", response.status.as_u16() / 100),
             (None, None) => "none".to_owned(),
         };
-        *self.outcomes.entry(name).or_default() += 1;
+        *self.counts.entry(name).or_default() += 1;
         self.slowest = self.slowest.max(outcome.stats.total.unwrap_or_default());
         if let Some(error) = &outcome.error {
             self.failed += 1;
@@ -77,77 +70,95 @@ impl Summary {
         self.bar.inc(1);
     }
 
-    /// Whether any request has an error.
+    /// Returns true if any request has an error.
     pub(super) fn has_errors(&self) -> bool {
         self.failed > 0
     }
 
-    /// Prints `print` without the bar in its way.
-    pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+    /// Runs `print` while the progress bar is hidden.
+    pub(super) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }
 
-    /// Says nothing more.
+    /// Removes the progress bar.
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// Says how it went.
+    /// Removes the progress bar and prints the summary line.
     pub(super) fn finish(&self) {
         self.clear();
         if self.is_quiet {
             return;
         }
-        let done: u64 = self.outcomes.values().sum();
-        let outcomes = self
-            .outcomes
-            .iter()
-            .map(|(name, count)| format!("{name} {count}"));
-        let outcomes = outcomes.collect::<Vec<_>>().join(", ");
+        let done: u64 = self.counts.values().sum();
         let noun = if done == 1 { "request" } else { "requests" };
-        super::super::say(format_args!(
-            "{done} {noun} in {:.2} s: {}; slowest {:.2} s{}",
+        let counts = self.counts.iter();
+        let counts: Vec<_> = counts
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        let counts = if counts.is_empty() {
+            "no results".to_owned()
+        } else {
+            counts.join(", ")
+        };
+        print_error(format_args!(
+            "{done} {noun} in {:.2} s: {counts}; slowest {:.2} s{}",
             self.started.elapsed().as_secs_f64(),
-            if outcomes.is_empty() {
-                "nothing"
-            } else {
-                &outcomes
-            },
             self.slowest.as_secs_f64(),
             self.hint()
         ));
     }
 
-    /// What would open the denied addresses.
+    /// Returns how to allow the denied addresses, if there are any.
     fn hint(&self) -> String {
-        /// More would hide the line in its own hint.
-        const MOST: usize = 5;
+        /// The most addresses to list, so that the line stays readable.
+        const MAX_ADDRESSES: usize = 5;
 
         if self.denied.is_empty() {
             return String::new();
         }
-        let denied = self.denied.iter().take(MOST);
+        let denied = self.denied.iter().take(MAX_ADDRESSES);
         let networks: Vec<_> = denied
-            .map(|address| ipnet::IpNet::from(*address).to_string())
+            .map(|address| IpNet::from(*address).to_string())
             .collect();
-        let more = if self.denied.len() > MOST { ",…" } else { "" };
-        let of = if self.is_remote {
+        let networks = networks.join(",");
+        let more = if self.denied.len() > MAX_ADDRESSES {
+            ",…"
+        } else {
+            ""
+        };
+        let owner = if self.is_remote {
             " of the service"
         } else {
             ""
         };
-        format!(
-            "; --allow-net {}{more}{of} would open what was BLOCKED",
-            networks.join(",")
-        )
+        format!("; --allow-net {networks}{more}{owner} would allow the BLOCKED addresses")
     }
 }
 
-/// The address that a denial begins with, where it could be allowed: for a hint,
-/// where nothing but the text has it.
+/// Returns a hidden bar if `args` or a standard error that is not a terminal ask
+/// for none.
+fn progress_bar(args: &Args) -> ProgressBar {
+    let bar = if args.quiet || !io::stderr().is_terminal() {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr())
+    };
+    let style = ProgressStyle::with_template(
+        "{bar:30} {pos}/{len} done, {msg} failed, {per_sec}, {eta} left",
+    )
+    .expect("the template has known fields only");
+    bar.with_style(style).with_message("0")
+}
+
+/// Returns the address of a denial that `--allow-net` can lift. Only the message
+/// has it, at its beginning; a mistake costs a hint.
 fn denied_address(error: &Error) -> Option<IpAddr> {
     let message = error.to_string();
-    let is_denial = error.reason() == Some(Reason::Blocked) && message.contains("--allow-net");
-    let address = message.split(' ').next().filter(|_| is_denial);
-    address?.parse().ok()
+    if error.reason() != Some(Reason::Blocked) || !message.contains("--allow-net") {
+        return None;
+    }
+    let (address, _) = message.split_once(' ')?;
+    address.parse().ok()
 }

@@ -1,276 +1,168 @@
-//! The flags of `fetchd serve`, and what they configure.
+//! The flags of `fetchd serve`, and the configuration that they make. The table of
+//! flags in the README has the same defaults and texts.
 
 use std::{net::SocketAddr, time::Duration};
 
 use ipnet::IpNet;
 
+use super::environment;
 use crate::cli::{
     logging::LogFormat,
-    value::{self, List, Listen, Roots},
+    parse::{self, AdminListen, List, Roots},
 };
 use fetchd::config::{Ceilings, Config, Egress, HostPattern, Limits, Origins, Proxy};
 
-/// Every flag can be set by the environment too: `FETCHD_` and the flag in
-/// upper case.
+/// The flags. Each can be set by an environment variable too: `FETCHD_` and the
+/// flag in upper case.
 #[derive(Debug, clap::Args)]
+#[command(mut_args(environment::with_variable))]
 pub(crate) struct Args {
-    /// Where to listen for gRPC
-    #[arg(
-        long,
-        env = "FETCHD_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:50051"
-    )]
+    /// Address of the gRPC listener
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051", value_parser = parse::address)]
     pub(super) listen: SocketAddr,
 
-    /// Where to listen for HTTP: /metrics, /healthz and /readyz; off: nowhere
-    /// [default: 127.0.0.1:9090, or nowhere where that is taken]
-    #[arg(long, env = "FETCHD_ADMIN_LISTEN", value_name = "ADDR|off")]
-    pub(super) admin_listen: Option<Listen>,
+    /// Address of the HTTP listener for `/metrics`, `/healthz` and `/readyz`, or `off`
+    /// [default: 127.0.0.1:9090, or off if that port is taken]
+    #[arg(long, value_name = "ADDR|off")]
+    pub(super) admin_listen: Option<AdminListen>,
 
-    /// In flight for a batch that names no concurrency
-    #[arg(
-        long,
-        env = "FETCHD_DEFAULT_CONCURRENCY",
-        value_name = "N",
-        default_value_t = 50
-    )]
+    /// Requests in flight for a batch that sets no concurrency
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = parse::count)]
     default_concurrency: u32,
 
-    /// Most in flight for one batch; higher wishes are lowered
-    #[arg(
-        long,
-        env = "FETCHD_MAX_CONCURRENCY",
-        value_name = "N",
-        default_value_t = 512
-    )]
+    /// Maximum number of requests in flight for one batch; a higher concurrency is lowered to this
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = parse::count)]
     max_concurrency: u32,
 
-    /// Most in flight in the process, of which one is kept for each of --max-batches; what is above
-    /// waits. Memory for bodies is at most this times 256 KiB
-    #[arg(
-        long,
-        env = "FETCHD_MAX_IN_FLIGHT",
-        value_name = "N",
-        default_value_t = 1024
-    )]
+    /// Maximum number of requests in flight in the process, each with up to 256 KiB of its body in
+    /// memory; one slot is reserved for each of `--max-batches`, and further requests wait
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = parse::count)]
     max_in_flight: u32,
 
-    /// Most in flight to one host in the process; 0: no limit
-    #[arg(
-        long,
-        env = "FETCHD_MAX_PER_HOST",
-        value_name = "N",
-        default_value_t = 0
-    )]
+    /// Maximum number of requests in flight to one host (name and port) in the process; 0 means no
+    /// limit
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse::count)]
     max_per_host: u32,
 
-    /// Most batches at once; above: `RESOURCE_EXHAUSTED` [default: a quarter of --max-in-flight]
-    #[arg(long, env = "FETCHD_MAX_BATCHES", value_name = "N")]
+    /// Maximum number of open batches; further calls fail with `RESOURCE_EXHAUSTED`
+    /// [default: a quarter of `--max-in-flight`]
+    #[arg(long, value_name = "N", value_parser = parse::count)]
     max_batches: Option<u32>,
 
-    /// Most requests in a batch; above: `INVALID_ARGUMENT`
-    #[arg(
-        long,
-        env = "FETCHD_MAX_BATCH_REQUESTS",
-        value_name = "N",
-        default_value_t = 10_000
-    )]
+    /// Maximum number of requests in a batch; a larger batch fails with `INVALID_ARGUMENT`
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = parse::count)]
     max_batch_requests: u32,
 
-    /// Largest request message; above: `OUT_OF_RANGE`
-    #[arg(
-        long,
-        env = "FETCHD_MAX_REQUEST_BYTES",
-        value_name = "SIZE",
-        default_value = "16MiB",
-        value_parser = value::size
-    )]
+    /// Maximum size of a request message; a larger one fails with `OUT_OF_RANGE`
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse::size)]
     max_request_bytes: u64,
 
-    /// Request messages held, all batches together; above: `RESOURCE_EXHAUSTED`
-    #[arg(
-        long,
-        env = "FETCHD_MAX_QUEUED_BYTES",
-        value_name = "SIZE",
-        default_value = "256MiB",
-        value_parser = value::size
-    )]
+    /// Maximum size of the request messages held for all batches together; further calls fail with
+    /// `RESOURCE_EXHAUSTED`
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse::size)]
     max_queued_bytes: u64,
 
-    /// Most connections from callers; further ones can ask for health, and wait with a batch
-    #[arg(
-        long,
-        env = "FETCHD_MAX_CONNECTIONS",
-        value_name = "N",
-        default_value_t = 4096
-    )]
+    /// Maximum number of connections from callers; further ones can check health, and their batches
+    /// wait up to 20 s for a free one
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = parse::count)]
     max_connections: u32,
 
-    /// After how long a caller counts as gone that takes nothing while there is something to
-    /// take, or less than 16 KiB/s while others wait
-    #[arg(
-        long,
-        env = "FETCHD_STALL_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "60s",
-        value_parser = value::duration
-    )]
+    /// Time after which a batch fails with `RESOURCE_EXHAUSTED` if its caller reads none of the
+    /// available results, or less than 16 KiB/s of them while other callers wait
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::duration)]
     stall_timeout: Duration,
 
-    /// Ceiling of a request's `max_body_bytes`: higher values are lowered to it
-    #[arg(
-        long,
-        env = "FETCHD_MAX_BODY_BYTES",
-        value_name = "SIZE",
-        default_value = "1GiB",
-        value_parser = value::size
-    )]
+    /// Maximum `max_body_bytes` of a request; higher values are lowered to this
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse::size)]
     max_body_bytes: u64,
 
-    /// Ceiling of a request's timeout: higher values are lowered to it
-    #[arg(
-        long,
-        env = "FETCHD_MAX_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "10m",
-        value_parser = value::timeout
-    )]
+    /// Maximum `timeout` of a request; higher values are lowered to this
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse::timeout)]
     max_timeout: Duration,
 
-    /// Networks that may be reached though the policy denies them: by default, only public
-    /// unicast addresses may be reached [default: none]
-    #[arg(
-        long,
-        env = "FETCHD_ALLOW_NET",
-        value_name = "CIDR,...",
-        default_value = "",
-        hide_default_value = true
-    )]
+    /// Networks that may be reached in addition to public unicast addresses, such as `10.0.0.0/8`
+    /// [default: none]
+    #[arg(long, value_name = "CIDR,...")]
     allow_net: Vec<List<IpNet>>,
 
-    /// Networks that may never be reached; stronger than --allow-net [default: none]
-    #[arg(
-        long,
-        env = "FETCHD_DENY_NET",
-        value_name = "CIDR,...",
-        default_value = "",
-        hide_default_value = true
-    )]
+    /// Networks that are never reached; overrides `--allow-net` [default: none]
+    #[arg(long, value_name = "CIDR,...")]
     deny_net: Vec<List<IpNet>>,
 
-    /// The only hosts that URLs may name, *.example.com for all below; what they resolve to is judged
-    /// all the same [default: all]
-    #[arg(
-        long,
-        env = "FETCHD_ALLOW_HOST",
-        value_name = "HOST,...",
-        default_value = "",
-        hide_default_value = true
-    )]
+    /// The only hosts that URLs may name, with `*.example.com` for all names below `example.com`;
+    /// their addresses are still checked [default: all]
+    #[arg(long, value_name = "HOST,...")]
     allow_host: Vec<List<HostPattern>>,
 
-    /// Hosts that URLs may not name, *.example.com for all below; stronger than --allow-host
-    /// [default: none]
-    #[arg(
-        long,
-        env = "FETCHD_DENY_HOST",
-        value_name = "HOST,...",
-        default_value = "",
-        hide_default_value = true
-    )]
+    /// Hosts that URLs may not name, with `*.example.com` for all names below `example.com`;
+    /// overrides `--allow-host` [default: none]
+    #[arg(long, value_name = "HOST,...")]
     deny_host: Vec<List<HostPattern>>,
 
     /// The only ports that may be reached [default: all]
-    #[arg(
-        long,
-        env = "FETCHD_ALLOW_PORT",
-        value_name = "PORT,...",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "PORT,...")]
     allow_port: Vec<List<u16>>,
 
-    /// A file of PEM certificates that origins may be vouched for by, besides the system's roots
+    /// File of PEM root certificates to trust for origins, in addition to the system's roots
+    /// [default: none]
     #[arg(
         long,
-        env = "FETCHD_CA_CERT",
         value_name = "FILE",
         default_value = "",
         hide_default_value = true,
-        value_parser = value::roots
+        value_parser = parse::roots
     )]
     ca_cert: Roots,
 
-    /// An HTTP proxy for all fetches, such as <http://proxy.example:3128>; it resolves the names, so
-    /// what they resolve to is its to judge [default: none, whatever the environment says]
+    /// HTTP proxy for all fetches, such as `http://proxy.example:3128`, which looks up host names and
+    /// must therefore check their addresses; the proxy variables of the environment have no effect
+    /// [default: none]
     #[arg(
         long,
-        env = "FETCHD_PROXY",
         value_name = "URL",
         default_value = "",
         hide_default_value = true,
         hide_env_values = true,
-        value_parser = value::proxy
+        value_parser = parse::proxy
     )]
-    // Spelt out, since an `Option` of its own would be clap's to fill.
+    // clap would treat a plain `Option` as a flag that may be missing. Here the
+    // parser itself returns the `Option`, since the value may be empty.
     proxy: std::option::Option<Proxy>,
 
-    /// User-Agent of requests that set none
+    /// `User-Agent` of requests that set none
     #[arg(
         long,
-        env = "FETCHD_USER_AGENT",
         value_name = "TEXT",
         default_value = concat!("fetchd/", env!("CARGO_PKG_VERSION"))
     )]
     user_agent: String,
 
-    /// After how long, give or take a tenth, a connection is asked to go away; open batches finish
-    #[arg(
-        long,
-        env = "FETCHD_MAX_CONNECTION_AGE",
-        value_name = "DURATION",
-        default_value = "5m",
-        value_parser = value::duration
-    )]
+    /// Age, plus or minus a tenth, at which a connection is asked to close so that callers spread
+    /// over new replicas; open batches finish
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse::duration)]
     max_connection_age: Duration,
 
-    /// After SIGTERM: how long to be not ready, but still accept
-    #[arg(
-        long,
-        env = "FETCHD_DRAIN_DELAY",
-        value_name = "DURATION",
-        default_value = "0s",
-        value_parser = value::delay
-    )]
+    /// Time after SIGTERM or SIGINT during which the service reports that it is not ready, but still
+    /// accepts batches
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse::delay)]
     drain_delay: Duration,
 
-    /// Then: how long open batches may go on; what is unfinished ends with `REASON_SHUTTING_DOWN`
-    #[arg(
-        long,
-        env = "FETCHD_DRAIN_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "25s",
-        value_parser = value::delay
-    )]
+    /// Time for open batches to finish after that; unfinished requests then end with
+    /// `REASON_SHUTTING_DOWN`
+    #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = parse::delay)]
     drain_timeout: Duration,
 
-    /// Form of the log [default: text on a terminal, else json]
-    #[arg(long, env = "FETCHD_LOG_FORMAT", value_name = "FORMAT")]
+    /// Format of the log [default: text on a terminal, else json]
+    #[arg(long, value_name = "FORMAT")]
     pub(super) log_format: Option<LogFormat>,
 
-    /// Threads that work [default: the CPUs that the cgroup grants]
-    #[arg(
-        long,
-        env = "FETCHD_WORKER_THREADS",
-        value_name = "N",
-        value_parser = clap::value_parser!(u16).range(1..=1024)
-    )]
-    pub(super) worker_threads: Option<u16>,
+    /// Number of worker threads, from 1 to 1024 [default: the CPUs that the cgroup grants]
+    #[arg(long, value_name = "N", value_parser = parse::whole_number(1..=1024))]
+    pub(super) worker_threads: Option<u32>,
 }
 
 impl Args {
-    /// The settings of the server.
+    /// Returns the configuration of the server, which is not validated yet.
     pub(super) fn config(&self) -> Config {
         Config {
             limits: Limits {
@@ -292,11 +184,11 @@ impl Args {
                 max_timeout: self.max_timeout,
             },
             egress: Egress {
-                allow_net: List::joined(&self.allow_net),
-                deny_net: List::joined(&self.deny_net),
-                allow_host: List::joined(&self.allow_host),
-                deny_host: List::joined(&self.deny_host),
-                allow_port: List::joined(&self.allow_port),
+                allow_net: List::concat(&self.allow_net),
+                deny_net: List::concat(&self.deny_net),
+                allow_host: List::concat(&self.allow_host),
+                deny_host: List::concat(&self.deny_host),
+                allow_port: List::concat(&self.allow_port),
             },
             origins: Origins {
                 extra_roots: self.ca_cert.0.clone(),
@@ -312,28 +204,41 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{Arg, Command, FromArgMatches};
 
     use super::*;
 
-    #[derive(Parser)]
-    struct Serve {
-        #[command(flatten)]
-        args: Args,
+    fn command() -> Command {
+        <Args as clap::Args>::augment_args(Command::new("serve"))
+    }
+
+    /// Returns the row of the README's table that `arg` belongs in.
+    fn readme_row(arg: &Arg) -> String {
+        let help = arg.get_help().unwrap().to_string();
+        let value = arg.get_default_values().first();
+        let value = value.map(|value| format!("`{}`", value.display()));
+        let (text, default) = match help.split_once(" [default: ") {
+            Some((text, default)) => (text, default.trim_end_matches(']').to_owned()),
+            None => (help.as_str(), value.unwrap()),
+        };
+        // The default of `--user-agent` has the version.
+        let default = default.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        let flag = arg.get_long().unwrap();
+        format!("| `--{flag}` | {default} | {text} |\n")
     }
 
     #[test]
-    fn the_defaults_of_the_flags_are_those_of_the_config() {
-        let serve = Serve::try_parse_from(["serve"]).unwrap();
-        assert_eq!(serve.args.config(), Config::default());
+    fn the_defaults_are_those_of_the_config() {
+        let matches = command().try_get_matches_from(["serve"]).unwrap();
+        let args = Args::from_arg_matches(&matches).unwrap();
+        assert_eq!(args.config(), Config::default());
     }
 
     #[test]
-    fn the_readme_has_every_flag() {
+    fn the_readme_has_the_table_of_flags() {
         let readme = include_str!("../../../README.md");
-        let command = <Serve as clap::CommandFactory>::command();
-        for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
-            assert!(readme.contains(&format!("| `--{flag}` |")), "{flag}");
-        }
+        let command = command();
+        let table: String = command.get_arguments().map(readme_row).collect();
+        assert!(readme.contains(&table), "the README needs this:\n{table}");
     }
 }

@@ -1,10 +1,10 @@
-//! A raw response, and the result that it must give.
+//! A raw response with its expected result.
 
 use std::fmt;
 
 use fetchd::proto::{HttpVersion, Reason};
 
-/// A raw response, how its connection ends, and the result that it must give.
+/// A raw response, how its connection ends, and the expected result of the fetch.
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) method: &'static str,
@@ -13,42 +13,42 @@ pub(crate) struct Case {
     pub(crate) expected: Expected,
 }
 
-/// What the origin does after it wrote the answer.
+/// How the origin ends the connection after writing the answer.
 #[derive(Clone, Copy)]
 pub(crate) enum Ending {
-    /// Closes the connection in order.
+    /// Closes the connection with a FIN.
     Fin,
-    /// Resets the connection.
+    /// Resets the connection with an RST.
     Rst,
     /// Keeps the connection open and serves further requests on it.
     Keep,
-    /// Writes this again and again.
+    /// Writes these bytes repeatedly, forever.
     Endless(&'static [u8]),
 }
 
-/// The result of a case.
+/// The expected result of a fetch.
 pub(crate) struct Expected {
-    /// The status. None: there must be no head.
+    /// The status, or `None` if there must be no head.
     pub(crate) status: Option<u16>,
     pub(crate) version: Option<HttpVersion>,
-    /// Header lines. They must be all lines of these names.
+    /// Header lines. The head must have no other lines with these names.
     pub(crate) lines: Vec<(&'static str, Vec<u8>)>,
-    /// Names of header lines that must not be there.
+    /// Names of header lines that the head must not have.
     pub(crate) absent: Vec<&'static str>,
     pub(crate) line_count: Option<usize>,
-    /// The body. None: any.
+    /// The body, or `None` if any body is accepted.
     pub(crate) body: Option<Vec<u8>>,
-    /// The error, and a fragment of its message.
+    /// The reason of the error, and a fragment of its message.
     pub(crate) error: Option<(Reason, &'static str)>,
 }
 
 /// The status line of most cases.
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
-/// The rest of a response whose body is "hi".
+/// The rest of a response with the body "hi".
 pub(crate) const HI: &[u8] = b"content-length: 2\r\n\r\nhi";
-/// The head of a chunked body.
+/// The head of a response with a chunked body.
 pub(crate) const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-/// Another response, which nobody asked for.
+/// A second response, sent without a request.
 pub(crate) const SURPLUS: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nsurplus";
 
 /// Concatenates `pieces`.
@@ -56,17 +56,17 @@ pub(crate) fn cat(pieces: &[&[u8]]) -> Vec<u8> {
     pieces.concat()
 }
 
-/// A 200 with `body`, complete.
+/// A response that must give a 200 with `body`.
 pub(crate) fn ok(name: impl Into<String>, answer: Vec<u8>, body: impl Into<Vec<u8>>) -> Case {
     Case::new(name, answer).expecting(Some(200), Some(body.into()), None)
 }
 
-/// A response that is refused as not valid, before there is a head.
+/// A response that must be rejected as invalid before the head is complete.
 pub(crate) fn protocol(name: impl Into<String>, answer: Vec<u8>, fragment: &'static str) -> Case {
     Case::new(name, answer).expecting(None, None, Some((Reason::Protocol, fragment)))
 }
 
-/// A response that ends before its head is complete.
+/// A response that is cut off before its head is complete.
 pub(crate) fn disconnected(name: impl Into<String>, answer: Vec<u8>) -> Case {
     Case::new(name, answer).expecting(None, None, Some((Reason::Disconnected, "")))
 }
@@ -102,68 +102,69 @@ impl Case {
         self
     }
 
-    /// The request has this method.
+    /// Sends the request with this method.
     pub(crate) fn method(mut self, method: &'static str) -> Self {
         self.method = method;
         self
     }
 
-    /// The origin keeps the connection open.
+    /// Makes the origin keep the connection open.
     pub(crate) fn kept(mut self) -> Self {
         self.ending = Ending::Keep;
         self
     }
 
-    /// The origin resets the connection.
+    /// Makes the origin reset the connection.
     pub(crate) fn reset(mut self) -> Self {
         self.ending = Ending::Rst;
         self
     }
 
-    /// The origin writes `again` for ever.
+    /// Makes the origin write `again` forever.
     pub(crate) fn endless(mut self, again: &'static [u8]) -> Self {
         self.ending = Ending::Endless(again);
         self
     }
 
-    /// There is a head with this status.
+    /// Expects a head with this status.
     pub(crate) fn status(mut self, status: u16) -> Self {
         self.expected.status = Some(status);
         self
     }
 
-    /// The fault is in the body: a 200 and these bytes of the body come first.
+    /// Expects the error after a head with status 200 and these bytes of the body.
     pub(crate) fn after(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.expected.status = Some(200);
         self.expected.body = Some(body.into());
         self
     }
 
-    /// The head has this header line. Lines of one name come in this order.
+    /// Expects this header line. Lines with the same name must come in the order of the
+    /// calls.
     pub(crate) fn line(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Self {
         self.expected.lines.push((name, value.into()));
         self
     }
 
-    /// The head has no header line of this name.
+    /// Expects no header line with this name.
     pub(crate) fn lacks(mut self, name: &'static str) -> Self {
         self.expected.absent.push(name);
         self
     }
 
-    /// The head has this many header lines.
+    /// Expects this number of header lines.
     pub(crate) fn line_count(mut self, count: usize) -> Self {
         self.expected.line_count = Some(count);
         self
     }
 
-    /// The head has this version of HTTP.
+    /// Expects this version of HTTP.
     pub(crate) fn version(mut self, version: HttpVersion) -> Self {
         self.expected.version = Some(version);
         self
     }
 
-    /// The body is not what its Content-Encoding says.
+    /// Expects an error because the body does not match its Content-Encoding.
     pub(crate) fn undecodable(mut self) -> Self {
         self.expected.body = None;
         self.expected.error = Some((Reason::Decode, "Content-Encoding"));
@@ -197,18 +198,18 @@ impl fmt::Display for Expected {
             write!(f, ", {count} header lines")?;
         }
         match &self.body {
-            Some(body) => write!(f, ", body {}", shown(body)),
+            Some(body) => write!(f, ", body {}", printable(body)),
             None => Ok(()),
         }
     }
 }
 
-/// `bytes` as they are printed: their beginning, and their number if they are many.
-pub(crate) fn shown(bytes: &[u8]) -> String {
-    const MOST: usize = 60;
-    if bytes.len() <= MOST {
+/// Escapes `bytes` for a message. A long value is truncated and followed by its length.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    const MAX_PRINTED: usize = 60;
+    if bytes.len() <= MAX_PRINTED {
         return format!("\"{}\"", bytes.escape_ascii());
     }
-    let beginning = bytes[..MOST].escape_ascii();
+    let beginning = bytes[..MAX_PRINTED].escape_ascii();
     format!("\"{beginning}…\" ({} bytes)", bytes.len())
 }

@@ -1,5 +1,5 @@
-//! Content codings, over every framing. `bodies.rs` has the codings
-//! themselves.
+//! Content codings in combination with each framing. The `bodies` tests cover the
+//! decoders.
 
 use std::io::Write;
 
@@ -30,13 +30,13 @@ fn deflate() -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A response with this line and `body`, and its length.
+/// Returns a response with the header `line`, a Content-Length and `body`.
 fn sized(line: &str, body: &[u8]) -> Vec<u8> {
     let lines = format!("{line}\r\ncontent-length: {}\r\n\r\n", body.len());
     cat(&[OK, lines.as_bytes(), body])
 }
 
-/// A response with this line and `body` in chunks of 7 bytes.
+/// Returns a response with the header `line`, and `body` in chunks of 7 bytes.
 fn chunked(line: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("{line}\r\ntransfer-encoding: chunked\r\n\r\n");
     let mut answer = cat(&[OK, head.as_bytes()]);

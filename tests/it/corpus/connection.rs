@@ -1,4 +1,4 @@
-//! What an origin says of its connection changes no result (RFC 9112, 9.3).
+//! Connection options, which must not change the result (RFC 9112, 9.3).
 
 use super::case::{Case, OK, SURPLUS, cat, ok};
 
@@ -16,7 +16,7 @@ const LINES: &[(&str, &[u8])] = &[
     ("an empty list", b"connection: , ,\r\n"),
     ("an empty line", b"connection:\r\n"),
     ("a name", b"connection: x-hop\r\nx-hop: 1\r\n"),
-    ("no token", b"connection: \"close\"\r\n"),
+    ("a quoted string", b"connection: \"close\"\r\n"),
     ("obs-text", b"connection: \xff\r\n"),
     (
         "an offer to upgrade",
@@ -26,7 +26,7 @@ const LINES: &[(&str, &[u8])] = &[
         "a limit of keep-alive",
         b"connection: keep-alive\r\nkeep-alive: timeout=5, max=100\r\n",
     ),
-    ("a keep-alive that is none", b"keep-alive: soon\r\n"),
+    ("an invalid keep-alive", b"keep-alive: soon\r\n"),
     ("Proxy-Connection: close", b"proxy-connection: close\r\n"),
     (
         "Proxy-Connection: keep-alive",

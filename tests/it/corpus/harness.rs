@@ -1,4 +1,4 @@
-//! Fetches a table of cases, each several times with the bytes cut differently,
+//! Fetches each case of a table several times, with the answer split at different places,
 //! and compares the results.
 
 use std::{
@@ -17,11 +17,11 @@ use fetchd::proto::{
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch};
 
 use crate::{
-    corpus::case::{Case, Ending, Expected, shown},
-    support::{RawOrigin, Service, finish, patiently, request, reset, until},
+    corpus::case::{Case, Ending, Expected, printable},
+    support::{RawOrigin, Service, finish, read_head, reset, until, within_timeout},
 };
 
-/// One of the fetches of a case.
+/// One fetch of a case.
 struct Run {
     case: usize,
     name: &'static str,
@@ -34,21 +34,21 @@ struct Run {
 #[derive(Clone, Copy)]
 enum Pieces {
     One,
-    /// Two, with a pause between them.
+    /// Two pieces, split at this offset, with a pause between them.
     Two(usize),
-    /// Each byte by itself.
+    /// One piece for each byte.
     Bytes,
 }
 
-/// The origin of all cases of a table.
+/// The script of the origin that serves all cases of a table.
 #[derive(Default)]
 struct Script {
     runs: Vec<Run>,
-    begun: AtomicUsize,
+    started: AtomicUsize,
     written: AtomicUsize,
 }
 
-/// The result that came back.
+/// The actual result of a fetch.
 #[derive(Default)]
 struct Actual {
     head: Option<ResponseHead>,
@@ -57,22 +57,22 @@ struct Actual {
 }
 
 /// Longer answers are not written byte by byte.
-const BYTEWISE: usize = 300;
-/// Longer answers are cut in the middle only.
-const HUGE: usize = 4 << 10;
-/// The pause between two pieces, for them to be read one by one.
+const MAX_BYTEWISE: usize = 300;
+/// Longer answers are split in the middle only.
+const MAX_SPLIT_EVERYWHERE: usize = 4 << 10;
+/// The pause between two pieces, so that the service reads them separately.
 const PAUSE: Duration = Duration::from_millis(1);
 const CONCURRENCY: u32 = 50;
 
-/// Fetches all `cases` in one batch. Then sends another request to each origin
-/// that kept its connection: it must get its own answer, whatever is left of the
-/// first. Gives a line for each mismatch.
+/// Fetches all `cases` in one batch. Then sends a second request to each origin that keeps
+/// its connection open, which must get its own answer even if the first answer has
+/// surplus bytes. Returns a line for each mismatch.
 pub(crate) async fn run(service: &Service, table: &str, number: u8, cases: &[Case]) -> Vec<String> {
     let script = Arc::new(Script::new(cases));
     let (_over, is_over) = watch::channel(());
     let serving = Arc::clone(&script);
-    // Every address of the network is this one origin, so that each run has
-    // connections of its own.
+    // The origin listens on every loopback address. Each run uses another address, so that
+    // runs do not share connections.
     let origin = RawOrigin::at("0.0.0.0:0", move |stream| {
         let (script, mut is_over) = (Arc::clone(&serving), is_over.clone());
         async move {
@@ -110,7 +110,7 @@ pub(crate) async fn run(service: &Service, table: &str, number: u8, cases: &[Cas
         }
     }
 
-    until(|| script.written.load(Ordering::SeqCst) == script.begun.load(Ordering::SeqCst)).await;
+    until(|| script.written.load(Ordering::SeqCst) == script.started.load(Ordering::SeqCst)).await;
     let kept = script.runs.iter().enumerate();
     let kept: Vec<_> = kept
         .filter(|(_, run)| matches!(run.ending, Ending::Keep))
@@ -157,7 +157,7 @@ async fn fetch(service: &Service, requests: Vec<FetchRequest>) -> Vec<Actual> {
     let mut client = service.raw_client().await;
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
     let mut ends = 0;
-    while let Some(message) = patiently(messages.message()).await.unwrap() {
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
         for part in message.parts {
             let result = &mut results[part.index as usize];
             result.head = part.head.or(result.head.take());
@@ -190,12 +190,12 @@ impl Script {
         }
     }
 
-    /// Answers the requests of one connection: `/N` by the answer of run N,
-    /// `/next` by "next".
+    /// Answers the requests of one connection: `/N` with the answer of run N, and `/next`
+    /// with "next".
     async fn serve(&self, mut stream: TcpStream) {
         stream.set_nodelay(true).unwrap();
         loop {
-            let head = request(&mut stream).await;
+            let head = read_head(&mut stream).await;
             let Some(path) = head.split(' ').nth(1) else {
                 return;
             };
@@ -205,7 +205,7 @@ impl Script {
                 continue;
             };
             let run = &self.runs[index];
-            self.begun.fetch_add(1, Ordering::SeqCst);
+            self.started.fetch_add(1, Ordering::SeqCst);
             let _ = run.write(&mut stream).await;
             self.written.fetch_add(1, Ordering::SeqCst);
             match run.ending {
@@ -217,7 +217,7 @@ impl Script {
     }
 }
 
-/// The ways to write the answer of `case`, with names.
+/// Returns the ways to split the answer of `case`, with their names.
 fn pieces(case: &Case) -> Vec<(&'static str, Pieces)> {
     let answer = &case.answer;
     let mut all = vec![("whole", Pieces::One)];
@@ -225,7 +225,7 @@ fn pieces(case: &Case) -> Vec<(&'static str, Pieces)> {
         return all;
     }
     all.push(("cut in the middle", Pieces::Two(answer.len() / 2)));
-    if answer.len() > HUGE {
+    if answer.len() > MAX_SPLIT_EVERYWHERE {
         return all;
     }
     let line_end = answer.windows(2).position(|pair| pair == b"\r\n");
@@ -233,10 +233,10 @@ fn pieces(case: &Case) -> Vec<(&'static str, Pieces)> {
     all.extend(line_end.map(|at| ("cut in a line end", Pieces::Two(at + 1))));
     all.extend(head_end.map(|at| ("cut in the empty line", Pieces::Two(at + 3))));
     all.push(("cut before the last byte", Pieces::Two(answer.len() - 1)));
-    // A reset takes back what the kernel has not sent yet, and it sends few
+    // A reset discards the data that the kernel has not sent yet, and the kernel sends few
     // segments at a time.
     let is_reset = matches!(case.ending, Ending::Rst);
-    if answer.len() < BYTEWISE && !is_reset {
+    if answer.len() < MAX_BYTEWISE && !is_reset {
         all.push(("byte by byte", Pieces::Bytes));
     }
     all
@@ -270,44 +270,44 @@ impl Run {
 }
 
 impl Actual {
-    /// What is not as expected, if it cannot be seen from the result itself.
+    /// Checks the result against `expected`. The error names the difference.
     fn compare(&self, expected: &Expected) -> Result<(), String> {
-        let wrong = |what: &str| Err(format!("; {what}"));
+        let differs = |difference: &str| Err(format!("; {difference}"));
         match (&self.error, expected.error) {
             (None, None) => {}
             (Some(error), Some((reason, fragment))) => {
                 let message = error.message.to_lowercase();
                 if error.reason() != reason {
-                    return wrong("the reason differs");
+                    return differs("the reason differs");
                 }
                 if error.retryable != (reason == Reason::Disconnected) {
-                    return wrong("retryable differs");
+                    return differs("retryable differs");
                 }
                 if !message.contains(&fragment.to_lowercase()) {
-                    return wrong("the message differs");
+                    return differs("the message differs");
                 }
             }
-            _ => return wrong("one is an error"),
+            _ => return differs("only one is an error"),
         }
         let (head, status) = match (&self.head, expected.status) {
             (None, None) => return Ok(()),
             (Some(head), Some(status)) => (head, status),
-            _ => return wrong("one has a head"),
+            _ => return differs("only one has a head"),
         };
         if head.status != u32::from(status) {
-            return wrong("the status differs");
+            return differs("the status differs");
         }
         if expected
             .version
             .is_some_and(|version| version != head.version())
         {
-            return wrong("the version differs");
+            return differs("the version differs");
         }
         if expected
             .line_count
             .is_some_and(|count| count != head.headers.len())
         {
-            return wrong(&format!("{} header lines", head.headers.len()));
+            return differs(&format!("{} header lines", head.headers.len()));
         }
         let values = |name: &str| -> Vec<&[u8]> {
             let lines = head.headers.iter().filter(|line| line.name == name);
@@ -319,14 +319,14 @@ impl Actual {
             if values(name) != same {
                 let values = values(name);
                 let values = values.iter().map(|value| value.escape_ascii().to_string());
-                return wrong(&format!("{name} is {:?}", values.collect::<Vec<_>>()));
+                return differs(&format!("{name} is {:?}", values.collect::<Vec<_>>()));
             }
         }
         if let Some(name) = expected.absent.iter().find(|name| !values(name).is_empty()) {
-            return wrong(&format!("{name} is there"));
+            return differs(&format!("{name} is present"));
         }
         match &expected.body {
-            Some(body) if *body != self.body => wrong("the body differs"),
+            Some(body) if *body != self.body => differs("the body differs"),
             _ => Ok(()),
         }
     }
@@ -348,6 +348,11 @@ impl std::fmt::Display for Actual {
             f.write_str(" after ")?;
         }
         let version = head.version();
-        write!(f, "{} {version:?}, body {}", head.status, shown(&self.body))
+        write!(
+            f,
+            "{} {version:?}, body {}",
+            head.status,
+            printable(&self.body)
+        )
     }
 }

@@ -43,13 +43,13 @@ const ACCEPTED: &[(&str, &[u8], &[u8])] = &[
     ("Latin-1", b"x: caf\xe9\r\n", b"caf\xe9"),
     ("UTF-8", "x: 東京\r\n".as_bytes(), "東京".as_bytes()),
     (
-        "obs-text is no blank",
+        "obs-text is not whitespace",
         b"x: \xa0value\x85\r\n",
         b"\xa0value\x85",
     ),
-    ("what looks like a line", b"x: y: z\r\n", b"y: z"),
+    ("a value that looks like a line", b"x: y: z\r\n", b"y: z"),
     (
-        "what looks like a status line",
+        "a value that looks like a status line",
         b"x: HTTP/1.1 404 Not Found\r\n",
         b"HTTP/1.1 404 Not Found",
     ),
@@ -93,13 +93,13 @@ const ACCEPTED: &[(&str, &[u8], &[u8])] = &[
         b"\xe9 \xff",
     ),
     (
-        "folded before what looks like a length",
+        "folded before a line that looks like a length",
         b"x: a\r\n content-length: 9\r\n",
         b"a content-length: 9",
     ),
 ];
 
-/// Names that are accepted, as they come back.
+/// Names that are accepted: as sent, and as returned.
 const NAMES: &[(&str, &str, &str)] = &[
     ("one letter", "a", "a"),
     ("a digit", "1", "1"),
@@ -114,7 +114,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Lines that are refused.
+/// Header lines that are rejected.
 const REFUSED: &[(&str, &[u8])] = &[
     ("an empty name", b": value\r\n"),
     ("a colon alone", b":\r\n"),
@@ -167,7 +167,7 @@ const REFUSED: &[(&str, &[u8])] = &[
     ("a bare CR before a fold", b"x: a\r\r\n b\r\n"),
 ];
 
-/// Lines that are refused as the first after the status line.
+/// Header lines that are rejected directly after the status line.
 const REFUSED_FIRST: &[(&str, &[u8])] = &[
     ("a fold after the status line", b" x: value\r\n"),
     ("a fold by a tab after the status line", b"\tx: value\r\n"),
@@ -204,7 +204,7 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(protocol(*name, answer, "header").kept());
     }
     for (name, line) in REFUSED_FIRST {
-        // Without the line, the response is valid.
+        // The response would be valid without the line.
         cases.push(protocol(*name, cat(&[OK, line, HI]), "header").kept());
     }
     cases.extend(whole_heads());

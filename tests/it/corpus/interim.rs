@@ -8,7 +8,7 @@ const HINTS: &[u8] = b"HTTP/1.1 103 Early Hints\r\n\
     link: </style.css>; rel=preload; as=style\r\n\
     link: </app.js>; rel=preload; as=script\r\n\r\n";
 
-/// Interim responses before the final one. All are skipped.
+/// Interim responses that are skipped, each followed by a final response.
 fn skipped() -> Vec<(&'static str, Vec<u8>)> {
     let many_lines = format!(
         "HTTP/1.1 103 Early Hints\r\n{}\r\n",
@@ -47,7 +47,7 @@ fn skipped() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Answers that are refused.
+/// Interim responses that are rejected.
 const REFUSED: &[(&str, &[u8], &str)] = &[
     (
         "no status line after 100",

@@ -4,7 +4,7 @@ use fetchd::proto::Reason;
 
 use super::case::{Case, OK, SURPLUS, cat, ok, protocol};
 
-/// Lines that say 5, before a body of 5 bytes.
+/// Header lines that give a length of 5. A body of 5 bytes follows.
 const ACCEPTED: &[(&str, &[u8])] = &[
     ("plain", b"Content-Length: 5\r\n"),
     ("lower case", b"content-length: 5\r\n"),
@@ -57,7 +57,7 @@ const ACCEPTED: &[(&str, &[u8])] = &[
     ),
 ];
 
-/// Lines that say no length, or several.
+/// Header lines that are rejected because they give no valid length, or several.
 const REFUSED: &[(&str, &[u8])] = &[
     ("two lengths", b"content-length: 5\r\ncontent-length: 6\r\n"),
     (
@@ -82,7 +82,7 @@ const REFUSED: &[(&str, &[u8])] = &[
         b"content-length : 5\r\ncontent-length: 6\r\n",
     ),
     (
-        "a length and none",
+        "a length and a word",
         b"content-length: 5\r\ncontent-length: five\r\n",
     ),
     (

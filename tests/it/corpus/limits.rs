@@ -1,10 +1,10 @@
-//! The limits of a head: 100 lines and 64 KiB. And heads that end too early.
+//! Limits of a response head (100 lines and 64 KiB), and truncated heads.
 
 use super::case::{Case, HI, OK, cat, disconnected, ok, protocol};
 
 const KIB: usize = 1 << 10;
 
-/// `count` header lines of `length` bytes each.
+/// Returns `count` header lines of `length` bytes each.
 fn lines(count: usize, length: usize) -> Vec<u8> {
     let value = length - "x-000: \r\n".len();
     let lines = (0..count).map(|number| format!("x-{number:03}: {}\r\n", "v".repeat(value)));
@@ -45,7 +45,7 @@ pub(crate) fn cases() -> Vec<Case> {
         )
         .kept(),
         protocol("1000 lines", cat(&[OK, &lines(1000, 20), HI]), "100").kept(),
-        // Either limit may be met first.
+        // The response may exceed either limit first.
         protocol("lines without end", OK.to_vec(), "").endless(b"x: y\r\n"),
         ok(
             "60 KiB in one line",
@@ -104,7 +104,7 @@ pub(crate) fn cases() -> Vec<Case> {
         protocol("a reason without end", b"HTTP/1.1 200 ".to_vec(), "65536").endless(b"rrrr"),
         protocol("folds without end", cat(&[OK, b"x: v\r\n"]), "65536").endless(b" v\r\n"),
     ];
-    // A large body is no large head.
+    // The limit of the head does not apply to the body.
     let body = vec![b'b'; 200 * KIB];
     let large = cat(&[
         OK,
@@ -117,7 +117,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Heads that end before they are complete: in order, and by a reset.
+/// Returns truncated heads, each cut off by a FIN and by a reset.
 fn cut_short() -> Vec<Case> {
     let parts: &[(&str, &[u8])] = &[
         ("at once", b""),

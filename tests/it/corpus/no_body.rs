@@ -1,8 +1,8 @@
-//! Responses that have no body, whatever their headers say (RFC 9112, 6.3).
+//! Responses that never have a body, regardless of their headers (RFC 9112, 6.3).
 
 use super::case::{Case, SURPLUS, cat, ok};
 
-/// The framing that the head names.
+/// Valid framing headers.
 const FRAMINGS: &[(&str, &[u8])] = &[
     ("nothing", b""),
     ("Content-Length: 0", b"content-length: 0\r\n"),
@@ -25,9 +25,9 @@ const FRAMINGS: &[(&str, &[u8])] = &[
     ("keep-alive", b"connection: keep-alive\r\n"),
 ];
 
-/// Framing that would be refused if there were a body.
+/// Framing headers that are rejected in responses with a body.
 const INVALID: &[(&str, &[u8])] = &[
-    ("a length that is none", b"content-length: five\r\n"),
+    ("an invalid length", b"content-length: five\r\n"),
     ("two lengths", b"content-length: 5\r\ncontent-length: 6\r\n"),
     ("an unknown transfer coding", b"transfer-encoding: gzip\r\n"),
 ];
@@ -47,9 +47,9 @@ pub(crate) fn cases() -> Vec<Case> {
         for (name, framing) in FRAMINGS.iter().chain(INVALID) {
             push(name, &cat(&[framing, b"\r\n"]));
         }
-        push("a body all the same", b"content-length: 5\r\n\r\nhello");
+        push("a body", b"content-length: 5\r\n\r\nhello");
         push(
-            "chunks all the same",
+            "chunks",
             b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
         );
         push(

@@ -1,16 +1,16 @@
-//! Heads as servers of many kinds write them.
+//! Response heads as common servers write them.
 
 use super::case::{Case, cat, ok};
 
 /// How the body is framed.
 #[derive(Clone, Copy)]
 enum Body {
-    /// By the Content-Length that the head names: 13.
+    /// By the Content-Length in the head, which is 13.
     Sized,
     Chunked,
     /// By the end of the connection.
     Rest,
-    /// There is none.
+    /// There is no body.
     Nothing,
 }
 use Body::{Chunked, Nothing, Rest, Sized};
@@ -23,7 +23,7 @@ struct Server {
     /// The lines of the head.
     head: &'static str,
     body: Body,
-    /// Some of the lines, as they must come back.
+    /// Some of the lines, as the service must return them.
     lines: &'static [(&'static str, &'static str)],
 }
 

@@ -4,12 +4,12 @@ use fetchd::proto::HttpVersion;
 
 use super::case::{Case, HI, cat, ok, protocol};
 
-/// Status lines that are accepted, with the status. A body of two bytes follows.
+/// Status lines that are accepted, with the status. A body of two bytes follows each.
 const ACCEPTED: &[(&str, &[u8], u16)] = &[
     ("plain", b"HTTP/1.1 200 OK\r\n", 200),
     ("no reason", b"HTTP/1.1 200 \r\n", 200),
     ("no reason and no space", b"HTTP/1.1 200\r\n", 200),
-    ("no reason, a status of its own", b"HTTP/1.1 404\r\n", 404),
+    ("no reason, another status", b"HTTP/1.1 404\r\n", 404),
     (
         "a reason of several words",
         b"HTTP/1.1 404 Not Found Here\r\n",
@@ -67,13 +67,13 @@ const ACCEPTED: &[(&str, &[u8], u16)] = &[
     ("CRLF and LF before", b"\r\n\n\r\nHTTP/1.1 200 OK\r\n", 200),
 ];
 
-/// Further statuses. All have the same reason.
+/// Statuses that are accepted with any reason phrase.
 const STATUSES: &[u16] = &[
     201, 202, 203, 206, 226, 299, 300, 301, 302, 307, 308, 400, 401, 418, 429, 451, 499, 500, 503,
     520, 599, 600, 700, 777, 999,
 ];
 
-/// Lines that are no status line. An otherwise valid head follows.
+/// Invalid status lines. The rest of a valid response follows.
 const REFUSED: &[(&str, &[u8])] = &[
     ("HTTP/0.9", b"HTTP/0.9 200 OK\r\n"),
     ("HTTP/1.2", b"HTTP/1.2 200 OK\r\n"),
@@ -130,7 +130,7 @@ const REFUSED: &[(&str, &[u8])] = &[
     ("a CGI status", b"Status: 200 OK\r\n"),
 ];
 
-/// Greetings of servers of other protocols, which then wait.
+/// Greetings of servers of other protocols.
 const BANNERS: &[(&str, &[u8])] = &[
     ("SSH", b"SSH-2.0-Server_1.0\r\n"),
     ("FTP", b"220 files.test ready\r\n"),
@@ -178,7 +178,7 @@ pub(crate) fn cases() -> Vec<Case> {
         b"{\n  \"a\": 1\n}\n".to_vec(),
         "status line",
     ));
-    // The SETTINGS frame with which a server of HTTP/2 begins.
+    // An HTTP/2 server starts with a SETTINGS frame.
     let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
     cases.push(protocol(
         "HTTP/2 by itself",

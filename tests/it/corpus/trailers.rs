@@ -1,4 +1,4 @@
-//! Trailers of chunked bodies: dropped (RFC 9112, 7.1.2).
+//! Trailers of chunked bodies, which are discarded (RFC 9112, 7.1.2).
 
 use fetchd::proto::Reason;
 

@@ -1,4 +1,4 @@
-//! Bodies that end with the connection (RFC 9112, 6.3).
+//! Bodies that are delimited by the end of the connection (RFC 9112, 6.3).
 
 use fetchd::proto::{HttpVersion, Reason};
 
@@ -11,7 +11,7 @@ const HEADS: &[(&str, &[u8])] = &[
     ("no reason", b"HTTP/1.1 200\r\n\r\n"),
     ("close", b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"),
     (
-        "keep-alive all the same",
+        "keep-alive in HTTP/1.1",
         b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\n\r\n",
     ),
     (
@@ -37,8 +37,8 @@ pub(crate) fn cases() -> Vec<Case> {
     for (name, head) in HEADS {
         cases.push(ok(*name, cat(&[head, b"to the end"]), "to the end"));
         cases.push(ok(format!("{name}, empty"), head.to_vec(), ""));
-        for (rest, what) in [(&b""[..], "a reset at once"), (b"to the", "a reset")] {
-            let mut case = ok(format!("{name}, {what}"), cat(&[head, rest]), rest).reset();
+        for (rest, cut) in [(&b""[..], "a reset at once"), (b"to the", "a reset")] {
+            let mut case = ok(format!("{name}, {cut}"), cat(&[head, rest]), rest).reset();
             case.expected.error = Some((Reason::Disconnected, ""));
             cases.push(case);
         }

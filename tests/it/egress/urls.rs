@@ -1,7 +1,7 @@
-//! URLs that lead where no fetch may go, in every spelling that is known to have
-//! fooled someone, and answers of name servers that do.
+//! URLs of addresses that must not be fetched, in every spelling that is known to have
+//! passed a filter.
 
-/// Hosts that lead to this machine, and nowhere else.
+/// Hosts that resolve to this machine only.
 pub(crate) const LOOPBACK: [&str; 61] = [
     "127.0.0.1",
     "127.1",
@@ -66,7 +66,7 @@ pub(crate) const LOOPBACK: [&str; 61] = [
     "user:password@localhost",
 ];
 
-/// Hosts that lead to other addresses that are not public.
+/// Hosts that resolve to other addresses that are not public.
 pub(crate) const PRIVATE: [&str; 79] = [
     "0.1.2.3",
     "0.255.255.255",
@@ -149,7 +149,7 @@ pub(crate) const PRIVATE: [&str; 79] = [
     "[4000::1]",
 ];
 
-/// URLs that are not even that, or not of HTTP.
+/// Invalid URLs, and URLs with other schemes than HTTP.
 pub(crate) const INVALID: [&str; 53] = [
     "",
     " ",
@@ -206,7 +206,7 @@ pub(crate) const INVALID: [&str; 53] = [
     "view-source:http://127.0.0.1/",
 ];
 
-/// URLs that look as if they led inside, and do not: the positive control.
+/// Public URLs that resemble internal ones. They are the positive control.
 pub(crate) const PUBLIC: [&str; 13] = [
     "http://1.1.1.1/",
     "http://16843009/",
@@ -223,7 +223,7 @@ pub(crate) const PUBLIC: [&str; 13] = [
     "http://1.1.1.1/http://127.0.0.1/",
 ];
 
-/// Targets of redirects besides all these hosts.
+/// Redirect targets, in addition to the hosts above.
 pub(crate) const REDIRECTS: [&str; 7] = [
     "http://169.254.169.254/latest/meta-data/",
     "https://localhost/",

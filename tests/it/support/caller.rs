@@ -1,4 +1,4 @@
-//! Callers at addresses of their own, and a caller that writes HTTP/2 by hand.
+//! Callers that connect from a chosen address, and one that writes HTTP/2 frames by hand.
 
 use std::{io, net::IpAddr};
 
@@ -19,12 +19,12 @@ use tower::service_fn;
 
 use super::http2::Body;
 
-/// The address 127.0.0.`last`.
-pub(crate) fn address(last: u8) -> IpAddr {
+/// Returns the address 127.0.0.`last`.
+pub(crate) fn loopback(last: u8) -> IpAddr {
     IpAddr::from([127, 0, 0, last])
 }
 
-/// A connection to the service at `url`, from `from`.
+/// Opens a TCP connection to the service at `url`, from the address `from`.
 pub(crate) async fn stream(url: &str, from: IpAddr) -> io::Result<TcpStream> {
     let to = url.trim_start_matches("http://").parse().unwrap();
     let socket = TcpSocket::new_v4()?;
@@ -34,7 +34,7 @@ pub(crate) async fn stream(url: &str, from: IpAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A channel of tonic's, on one connection from `from`.
+/// Opens a tonic channel on one connection from the address `from`.
 pub(crate) async fn channel(url: &str, from: IpAddr) -> Result<Channel, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
     let url = url.to_owned();
@@ -45,12 +45,13 @@ pub(crate) async fn channel(url: &str, from: IpAddr) -> Result<Channel, tonic::t
     endpoint.connect_with_connector(connector).await
 }
 
-/// The generated client, on one connection from `from`.
+/// Returns the generated client on one connection from the address `from`.
 pub(crate) async fn client(url: &str, from: IpAddr) -> FetchServiceClient<Channel> {
     FetchServiceClient::new(channel(url, from).await.unwrap())
 }
 
-/// A connection of hyper's from `from`, and the task that ends with it.
+/// Opens a hyper connection from the address `from`. The task drives the connection
+/// until it closes.
 pub(crate) async fn connect(
     url: &str,
     from: IpAddr,
@@ -64,70 +65,68 @@ pub(crate) async fn connect(
     (sender, tokio::spawn(connection))
 }
 
-/// A connection on which frames are written by hand.
-pub(crate) struct Frames {
+/// An HTTP/2 connection on which the test writes each frame itself.
+pub(crate) struct FrameWriter {
     write: OwnedWriteHalf,
-    /// How many pings were answered, until the connection ends.
-    answered: watch::Receiver<usize>,
-    asked: usize,
+    /// The number of acknowledged pings. Closes with the connection.
+    pongs: watch::Receiver<usize>,
+    pings_sent: usize,
 }
 
-/// Types of frames (RFC 9113, 6).
+/// Frame types (RFC 9113, 6).
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 
-/// Flags of frames.
+/// Frame flags.
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-impl Frames {
-    /// Opens a connection from `from`, and reads whatever comes until its end.
+impl FrameWriter {
+    /// Opens a connection from the address `from`, and discards everything that the
+    /// service sends except the answers to pings.
     pub(crate) async fn open(url: &str, from: IpAddr) -> Self {
         let (mut read, mut write) = stream(url, from).await.unwrap().into_split();
         let mut opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-        put(SETTINGS, 0, 0, &[], &mut opening);
+        put_frame(SETTINGS, 0, 0, &[], &mut opening);
         write.write_all(&opening).await.unwrap();
-        let (answer, answered) = watch::channel(0);
+        let (counter, pongs) = watch::channel(0);
         tokio::spawn(async move {
-            // Ends with the connection.
-            while let Ok((kind, flags)) = skip(&mut read).await {
-                let is_answer = kind == PING && flags & ACK > 0;
-                answer.send_modify(|count| *count += usize::from(is_answer));
+            while let Ok((kind, flags)) = skip_frame(&mut read).await {
+                let is_pong = kind == PING && flags & ACK > 0;
+                counter.send_modify(|count| *count += usize::from(is_pong));
             }
         });
         let mut frames = Self {
             write,
-            answered,
-            asked: 0,
+            pongs,
+            pings_sent: 0,
         };
-        // Answered after the settings came: from then on more than the window of the
-        // standard may be written.
+        // The service answers after it has sent its settings, whose windows are larger
+        // than the default of HTTP/2.
         assert!(frames.ping().await);
         frames
     }
 
-    /// Waits until the service has seen all that was written. False: the connection
-    /// has ended.
+    /// Waits until the service has processed all frames written so far. Returns false
+    /// if the connection has closed.
     pub(crate) async fn ping(&mut self) -> bool {
         let mut frame = Vec::new();
-        put(PING, 0, 0, &[0; 8], &mut frame);
-        self.asked += 1;
-        let asked = self.asked;
-        self.write.write_all(&frame).await.is_ok()
-            && self
-                .answered
-                .wait_for(|count| *count >= asked)
-                .await
-                .is_ok()
+        put_frame(PING, 0, 0, &[0; 8], &mut frame);
+        self.pings_sent += 1;
+        let sent = self.pings_sent;
+        if self.write.write_all(&frame).await.is_err() {
+            return false;
+        }
+        self.pongs.wait_for(|count| *count >= sent).await.is_ok()
     }
 
-    /// Begins a call of `FetchBatch` on `stream`, which is odd.
-    pub(crate) async fn begin(&mut self, stream: u32) -> io::Result<()> {
+    /// Starts a call of `FetchBatch` on `stream`, which must be an odd number.
+    pub(crate) async fn start_call(&mut self, stream: u32) -> io::Result<()> {
         let mut block = Vec::new();
-        // `:method: POST` and `:scheme: http`, of the static table (RFC 7541, A).
+        // `:method: POST` and `:scheme: http` in the static table (RFC 7541, A).
         block.extend([0x83, 0x86]);
         for (name, value) in [
             (":path", "/fetchd.v1.FetchService/FetchBatch"),
@@ -142,37 +141,42 @@ impl Frames {
             }
         }
         let mut frame = Vec::new();
-        put(HEADERS, END_HEADERS, stream, &block, &mut frame);
+        put_frame(HEADERS, END_HEADERS, stream, &block, &mut frame);
         self.write.write_all(&frame).await
     }
 
-    /// Writes `bytes` as frames of DATA of `size` bytes each.
-    pub(crate) async fn data(&mut self, stream: u32, bytes: &[u8], size: usize) -> io::Result<()> {
+    /// Writes `bytes` as DATA frames with a payload of `size` bytes each.
+    pub(crate) async fn send_data(
+        &mut self,
+        stream: u32,
+        bytes: &[u8],
+        size: usize,
+    ) -> io::Result<()> {
         for bytes in bytes.chunks(4096 * size) {
             let mut frames = Vec::with_capacity(bytes.len() * 10 / size);
             for payload in bytes.chunks(size) {
-                put(DATA, 0, stream, payload, &mut frames);
+                put_frame(DATA, 0, stream, payload, &mut frames);
             }
             self.write.write_all(&frames).await?;
         }
         Ok(())
     }
 
-    /// Ends the message on `stream`.
-    pub(crate) async fn end(&mut self, stream: u32) -> io::Result<()> {
+    /// Half-closes `stream`.
+    pub(crate) async fn end_stream(&mut self, stream: u32) -> io::Result<()> {
         let mut frame = Vec::new();
-        put(DATA, END_STREAM, stream, &[], &mut frame);
+        put_frame(DATA, END_STREAM, stream, &[], &mut frame);
         self.write.write_all(&frame).await
     }
 
     /// Waits until the service has closed the connection.
     pub(crate) async fn closed(&mut self) {
-        let _ = self.answered.wait_for(|_| false).await;
+        let _ = self.pongs.wait_for(|_| false).await;
     }
 }
 
-/// Reads a frame, and returns its type and its flags.
-async fn skip(read: &mut OwnedReadHalf) -> io::Result<(u8, u8)> {
+/// Reads and discards a frame. Returns its type and flags.
+async fn skip_frame(read: &mut OwnedReadHalf) -> io::Result<(u8, u8)> {
     let mut head = [0; 9];
     read.read_exact(&mut head).await?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -180,7 +184,7 @@ async fn skip(read: &mut OwnedReadHalf) -> io::Result<(u8, u8)> {
     Ok((head[3], head[4]))
 }
 
-fn put(kind: u8, flags: u8, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
+fn put_frame(kind: u8, flags: u8, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
     out.put_uint(payload.len() as u64, 3);
     out.put_u8(kind);
     out.put_u8(flags);
@@ -188,8 +192,9 @@ fn put(kind: u8, flags: u8, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
     out.put_slice(payload);
 }
 
-/// The prefix of a message of gRPC of `length` bytes, and `bytes` of it.
-pub(crate) fn prefixed(length: usize, bytes: &[u8]) -> Bytes {
+/// Returns the gRPC prefix of a message of `length` bytes, followed by `bytes`, which
+/// may be only the beginning of that message.
+pub(crate) fn length_prefixed(length: usize, bytes: &[u8]) -> Bytes {
     let mut message = Vec::with_capacity(5 + bytes.len());
     message.put_u8(0);
     message.put_u32(length as u32);

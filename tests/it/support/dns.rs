@@ -1,4 +1,4 @@
-//! A name server of the tests' own.
+//! A DNS server that answers as a test tells it to.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -11,36 +11,36 @@ use hickory_resolver::proto::{
 };
 use tokio::{net::UdpSocket, task::JoinHandle};
 
-/// What is answered to a question.
+/// The answer to a query.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     Addresses(Vec<IpAddr>),
-    /// Addresses that may be kept no longer than this answer.
-    Fleeting(Vec<IpAddr>),
-    /// Addresses of the last of these names, each the alias of the one before.
+    /// Addresses with a TTL of zero, which must not be cached.
+    Uncacheable(Vec<IpAddr>),
+    /// A chain of CNAME records through these names, and the addresses of the last one.
     Alias(Vec<&'static str>, Vec<IpAddr>),
-    /// Addresses of IPv4, and silence where IPv6 is asked for.
+    /// IPv4 addresses. Queries for IPv6 get no reply.
     OnlyV4(Vec<IpAddr>),
-    /// The same the other way round.
+    /// IPv6 addresses. Queries for IPv4 get no reply.
     OnlyV6(Vec<IpAddr>),
     Code(ResponseCode),
-    Silence,
+    NoReply,
 }
 
-/// A running name server.
+/// A running DNS server, stopped when it is dropped.
 pub(crate) struct Dns {
     pub(crate) address: SocketAddr,
     answering: JoinHandle<()>,
 }
 
 impl Dns {
-    /// Answers each question, a name without its last dot, with what `answer`
-    /// gives.
+    /// Starts a server on a free port. `answer` gets the queried name without its
+    /// trailing dot.
     pub(crate) async fn new(answer: impl Fn(&str) -> Answer + Send + 'static) -> Self {
         Self::at("127.0.0.1:0", answer).await
     }
 
-    /// The same, at a place of its own.
+    /// Starts a server at `address`.
     pub(crate) async fn at(
         address: &str,
         answer: impl Fn(&str) -> Answer + Send + 'static,
@@ -51,8 +51,8 @@ impl Dns {
             let mut buffer = [0; 4096];
             loop {
                 let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
-                let question = Message::from_vec(&buffer[..length]).unwrap();
-                if let Some(answer) = answered(&question, &answer) {
+                let query = Message::from_vec(&buffer[..length]).unwrap();
+                if let Some(answer) = respond(&query, &answer) {
                     socket
                         .send_to(&answer.to_vec().unwrap(), from)
                         .await
@@ -70,18 +70,19 @@ impl Drop for Dns {
     }
 }
 
-fn answered(question: &Message, answer: &impl Fn(&str) -> Answer) -> Option<Message> {
-    let query = question.queries.first().unwrap().clone();
+/// Returns the response to `request`, or none if the server stays silent.
+fn respond(request: &Message, answer: &impl Fn(&str) -> Answer) -> Option<Message> {
+    let query = request.queries.first().unwrap().clone();
     let name = query.name().to_ascii();
-    let mut message = Message::new(question.metadata.id, MessageType::Response, OpCode::Query);
+    let mut message = Message::new(request.metadata.id, MessageType::Response, OpCode::Query);
     message.metadata.recursion_available = true;
     message.add_query(query.clone());
     let mut add = |name: Name, ttl, data| {
         message.add_answer(Record::from_rdata(name, ttl, data));
     };
-    let own = query.name().clone();
+    let queried = query.name().clone();
     match answer(name.trim_end_matches('.')) {
-        Answer::Silence => return None,
+        Answer::NoReply => return None,
         Answer::OnlyV4(_) if query.query_type() == RecordType::AAAA => return None,
         Answer::OnlyV6(_) if query.query_type() == RecordType::A => return None,
         Answer::Code(code) => message.metadata.response_code = code,
@@ -89,16 +90,16 @@ fn answered(question: &Message, answer: &impl Fn(&str) -> Answer) -> Option<Mess
             let data = addresses
                 .into_iter()
                 .filter_map(|address| of_type(&query, address));
-            data.for_each(|data| add(own.clone(), 60, data));
+            data.for_each(|data| add(queried.clone(), 60, data));
         }
-        Answer::Fleeting(addresses) => {
+        Answer::Uncacheable(addresses) => {
             let data = addresses
                 .into_iter()
                 .filter_map(|address| of_type(&query, address));
-            data.for_each(|data| add(own.clone(), 0, data));
+            data.for_each(|data| add(queried.clone(), 0, data));
         }
         Answer::Alias(names, addresses) => {
-            let mut last = own;
+            let mut last = queried;
             for name in names {
                 let name = Name::from_ascii(format!("{name}.")).unwrap();
                 add(last, 60, RData::CNAME(CNAME(name.clone())));
@@ -113,7 +114,7 @@ fn answered(question: &Message, answer: &impl Fn(&str) -> Answer) -> Option<Mess
     Some(message)
 }
 
-/// The address, where it is of the type that was asked for.
+/// Returns a record of `address` if it has the queried type.
 fn of_type(query: &Query, address: IpAddr) -> Option<RData> {
     match (query.query_type(), address) {
         (RecordType::A, IpAddr::V4(address)) => Some(RData::A(address.into())),

@@ -1,4 +1,4 @@
-//! A table of faults, each a row, fetched beside healthy requests.
+//! A table of faulty requests, fetched in one batch with healthy ones.
 
 use fetchd::{
     client::{Client, Error, Outcome, Request},
@@ -6,9 +6,9 @@ use fetchd::{
 };
 use futures_util::StreamExt;
 
-use super::{Origin, patiently, reply};
+use super::{Origin, reply, within_timeout};
 
-/// How a request is to end.
+/// A faulty request, and the error that it must end with.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) request: Request,
@@ -17,7 +17,8 @@ pub(crate) struct Row {
     pub(crate) attempts: u32,
 }
 
-/// A row whose request may be tried twice: it is, where that may help.
+/// Returns a row whose request may be attempted twice, and must be if the error is
+/// `retryable`.
 pub(crate) fn row(
     name: &'static str,
     request: impl Into<Request>,
@@ -33,14 +34,14 @@ pub(crate) fn row(
     }
 }
 
-/// Fetches all rows in one batch with 20 healthy requests, which must not be
-/// touched, and checks how each ended.
+/// Fetches all rows in one batch with 20 healthy requests. Asserts that each row ends
+/// with its error, and that the healthy requests succeed.
 pub(crate) async fn check(client: &Client, rows: Vec<Row>) -> Vec<Outcome> {
     let healthy = Origin::new(|_| async { reply("healthy") }).await;
     let mut requests: Vec<_> = rows.iter().map(|row| row.request.clone()).collect();
     requests.extend((0..20).map(|_| Request::get(healthy.url(""))));
     let outcomes = client.fetch(requests).concurrency(100).in_order().collect();
-    let mut outcomes: Vec<Outcome> = patiently(outcomes).await;
+    let mut outcomes: Vec<Outcome> = within_timeout(outcomes).await;
     for outcome in outcomes.drain(rows.len()..) {
         assert!(
             outcome.error.is_none(),

@@ -1,4 +1,4 @@
-//! A caller that speaks gRPC by hand, for what no client would do.
+//! A caller that builds gRPC messages by hand, to send what no client would send.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ use tokio::{net::TcpStream, task::JoinHandle};
 
 pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
 
-/// A connection, and the task that ends with it.
+/// Opens an HTTP/2 connection. The task drives the connection until it closes.
 pub(crate) async fn connect(to: &str) -> (SendRequest<Body>, JoinHandle<Result<(), hyper::Error>>) {
     let address: SocketAddr = to.trim_start_matches("http://").parse().unwrap();
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
@@ -25,7 +25,7 @@ pub(crate) async fn connect(to: &str) -> (SendRequest<Body>, JoinHandle<Result<(
     (sender, tokio::spawn(connection))
 }
 
-/// A call of `FetchBatch` with `body`.
+/// Returns a call of `FetchBatch` with `body`.
 pub(crate) fn call(body: Body) -> Request<Body> {
     Request::post("http://in.test/fetchd.v1.FetchService/FetchBatch")
         .header("content-type", "application/grpc")
@@ -34,7 +34,7 @@ pub(crate) fn call(body: Body) -> Request<Body> {
         .unwrap()
 }
 
-/// A message of gRPC, with its prefix.
+/// Encodes `batch` as a gRPC message with its length prefix.
 pub(crate) fn message(batch: &FetchBatchRequest) -> Bytes {
     let mut bytes = BytesMut::new();
     bytes.put_u8(0);
@@ -43,16 +43,16 @@ pub(crate) fn message(batch: &FetchBatchRequest) -> Bytes {
     bytes.freeze()
 }
 
-/// A body that is there as a whole.
-pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
+/// Returns a body that is sent at once.
+pub(crate) fn full_body(bytes: impl Into<Bytes>) -> Body {
     let body = http_body_util::Full::new(bytes.into());
     body.map_err(|never| match never {}).boxed()
 }
 
-/// The gRPC code of a response, and the message with it.
+/// Returns the gRPC code and message of `response`, from its headers or its trailers.
 pub(crate) async fn status(response: Response<Incoming>) -> (String, String) {
     let (head, body) = response.into_parts();
-    let of = |headers: &HeaderMap| {
+    let parse = |headers: &HeaderMap| {
         let value = |name: &str| {
             let value = headers.get(name)?;
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -62,9 +62,9 @@ pub(crate) async fn status(response: Response<Incoming>) -> (String, String) {
             value("grpc-message").unwrap_or_default(),
         ))
     };
-    if let Some(status) = of(&head.headers) {
+    if let Some(status) = parse(&head.headers) {
         return status;
     }
     let body = body.collect().await.unwrap();
-    body.trailers().and_then(of).unwrap()
+    body.trailers().and_then(parse).unwrap()
 }

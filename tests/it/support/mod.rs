@@ -1,7 +1,7 @@
-//! What the tests share: origins that they script, and services over real
-//! sockets.
+//! Scripted origins, DNS servers, callers and services over real sockets, shared by all
+//! tests.
 
-// Each test file uses some of it.
+// No test file uses all of it.
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod caller;
@@ -20,9 +20,11 @@ pub(crate) mod unreading;
 
 pub(crate) use dns::{Answer, Dns};
 pub(crate) use faults::{Row, check, row};
-pub(crate) use origin::{Origin, Reply, held, reply};
+pub(crate) use origin::{Origin, Reply, gated_origin, reply};
 pub(crate) use process::Process;
-pub(crate) use raw::{RawOrigin, fill, finish, request, reset, short_backlog, short_backlog_at};
+pub(crate) use raw::{
+    RawOrigin, fill_backlog, finish, read_head, reset, short_backlog, short_backlog_at,
+};
 pub(crate) use service::{
     Service, allow_loopback, raw_client, requests, service, service_at, service_with,
 };
@@ -30,24 +32,24 @@ pub(crate) use tls::{Authority, self_signed};
 
 use std::{future::Future, time::Duration};
 
-/// How long any wait of a test may take before it counts as failed. Nothing
-/// that works takes nearly as long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest that a test waits for anything before it fails. It is far above the time
+/// that any successful wait takes.
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Waits for `future` with patience.
-pub(crate) async fn patiently<F: Future>(future: F) -> F::Output {
-    let waited = tokio::time::timeout(PATIENCE, future).await;
-    waited.expect("what the test waits for comes within its patience")
+/// Waits for `future`. Panics if that takes longer than [`TEST_TIMEOUT`].
+pub(crate) async fn within_timeout<F: Future>(future: F) -> F::Output {
+    let output = tokio::time::timeout(TEST_TIMEOUT, future).await;
+    output.expect("the future completes within the test timeout")
 }
 
-/// Waits with patience until `is_true`.
+/// Polls `is_true` until it returns true. Panics after [`TEST_TIMEOUT`].
 pub(crate) async fn until(mut is_true: impl FnMut() -> bool) {
     eventually(async || is_true()).await;
 }
 
-/// Polls until `is_true` returns true. Fails the test after [`PATIENCE`].
+/// Does the same as [`until`] for an asynchronous condition.
 pub(crate) async fn eventually(mut is_true: impl AsyncFnMut() -> bool) {
-    patiently(async {
+    within_timeout(async {
         while !is_true().await {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

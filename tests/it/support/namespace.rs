@@ -1,40 +1,42 @@
-//! A network of the test's own, where every address is this machine and nothing
-//! can leave it.
+//! A network namespace in which every address is this machine, so that no packet leaves
+//! it.
 
 use std::{
     io::Write,
     process::{Command, Stdio},
 };
 
-/// Where a test runs.
+/// The network in which a test runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Network {
-    /// In a network of its own.
-    Own,
-    /// In that of the machine, since it grants no other: of all addresses, those
-    /// of the loopback range alone lead nowhere else.
-    Machine,
+    /// A network namespace of its own.
+    Isolated,
+    /// The host's network, because the host does not allow namespaces. The test may use
+    /// loopback addresses only.
+    Host,
 }
 
-/// Set for a test that was started again inside.
+/// The variable that marks a test started again inside the namespace.
 const INSIDE: &str = "FETCHD_TEST_INSIDE";
 
-/// Printed when the network stands.
-const READY: &str = "in a network of its own";
+/// Printed once the namespace is set up.
+const READY: &str = "the network namespace is ready";
 
-/// The name server is at 127.0.0.1, and a search list would make names of a
-/// cluster of short ones.
+/// Names the DNS server at 127.0.0.1, and the search domains of a Kubernetes cluster,
+/// which must not be applied.
 const RESOLV_CONF: &str = "nameserver 127.0.0.1
 search default.svc.cluster.local svc.cluster.local cluster.local
 options ndots:5
 ";
 
-/// Runs the test `name` of this binary in a network of its own, where `hosts` is
-/// the hosts file; gives where its body is to run, which is nowhere once it has
-/// run inside.
+/// Runs the test `name` of this binary in a network namespace, with `hosts` as its hosts
+/// file.
+///
+/// Returns the network in which the caller must run the test body. Returns `None` if a
+/// child process has already run it inside the namespace.
 pub(crate) fn enter(name: &str, hosts: &str) -> Option<Network> {
     if std::env::var_os(INSIDE).is_some() {
-        return Some(Network::Own);
+        return Some(Network::Isolated);
     }
     let files = tempfile::tempdir().unwrap();
     for (file, text) in [("hosts", hosts), ("resolv.conf", RESOLV_CONF)] {
@@ -49,7 +51,8 @@ pub(crate) fn enter(name: &str, hosts: &str) -> Option<Network> {
         echo '{READY}'
         exec \"$0\" --exact {name} --nocapture"
     );
-    // A process without the right to make namespaces may have it in one of users.
+    // A process that may not create network namespaces may still be able to inside a
+    // user namespace.
     for user in [&[][..], &["--map-root-user"]] {
         let output = Command::new("unshare")
             .args(user)
@@ -73,8 +76,8 @@ pub(crate) fn enter(name: &str, hosts: &str) -> Option<Network> {
             return None;
         }
     }
-    // Past what the test runner captures: it is to be seen.
-    let notice = format!("{name}: no network of its own is granted here: loopback alone\n");
+    // Written directly, because the test runner hides captured output of passing tests.
+    let notice = format!("{name}: no network namespace, testing loopback addresses only\n");
     let _ = std::io::stderr().write_all(notice.as_bytes());
-    Some(Network::Machine)
+    Some(Network::Host)
 }

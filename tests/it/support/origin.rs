@@ -1,4 +1,4 @@
-//! An origin on a real socket, from a closure.
+//! An HTTP/1.1 origin on a real socket that answers by a closure.
 
 use std::{
     convert::Infallible,
@@ -18,11 +18,10 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 
-/// What a closure answers with.
+/// The response of an origin's closure.
 pub(crate) type Reply = Response<BoxBody<Bytes, Infallible>>;
 
-/// A running origin. Fails the test when it is dropped after its closure
-/// panicked.
+/// A running origin. Dropping it fails the test if its closure has panicked.
 pub(crate) struct Origin {
     pub address: SocketAddr,
     counts: Arc<Counts>,
@@ -32,25 +31,25 @@ pub(crate) struct Origin {
 #[derive(Default)]
 struct Counts {
     seen: AtomicUsize,
-    open: AtomicUsize,
+    in_flight: AtomicUsize,
     peak: AtomicUsize,
     panicked: AtomicBool,
 }
 
-/// A request under way.
-struct Open(Arc<Counts>);
+/// Counts a request as in flight until it is dropped.
+struct InFlight(Arc<Counts>);
 
-/// A 200 with `body`.
+/// Returns a 200 response with `body`.
 pub(crate) fn reply(body: impl Into<Bytes>) -> Reply {
     Response::new(Full::new(body.into()).boxed())
 }
 
-/// An origin that answers a request when it is given a permit.
-pub(crate) async fn held() -> (Origin, Arc<Semaphore>) {
+/// Starts an origin that answers each request once the semaphore has a permit for it.
+pub(crate) async fn gated_origin() -> (Origin, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
-    let opened = Arc::clone(&gate);
+    let permits = Arc::clone(&gate);
     let origin = Origin::new(move |_| {
-        let gate = Arc::clone(&opened);
+        let gate = Arc::clone(&permits);
         async move {
             let _ = gate.acquire().await;
             reply("there")
@@ -60,7 +59,7 @@ pub(crate) async fn held() -> (Origin, Arc<Semaphore>) {
 }
 
 impl Origin {
-    /// Starts an origin that answers with what `handler` gives.
+    /// Starts an origin that answers each request with the result of `handler`.
     pub(crate) async fn new<F, Fut>(handler: F) -> Self
     where
         F: Fn(Request<Incoming>) -> Fut + Clone + Send + Sync + 'static,
@@ -81,17 +80,17 @@ impl Origin {
         format!("http://{}/{path}", self.address)
     }
 
-    /// How many requests came.
+    /// Returns the number of requests received.
     pub(crate) fn seen(&self) -> usize {
         self.counts.seen.load(Ordering::SeqCst)
     }
 
-    /// How many requests are under way.
-    pub(crate) fn open(&self) -> usize {
-        self.counts.open.load(Ordering::SeqCst)
+    /// Returns the number of requests in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.counts.in_flight.load(Ordering::SeqCst)
     }
 
-    /// The most requests that were under way at once.
+    /// Returns the highest number of requests that were in flight at once.
     pub(crate) fn peak(&self) -> usize {
         self.counts.peak.load(Ordering::SeqCst)
     }
@@ -119,12 +118,12 @@ where
         let counts = Arc::clone(&counts);
         let handler = handler.clone();
         let service = service_fn(move |request| {
-            let open = Open::new(Arc::clone(&counts));
+            let in_flight = InFlight::new(Arc::clone(&counts));
             let handled = AssertUnwindSafe(handler(request)).catch_unwind();
             async move {
                 let handled = handled.await;
                 if handled.is_err() {
-                    open.0.panicked.store(true, Ordering::SeqCst);
+                    in_flight.0.panicked.store(true, Ordering::SeqCst);
                 }
                 handled.map_err(|_| "the closure panicked")
             }
@@ -135,17 +134,17 @@ where
     }
 }
 
-impl Open {
+impl InFlight {
     fn new(counts: Arc<Counts>) -> Self {
         counts.seen.fetch_add(1, Ordering::SeqCst);
-        let open = counts.open.fetch_add(1, Ordering::SeqCst) + 1;
-        counts.peak.fetch_max(open, Ordering::SeqCst);
+        let in_flight = counts.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        counts.peak.fetch_max(in_flight, Ordering::SeqCst);
         Self(counts)
     }
 }
 
-impl Drop for Open {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }

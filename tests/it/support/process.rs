@@ -1,5 +1,4 @@
-//! The service as a process of its own, for what is said of a process: its
-//! memory, its signals, its exit code.
+//! The service as a child process, for tests of its memory, signals and exit code.
 
 use std::{
     io::{BufRead, BufReader},
@@ -8,32 +7,32 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 
 /// A running `fetchd serve`, killed when it is dropped.
 pub(crate) struct Process {
     pub url: String,
-    /// Of the admin listener.
+    /// The address of the admin listener.
     pub admin: String,
     child: Child,
     log: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Process {
-    /// Starts the service on a free port, with further arguments.
+    /// Starts the service on a free port, with additional arguments.
     pub(crate) fn serve(arguments: &[&str]) -> Self {
         Self::serve_with(arguments, &[])
     }
 
-    /// The same, with variables of the environment.
+    /// Starts the service with additional arguments and environment variables.
     pub(crate) fn serve_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fetchd"));
         command.envs(variables.iter().copied());
         Self::start(command, arguments)
     }
 
-    /// The same, with no more than `files` open at once.
-    pub(crate) fn serve_with_files(files: usize, arguments: &[&str]) -> Self {
+    /// Starts the service with a limit of `files` open file descriptors.
+    pub(crate) fn serve_with_file_limit(files: usize, arguments: &[&str]) -> Self {
         let mut command = Command::new("sh");
         let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_fetchd")]);
@@ -55,8 +54,8 @@ impl Process {
             .spawn()
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (found, address) = mpsc::channel();
-        // What the log says further is read too, so that it never stops the
+        let (sender, receiver) = mpsc::channel();
+        // The thread keeps reading after the first line: a full pipe would block the
         // service.
         let log = std::thread::spawn(move || {
             let mut lines = Vec::new();
@@ -64,14 +63,14 @@ impl Process {
                 let fields: serde_json::Value = serde_json::from_str(&line).unwrap();
                 let field = |name| Some(fields.get(name)?.as_str()?.to_owned());
                 if let (Some(address), Some(admin)) = (field("address"), field("admin")) {
-                    let _ = found.send((address, admin));
+                    let _ = sender.send((address, admin));
                 }
                 lines.push(line);
             }
             lines
         });
-        let addresses = address.recv_timeout(PATIENCE);
-        let (address, admin) = addresses.expect("the log says the addresses");
+        let addresses = receiver.recv_timeout(TEST_TIMEOUT);
+        let (address, admin) = addresses.expect("the service logs its addresses");
         Self {
             url: format!("http://{address}"),
             admin,
@@ -80,12 +79,12 @@ impl Process {
         }
     }
 
-    /// Where it listens.
+    /// Returns the address of the gRPC listener.
     pub(crate) fn address(&self) -> &str {
         self.url.trim_start_matches("http://")
     }
 
-    /// Ends it in order, and gives all that it logged.
+    /// Stops the service with SIGTERM, and returns all lines that it logged.
     pub(crate) fn into_log(mut self) -> Vec<String> {
         self.signal("TERM");
         self.child.wait().unwrap();
@@ -97,12 +96,12 @@ impl Process {
         self.child.id()
     }
 
-    /// The memory that the process has resident, in bytes.
+    /// Returns the resident memory of the process, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// The most memory that the process has had resident, in bytes.
+    /// Returns the peak resident memory of the process, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
     }
@@ -114,7 +113,7 @@ impl Process {
         kib.parse::<u64>().unwrap() << 10
     }
 
-    /// Sends a signal, by its name.
+    /// Sends the signal `name`, such as "TERM".
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill")
@@ -124,7 +123,7 @@ impl Process {
         assert!(sent.success());
     }
 
-    /// Waits for the process to end by itself.
+    /// Waits until the process exits, without stopping it.
     pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }

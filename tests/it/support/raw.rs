@@ -1,4 +1,4 @@
-//! Origins that speak as they like: a script over a raw connection.
+//! An origin that runs a script on each raw connection, and helpers for such scripts.
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
@@ -8,16 +8,16 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::patiently;
+use super::within_timeout;
 
-/// A running origin.
+/// A running origin, stopped when it is dropped.
 pub(crate) struct RawOrigin {
     pub(crate) address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
 impl RawOrigin {
-    /// Runs `script` for each connection.
+    /// Starts an origin on a free port that runs `script` for each connection.
     pub(crate) async fn new<F, Fut>(script: F) -> Self
     where
         F: Fn(TcpStream) -> Fut + Send + 'static,
@@ -26,7 +26,7 @@ impl RawOrigin {
         Self::at("127.0.0.1:0", script).await
     }
 
-    /// The same, at a place of its own.
+    /// Starts an origin at `address` that runs `script` for each connection.
     pub(crate) async fn at<F, Fut>(address: &str, script: F) -> Self
     where
         F: Fn(TcpStream) -> Fut + Send + 'static,
@@ -43,13 +43,14 @@ impl RawOrigin {
         Self { address, accepting }
     }
 
-    /// Reads one request, writes `answer`, and ends the connection.
+    /// Starts an origin that reads one request, writes `answer` and closes the
+    /// connection.
     pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::new(move |mut stream| {
             let answer = answer.clone();
             async move {
-                request(&mut stream).await;
+                read_head(&mut stream).await;
                 let _ = stream.write_all(&answer).await;
                 finish(stream).await;
             }
@@ -57,15 +58,15 @@ impl RawOrigin {
         .await
     }
 
-    /// Reads one request, writes `answer`, and then `again` for ever, with a
-    /// pause before each.
+    /// Starts an origin that reads one request, writes `answer`, and then writes `again`
+    /// forever, with a pause before each.
     pub(crate) async fn endless(
         answer: &'static [u8],
         again: &'static [u8],
         pause: Duration,
     ) -> Self {
         Self::new(move |mut stream| async move {
-            request(&mut stream).await;
+            read_head(&mut stream).await;
             let mut written = stream.write_all(answer).await;
             while written.is_ok() {
                 if !pause.is_zero() {
@@ -88,8 +89,8 @@ impl Drop for RawOrigin {
     }
 }
 
-/// Reads the head of a request.
-pub(crate) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
+/// Reads the head of a request. Returns the bytes read so far if the connection closes.
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -100,35 +101,36 @@ pub(crate) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Ends a connection in order: what was written arrives before the end.
+/// Shuts down a connection and waits for the peer to close it, so that all written bytes
+/// arrive.
 pub(crate) async fn finish(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let _ = stream.shutdown().await;
     let _ = stream.read_to_end(&mut Vec::new()).await;
 }
 
-/// Ends a connection with a reset.
+/// Closes a connection with a reset.
 pub(crate) fn reset(stream: TcpStream) {
     stream.set_zero_linger().unwrap();
 }
 
-/// A listener whose backlog is as short as can be.
+/// Returns a listener with the shortest possible backlog, on a free port.
 pub(crate) fn short_backlog() -> TcpListener {
     short_backlog_at("127.0.0.1:0".parse().unwrap())
 }
 
-/// The same, at a place of its own.
+/// Returns a listener with the shortest possible backlog, at `address`.
 pub(crate) fn short_backlog_at(address: SocketAddr) -> TcpListener {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(address).unwrap();
     socket.listen(1).unwrap()
 }
 
-/// Fills the backlog of [`short_backlog`]: while what is returned lives, and
-/// nothing is accepted, the SYNs of others go unanswered.
-pub(crate) async fn fill(listener: &TcpListener) -> Vec<TcpStream> {
+/// Fills the backlog of a listener from [`short_backlog`]. The kernel ignores further
+/// SYNs until a returned stream is dropped or the listener accepts a connection.
+pub(crate) async fn fill_backlog(listener: &TcpListener) -> Vec<TcpStream> {
     let address = listener.local_addr().unwrap();
-    // It holds one more than its length (listen(2)).
-    let first = patiently(TcpStream::connect(address)).await.unwrap();
-    let second = patiently(TcpStream::connect(address)).await.unwrap();
+    // A backlog of one holds two connections (listen(2)).
+    let first = within_timeout(TcpStream::connect(address)).await.unwrap();
+    let second = within_timeout(TcpStream::connect(address)).await.unwrap();
     vec![first, second]
 }

@@ -1,4 +1,4 @@
-//! Replicas that are not what a client expects, and ways to one that are bad.
+//! Replicas that answer wrongly, and proxies that disturb the connection to a replica.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,35 +12,35 @@ use tokio::{
     time::sleep,
 };
 
-/// How a replica answers that is not a fetchd, or a broken one.
+/// How a faulty replica answers a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wrong {
-    /// UNIMPLEMENTED, as a gRPC server without the service.
+pub(crate) enum Fault {
+    /// UNIMPLEMENTED, like a gRPC server without the service.
     Unimplemented,
-    /// HTTP 404, as another web server.
+    /// HTTP 404, like a web server.
     NotFound,
     /// OK without a single part.
-    Nothing,
-    /// An end without trailers.
+    NoParts,
+    /// End of stream without trailers.
     NoTrailers,
-    /// Bytes that are no messages.
+    /// Bytes that are not gRPC messages.
     Garbage,
-    /// `RST_STREAM` with `NO_ERROR`, after the head.
+    /// `RST_STREAM` with `NO_ERROR`, after the response headers.
     Reset,
     /// `RST_STREAM` with `REFUSED_STREAM`.
     Refused,
-    /// GOAWAY for the first call already.
+    /// GOAWAY that excludes the first call.
     GoAway,
-    /// Nothing, though it answers pings.
+    /// No response, although it answers pings.
     Silent,
 }
 
-impl Wrong {
-    /// Those that answer.
+impl Fault {
+    /// All faults but [`Fault::Silent`].
     pub(crate) const ANSWERING: [Self; 8] = [
         Self::Unimplemented,
         Self::NotFound,
-        Self::Nothing,
+        Self::NoParts,
         Self::NoTrailers,
         Self::Garbage,
         Self::Reset,
@@ -48,7 +48,7 @@ impl Wrong {
         Self::GoAway,
     ];
 
-    /// Returns true if a client can tell that nothing was dispatched.
+    /// Returns true if the client can infer that no request was dispatched.
     pub(crate) fn dispatches_nothing(self) -> bool {
         matches!(
             self,
@@ -57,32 +57,32 @@ impl Wrong {
     }
 }
 
-/// Something that listens, until it is dropped.
-pub(crate) struct Listening {
+/// A running replica or proxy, stopped when it is dropped.
+pub(crate) struct FakeReplica {
     pub(crate) url: String,
     accepting: JoinHandle<()>,
 }
 
-impl Drop for Listening {
+impl Drop for FakeReplica {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-/// Starts a replica that is `wrong`.
-pub(crate) async fn wrong(wrong: Wrong) -> Listening {
-    listening(move |stream| async move {
-        match wrong {
-            Wrong::GoAway => go_away(stream).await,
-            _ => answer_calls(stream, wrong).await,
+/// Starts a replica that answers each call with `fault`.
+pub(crate) async fn faulty_replica(fault: Fault) -> FakeReplica {
+    listen(move |stream| async move {
+        match fault {
+            Fault::GoAway => go_away(stream).await,
+            _ => answer_calls(stream, fault).await,
         }
     })
     .await
 }
 
-/// Starts a way to `replica` that is cut after `bytes` of responses.
-pub(crate) async fn cutting(replica: SocketAddr, bytes: usize) -> Listening {
-    listening(move |near| async move {
+/// Starts a proxy to `replica` that closes each connection after `bytes` of responses.
+pub(crate) async fn truncating_proxy(replica: SocketAddr, bytes: usize) -> FakeReplica {
+    listen(move |near| async move {
         let far = TcpStream::connect(replica).await?;
         let (mut near_read, mut near_write) = near.into_split();
         let (far_read, mut far_write) = far.into_split();
@@ -98,9 +98,9 @@ pub(crate) async fn cutting(replica: SocketAddr, bytes: usize) -> Listening {
     .await
 }
 
-/// Starts a way to `replica` on which each piece takes `delay` longer.
-pub(crate) async fn delaying(replica: SocketAddr, delay: Duration) -> Listening {
-    listening(move |near| async move {
+/// Starts a proxy to `replica` that delays each piece of data by `delay`.
+pub(crate) async fn delaying_proxy(replica: SocketAddr, delay: Duration) -> FakeReplica {
+    listen(move |near| async move {
         let far = TcpStream::connect(replica).await?;
         let (near_read, near_write) = near.into_split();
         let (far_read, far_write) = far.into_split();
@@ -128,7 +128,7 @@ async fn forward(
     }
 }
 
-async fn listening<F, Fut>(serve: F) -> Listening
+async fn listen<F, Fut>(serve: F) -> FakeReplica
 where
     F: Fn(TcpStream) -> Fut + Send + 'static,
     Fut: Future<Output = std::io::Result<()>> + Send + 'static,
@@ -141,75 +141,76 @@ where
             connections.spawn(serve(stream));
         }
     });
-    Listening { url, accepting }
+    FakeReplica { url, accepting }
 }
 
-async fn answer_calls(stream: TcpStream, wrong: Wrong) -> std::io::Result<()> {
-    let broken = |error: h2::Error| std::io::Error::other(error);
-    let mut connection = h2::server::handshake(stream).await.map_err(broken)?;
-    let mut held = Vec::new();
+async fn answer_calls(stream: TcpStream, fault: Fault) -> std::io::Result<()> {
+    let into_io = |error: h2::Error| std::io::Error::other(error);
+    let mut connection = h2::server::handshake(stream).await.map_err(into_io)?;
+    let mut open = Vec::new();
     while let Some(call) = connection.accept().await {
-        let (request, respond) = call.map_err(broken)?;
-        held.extend(answer(respond, wrong).map_err(broken)?);
-        if wrong == Wrong::Silent {
-            held.push(Held::Request(Box::new(request)));
+        let (request, respond) = call.map_err(into_io)?;
+        open.extend(answer(respond, fault).map_err(into_io)?);
+        if fault == Fault::Silent {
+            open.push(OpenCall::Request(Box::new(request)));
         }
     }
     Ok(())
 }
 
-/// What must not be dropped for a call to stay open.
-enum Held {
+/// The halves of a call. Dropping either resets the stream.
+enum OpenCall {
     #[allow(dead_code)]
     Request(Box<http::Request<h2::RecvStream>>),
     #[allow(dead_code)]
     Response(SendResponse<Bytes>),
 }
 
-fn answer(mut respond: SendResponse<Bytes>, wrong: Wrong) -> Result<Option<Held>, h2::Error> {
+/// Answers a call with `fault`. Returns the sending half if the call must stay open.
+fn answer(mut respond: SendResponse<Bytes>, fault: Fault) -> Result<Option<OpenCall>, h2::Error> {
     let head = |status: u16| {
         let head = Response::builder().status(status);
         head.header("content-type", "application/grpc")
             .body(())
             .unwrap()
     };
-    match wrong {
-        Wrong::Unimplemented => {
+    match fault {
+        Fault::Unimplemented => {
             let mut head = head(200);
             head.headers_mut()
                 .insert("grpc-status", "12".parse().unwrap());
             respond.send_response(head, true)?;
         }
-        Wrong::NotFound => {
+        Fault::NotFound => {
             let head = Response::builder().status(404).body(()).unwrap();
             respond.send_response(head, true)?;
         }
-        Wrong::Nothing => {
+        Fault::NoParts => {
             let mut body = respond.send_response(head(200), false)?;
             let mut trailers = HeaderMap::new();
             trailers.insert("grpc-status", "0".parse().unwrap());
             body.send_trailers(trailers)?;
         }
-        Wrong::NoTrailers => {
+        Fault::NoTrailers => {
             respond.send_response(head(200), true)?;
         }
-        Wrong::Garbage => {
+        Fault::Garbage => {
             let mut body = respond.send_response(head(200), false)?;
             body.send_data(Bytes::from_static(&[0x7f; 64]), true)?;
         }
-        Wrong::Reset => {
+        Fault::Reset => {
             let mut body = respond.send_response(head(200), false)?;
             body.send_reset(Reason::NO_ERROR);
         }
-        Wrong::Refused => respond.send_reset(Reason::REFUSED_STREAM),
-        Wrong::Silent => return Ok(Some(Held::Response(respond))),
-        Wrong::GoAway => unreachable!("it is served by hand"),
+        Fault::Refused => respond.send_reset(Reason::REFUSED_STREAM),
+        Fault::Silent => return Ok(Some(OpenCall::Response(respond))),
+        Fault::GoAway => unreachable!("`go_away` serves these connections"),
     }
     Ok(None)
 }
 
-/// Opens the connection, and ends it when the first call comes, which it says it
-/// has not looked at (RFC 9113, 6.8).
+/// Accepts the connection, and closes it at the first call with a GOAWAY that says that no
+/// call was processed (RFC 9113, 6.8).
 async fn go_away(mut stream: TcpStream) -> std::io::Result<()> {
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];

@@ -1,4 +1,4 @@
-//! The service in the process of the test, behind a real socket.
+//! The service inside the test process, behind a real socket.
 
 use fetchd::{
     client::Client,
@@ -9,29 +9,31 @@ use fetchd::{
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::transport::{Channel, Endpoint};
 
-/// A running service.
+/// A running service, stopped when it is dropped.
 pub(crate) struct Service {
     pub url: String,
     pub shutdown: Shutdown,
     pub serving: JoinHandle<()>,
 }
 
-/// A service that may reach the tests' origins.
+/// Starts a service on a free port that may fetch from loopback addresses.
 pub(crate) async fn service() -> Service {
     service_with(allow_loopback()).await
 }
 
+/// Starts a service with `config` on a free port.
 pub(crate) async fn service_with(config: Config) -> Service {
     service_at("127.0.0.1:0", config).await
 }
 
+/// Starts a service with `config` at `address`.
 pub(crate) async fn service_at(address: &str, config: Config) -> Service {
     let listener = TcpListener::bind(address).await.unwrap();
-    let mut own = listener.local_addr().unwrap();
-    if own.ip().is_unspecified() {
-        own.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    let mut bound = listener.local_addr().unwrap();
+    if bound.ip().is_unspecified() {
+        bound.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    let url = format!("http://{own}");
+    let url = format!("http://{bound}");
     let shutdown = Shutdown::new();
     let server = Server::new(config).unwrap();
     let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
@@ -42,7 +44,7 @@ pub(crate) async fn service_at(address: &str, config: Config) -> Service {
     }
 }
 
-/// The default configuration, with the loopback addresses opened.
+/// Returns the default configuration with loopback addresses allowed.
 pub(crate) fn allow_loopback() -> Config {
     Config {
         egress: Egress {
@@ -54,19 +56,18 @@ pub(crate) fn allow_loopback() -> Config {
 }
 
 impl Service {
-    /// The Rust client.
+    /// Connects the Rust client.
     pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.url).await.unwrap()
     }
 
-    /// The generated client, on a connection of its own with gRPC's usual
-    /// settings.
+    /// Connects the generated client, with tonic's default settings.
     pub(crate) async fn raw_client(&self) -> FetchServiceClient<Channel> {
         raw_client(&self.url).await
     }
 }
 
-/// GETs of `urls`, as messages.
+/// Returns a GET request message for each of `urls`.
 pub(crate) fn requests<S: Into<String>>(urls: impl IntoIterator<Item = S>) -> Vec<FetchRequest> {
     let requests = urls.into_iter().map(|url| FetchRequest {
         url: url.into(),
@@ -75,6 +76,7 @@ pub(crate) fn requests<S: Into<String>>(urls: impl IntoIterator<Item = S>) -> Ve
     requests.collect()
 }
 
+/// Connects the generated client to the service at `url`, with tonic's default settings.
 pub(crate) async fn raw_client(url: &str) -> FetchServiceClient<Channel> {
     let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
     FetchServiceClient::new(endpoint.connect().await.unwrap())

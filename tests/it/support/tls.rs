@@ -1,4 +1,4 @@
-//! TLS for the tests' origins, with certificates made in the test.
+//! TLS for origins, with certificates that each test generates.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate authority that lives as long as the test.
+/// A certificate authority for one test.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -21,23 +21,23 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
-    /// Its certificate, to be trusted.
+    /// Returns the root certificate in DER.
     pub(crate) fn root(&self) -> Vec<u8> {
         self.0.der().to_vec()
     }
 
-    /// The same, as a file would have it.
+    /// Returns the root certificate in PEM.
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// An origin's side of TLS, for `host`.
+    /// Returns an acceptor with a valid certificate for `host`.
     pub(crate) fn acceptor(&self, host: &str) -> TlsAcceptor {
         let params = CertificateParams::new([host.to_owned()]).unwrap();
         self.signed(params)
     }
 
-    /// The same, with a certificate that has expired.
+    /// Returns an acceptor with an expired certificate for `host`.
     pub(crate) fn expired(&self, host: &str) -> TlsAcceptor {
         let mut params = CertificateParams::new([host.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
@@ -45,9 +45,9 @@ impl Authority {
         self.signed(params)
     }
 
-    /// An origin's side of TLS in `version` alone, for `host`, that asks for a
-    /// certificate of the client.
-    pub(crate) fn asking(
+    /// Returns an acceptor for `host` that supports only `version` and requires a client
+    /// certificate.
+    pub(crate) fn requiring_client_certificate(
         &self,
         host: &str,
         version: &'static SupportedProtocolVersion,
@@ -67,7 +67,7 @@ impl Authority {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// An origin's side of TLS, for `host`, that speaks HTTP/2 alone.
+    /// Returns an acceptor for `host` that offers only HTTP/2.
     pub(crate) fn http2(&self, host: &str) -> TlsAcceptor {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let (certificate, key) = self.certificate(host);
@@ -96,7 +96,7 @@ impl Authority {
     }
 }
 
-/// An origin's side of TLS, with a certificate that only itself vouches for.
+/// Returns an acceptor with a self-signed certificate for `host`.
 pub(crate) fn self_signed(host: &str) -> TlsAcceptor {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([host.to_owned()]).unwrap();

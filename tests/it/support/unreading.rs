@@ -1,4 +1,4 @@
-//! Origins that do not read what they are sent.
+//! Origins that never read request bodies.
 
 use std::{
     net::SocketAddr,
@@ -17,19 +17,20 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// What an origin does that reads no body.
+/// How an origin that reads no request body answers.
 #[derive(Clone)]
-pub(crate) enum Manner {
-    /// Nothing at all.
-    Silent,
-    /// It answers as soon as it has the head.
-    Early,
-    /// The same, over TLS.
-    EarlyTls(TlsAcceptor),
+pub(crate) enum EarlyAnswer {
+    /// It does not answer.
+    Never,
+    /// It answers as soon as it has read the head.
+    Plain,
+    /// It answers as soon as it has read the head, over TLS.
+    Tls(TlsAcceptor),
 }
 
-/// An origin that reads no body, and keeps each connection until it is reset.
-pub(crate) struct Unreading {
+/// An origin that reads no request body, and keeps each connection until the peer resets
+/// it.
+pub(crate) struct StalledOrigin {
     pub(crate) address: SocketAddr,
     counts: Arc<Counts>,
     accepting: JoinHandle<()>,
@@ -44,25 +45,25 @@ struct Counts {
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-impl Unreading {
-    /// An origin whose connections hold about `buffer` bytes that were not read.
-    pub(crate) async fn new(manner: Manner, buffer: u32) -> Self {
+impl StalledOrigin {
+    /// Starts an origin whose receive buffers hold about `buffer` bytes.
+    pub(crate) async fn new(answer: EarlyAnswer, buffer: u32) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(buffer).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(1024).unwrap();
         let address = listener.local_addr().unwrap();
         let counts = Arc::new(Counts::default());
-        let of_all = Arc::clone(&counts);
+        let shared = Arc::clone(&counts);
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (counts, manner) = (Arc::clone(&of_all), manner.clone());
+                let (counts, answer) = (Arc::clone(&shared), answer.clone());
                 counts.opened.fetch_add(1, SeqCst);
                 let open = counts.open.fetch_add(1, SeqCst) + 1;
                 counts.peak.fetch_max(open, SeqCst);
                 tokio::spawn(async move {
-                    unread(stream, manner).await;
+                    serve(stream, answer).await;
                     counts.open.fetch_sub(1, SeqCst);
                 });
             }
@@ -74,56 +75,56 @@ impl Unreading {
         }
     }
 
-    /// How many connections were accepted.
+    /// Returns the number of connections accepted.
     pub(crate) fn opened(&self) -> usize {
         self.counts.opened.load(SeqCst)
     }
 
-    /// How many of them are open.
+    /// Returns the number of open connections.
     pub(crate) fn open(&self) -> usize {
         self.counts.open.load(SeqCst)
     }
 
-    /// The most connections that were open at once.
+    /// Returns the highest number of connections that were open at once.
     pub(crate) fn peak(&self) -> usize {
         self.counts.peak.load(SeqCst)
     }
 
-    /// A POST of `body`, tried once.
+    /// Returns a POST of `body` to this origin, with a single attempt.
     pub(crate) fn upload(&self, scheme: &str, body: Bytes) -> Request {
         let url = format!("{scheme}://{}/", self.address);
         Request::post(url, body).max_attempts(1)
     }
 }
 
-impl Drop for Unreading {
+impl Drop for StalledOrigin {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-/// Keeps `stream` until it is reset: an orderly end, behind bytes that nobody reads,
-/// is not seen.
-async fn unread(mut stream: TcpStream, manner: Manner) {
-    match manner {
-        Manner::Silent => {}
-        Manner::Early => {
-            super::request(&mut stream).await;
+/// Keeps `stream` open until the peer resets it. A FIN is not noticed, because it comes
+/// after bytes that are never read.
+async fn serve(mut stream: TcpStream, answer: EarlyAnswer) {
+    match answer {
+        EarlyAnswer::Never => {}
+        EarlyAnswer::Plain => {
+            super::read_head(&mut stream).await;
             let _ = stream.write_all(ANSWER).await;
         }
-        Manner::EarlyTls(acceptor) => {
+        EarlyAnswer::Tls(acceptor) => {
             let Ok(mut tls) = acceptor.accept(stream).await else {
                 return;
             };
-            super::request(&mut tls).await;
+            super::read_head(&mut tls).await;
             let _ = tls.write_all(ANSWER).await;
             let _ = tls.flush().await;
-            return reset(tls.get_ref().0).await;
+            return wait_for_reset(tls.get_ref().0).await;
         }
     }
-    reset(&stream).await;
+    wait_for_reset(&stream).await;
 }
 
-async fn reset(stream: &TcpStream) {
+async fn wait_for_reset(stream: &TcpStream) {
     while !stream.ready(Interest::ERROR).await.unwrap().is_error() {}
 }

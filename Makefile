@@ -1,0 +1,115 @@
+# The gate: `make gate` runs every step that a change has to pass, and `make STEP` runs
+# one of them. All that the steps install goes to target/ci.
+
+BUF := 1.75.0
+DENY := 0.20.2
+GRPCIO := 1.85.1
+KUSTOMIZE := 5.0.3
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+# Absolute, since some steps run in another folder.
+export CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+TOOLS := $(CURDIR)/target/ci
+export PATH := $(TOOLS)/bin:$(TOOLS)/node_modules/.bin:$(PATH)
+
+PYTHON := $(TOOLS)/venv/bin/python
+
+# Steps that share compiled dependencies are next to each other.
+STEPS := format lint client server fuzz doc package deny contract breaking test compare \
+	interop deploy
+
+.PHONY: gate $(STEPS) generate
+.NOTPARALLEL:
+
+gate:
+	@for step in $(STEPS); do \
+	  printf '\n== %s\n' "$$step"; \
+	  start=$$SECONDS; \
+	  $(MAKE) --no-print-directory "$$step"; \
+	  printf '== %s: %s s\n' "$$step" "$$((SECONDS - start))"; \
+	done
+
+format:
+	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
+
+lint:
+	cargo clippy --locked --all-targets -- -D warnings
+
+# Without dev-dependencies, which would turn on features that the library lacks.
+client server:
+	cargo clippy --locked --lib --no-default-features --features $@ -- -D warnings
+	cargo clippy --locked --examples --no-default-features --features $@ -- -D warnings
+
+# With the profile of the package, so that both share compiled dependencies.
+fuzz:
+	cargo check --locked --manifest-path fuzz/Cargo.toml \
+	  --config 'profile.dev.package."*".opt-level=2' \
+	  --config 'profile.dev.package."*".debug=false'
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# cargo's own verification would compile every dependency again, and optimise it. This
+# checks the packaged files with the dependencies of the steps before.
+package:
+	cargo publish --dry-run --locked --no-verify --allow-dirty
+	rm -rf $(TOOLS)/package
+	mkdir -p $(TOOLS)/package
+	tar -xzf $(CARGO_TARGET_DIR)/package/fetchd-*.crate -C $(TOOLS)/package --strip-components 1
+	cd $(TOOLS)/package && cargo check --locked --bins --examples
+
+deny: $(TOOLS)/deny-$(DENY)
+	cargo deny --locked check bans licenses sources
+
+contract: $(TOOLS)/buf-$(BUF)
+	buf lint
+
+breaking: $(TOOLS)/buf-$(BUF)
+	.ci/breaking
+
+test:
+	cargo test --locked
+
+# The comparison in its short form, with the dependencies of the tests.
+compare:
+	cargo bench --locked --profile dev --bench compare -- --short
+
+# Another language calls the service. Tests of the package build the binary.
+interop: $(TOOLS)/grpcio-$(GRPCIO)
+	cargo test --locked --no-run --test contract
+	$(PYTHON) tests/interop/fetch.py $(CARGO_TARGET_DIR)/debug/fetchd proto
+
+deploy:
+	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || { \
+	  echo "install kustomize $(KUSTOMIZE)"; \
+	  GOBIN=$(TOOLS)/bin GOPATH=$(TOOLS)/go GOCACHE=$(TOOLS)/go-cache \
+	    go install sigs.k8s.io/kustomize/kustomize/v5@v$(KUSTOMIZE); \
+	}
+	@mkdir -p $(TOOLS)
+	if command -v kubectl >/dev/null; then kubectl kustomize deploy/base; \
+	  else kustomize build deploy/base; fi >$(TOOLS)/base.yaml
+	grep -c '^kind:' $(TOOLS)/base.yaml
+
+# Writes src/proto/ anew after a change in proto/. `make test` fails if it is stale.
+generate:
+	FETCHD_REGENERATE=1 cargo test --locked --test contract
+
+# The tools. Each version has its own stamp, so that a new one replaces the old.
+$(TOOLS)/deny-$(DENY):
+	cargo install --locked --quiet --force --root $(TOOLS) --target-dir $(TOOLS)/build \
+	  --config profile.release.lto=false --config profile.release.opt-level=1 \
+	  cargo-deny@$(DENY)
+	touch $@
+
+$(TOOLS)/buf-$(BUF):
+	mkdir -p $(TOOLS)
+	npm install --silent --no-fund --no-audit --prefix $(TOOLS) @bufbuild/buf@$(BUF)
+	touch $@
+
+$(TOOLS)/grpcio-$(GRPCIO):
+	python3 -m venv $(TOOLS)/venv
+	$(TOOLS)/venv/bin/pip install --quiet grpcio==$(GRPCIO) grpcio-tools==$(GRPCIO)
+	touch $@

@@ -1,0 +1,30 @@
+//! Header values in the JSON of the input and the output.
+
+use serde::{Deserialize, Serialize};
+
+/// The value of a header, or the values of several lines with the same name.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum HeaderValues {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl From<Vec<String>> for HeaderValues {
+    fn from(mut values: Vec<String>) -> Self {
+        if values.len() == 1 {
+            Self::One(values.remove(0))
+        } else {
+            Self::Several(values)
+        }
+    }
+}
+
+impl From<HeaderValues> for Vec<String> {
+    fn from(values: HeaderValues) -> Self {
+        match values {
+            HeaderValues::One(value) => vec![value],
+            HeaderValues::Several(values) => values,
+        }
+    }
+}

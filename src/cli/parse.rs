@@ -1,0 +1,192 @@
+//! Parsers of flag values: sizes and durations with units, addresses, URLs, and
+//! lists separated by commas.
+//!
+//! Each error is a phrase that starts with "expected"; [`Usage`](super::Usage) adds
+//! the flag and the value.
+
+mod list;
+
+use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
+
+use bytesize::ByteSize;
+use fetchd::config::{Ceilings, InvalidProxy, Limits, Proxy};
+use http::Uri;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+pub(super) use list::{InvalidItem, List};
+
+/// The address of the admin listener, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AdminListen {
+    Off,
+    At(SocketAddr),
+}
+
+/// Root certificates (DER). Empty if no file is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Roots(pub(super) Vec<Vec<u8>>);
+
+/// Returns a parser of whole numbers within `range`.
+pub(super) fn whole_number(
+    range: RangeInclusive<u32>,
+) -> impl Fn(&str) -> Result<u32, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            let (start, end) = (range.start(), range.end());
+            format!("expected a whole number from {start} to {end}")
+        })
+    }
+}
+
+/// Parses a count of a limit, whose range [`Config::validate`](fetchd::config::Config::validate)
+/// checks.
+pub(super) fn count(text: &str) -> Result<u32, String> {
+    let highest = Limits::HIGHEST;
+    text.parse()
+        .map_err(|_| format!("expected a whole number of at most {highest}"))
+}
+
+/// Parses a size: `64KiB`, `10MiB`, or a number of bytes.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    match text.parse::<ByteSize>() {
+        Ok(size) => Ok(size.as_u64()),
+        Err(_) => Err("expected a size such as 64KiB or 10MiB".to_owned()),
+    }
+}
+
+/// Parses a duration greater than zero: `30s`, `250ms`, `1m 30s`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).ok();
+    let positive = duration.filter(|duration| !duration.is_zero());
+    positive
+        .ok_or_else(|| "expected a duration greater than 0s, such as 30s, 250ms or 10m".to_owned())
+}
+
+/// Parses a duration, which may be `0s`.
+pub(super) fn delay(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "expected a duration such as 0s, 250ms, 30s or 10m".to_owned())
+}
+
+/// Parses the timeout of a request: a duration of at most a day.
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration(text)?;
+    if timeout > Ceilings::LONGEST_TIMEOUT {
+        return Err("expected a duration of at most 1day".to_owned());
+    }
+    Ok(timeout)
+}
+
+/// Parses an IP address and a port.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an address such as 127.0.0.1:50051".to_owned())
+}
+
+/// Parses the URL of a service.
+pub(super) fn service(text: &str) -> Result<String, String> {
+    let uri = text.parse::<Uri>().ok();
+    let is_service =
+        uri.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+    if !is_service {
+        return Err("expected a URL such as http://localhost:50051".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Parses the URLs of the replicas of a service, separated by commas.
+pub(super) fn services(text: &str) -> Result<String, String> {
+    let urls: Result<Vec<_>, _> = text.split(',').map(|url| service(url.trim())).collect();
+    Ok(urls?.join(","))
+}
+
+/// Parses a header line.
+pub(super) fn header(text: &str) -> Result<(String, String), String> {
+    let Some((name, value)) = text.split_once(':') else {
+        return Err("expected a header line such as 'Accept: text/html'".to_owned());
+    };
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Parses the URL of a proxy; the empty string means no proxy.
+pub(super) fn proxy(text: &str) -> Result<Option<Proxy>, InvalidProxy> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some)
+}
+
+/// Reads a file of PEM certificates; the empty string means no file.
+pub(super) fn roots(path: &str) -> Result<Roots, String> {
+    if path.is_empty() {
+        return Ok(Roots(Vec::new()));
+    }
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let certificates =
+        certificates.map_err(|error| format!("expected a file of PEM certificates ({error})"))?;
+    if certificates.is_empty() {
+        return Err("expected a file of PEM certificates (it contains none)".to_owned());
+    }
+    let roots = certificates
+        .iter()
+        .map(|root: &CertificateDer<'_>| root.to_vec());
+    Ok(Roots(roots.collect()))
+}
+
+impl FromStr for AdminListen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            address => address
+                .parse()
+                .map(Self::At)
+                .map_err(|_| "expected an address such as 127.0.0.1:9090, or off".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_binary_units() {
+        assert_eq!(size("64KiB"), Ok(64 << 10));
+        assert_eq!(size("10MiB"), Ok(10 << 20));
+        assert_eq!(size("1GiB"), Ok(1 << 30));
+        assert_eq!(size("1000"), Ok(1000));
+        assert!(size("ten").is_err());
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        for wrong in ["", "0s", "5", "-1s", "1 fortnight"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(delay("0s"), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_rejected_with_the_range() {
+        let parse = whole_number(1..=1024);
+        assert_eq!(parse("1024"), Ok(1024));
+        for wrong in ["0", "1025", "-1", "1.5", "many", "5000000000"] {
+            let expected = "expected a whole number from 1 to 1024".to_owned();
+            assert_eq!(parse(wrong), Err(expected), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_admin_listener_can_be_off() {
+        assert_eq!("off".parse(), Ok(AdminListen::Off));
+        let address = "127.0.0.1:9090".parse().unwrap();
+        assert_eq!("127.0.0.1:9090".parse(), Ok(AdminListen::At(address)));
+        assert!("nowhere".parse::<AdminListen>().is_err());
+    }
+}
