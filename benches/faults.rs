@@ -7,7 +7,7 @@
 
 #![allow(clippy::pedantic, clippy::print_stdout, clippy::unwrap_used)]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
 mod support;
 
 use std::{collections::BTreeMap, fs, time::Duration};

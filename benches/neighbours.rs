@@ -6,7 +6,7 @@
 
 #![allow(clippy::pedantic, clippy::print_stdout, clippy::unwrap_used)]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
 mod support;
 
 use std::{process::ExitCode, time::Duration};
@@ -55,6 +55,8 @@ enum Attack {
     UnfinishedMessages,
     /// Streams that are read at 10 KB/s, with all slots that the caller is granted.
     SlowReaders,
+    /// Batches of large bodies that are not read at all.
+    UnreadBodies,
     /// Requests that fail and are retried, in a loop.
     Retries,
     /// Responses that consist of interim responses without end, in a loop.
@@ -138,11 +140,12 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<(
 }
 
 impl Attack {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("watches", Self::Watches),
         ("batches", Self::Batches),
         ("unfinished messages", Self::UnfinishedMessages),
         ("slow readers", Self::SlowReaders),
+        ("unread bodies", Self::UnreadBodies),
         ("retries", Self::Retries),
         ("interim responses", Self::InterimResponses),
     ];
@@ -258,6 +261,7 @@ impl Scene {
             Attack::Batches => self.open_batches().await,
             Attack::UnfinishedMessages => self.send_unfinished().await,
             Attack::SlowReaders => self.read_slowly().await,
+            Attack::UnreadBodies => self.read_nothing().await,
             Attack::Retries => self.retry().await,
             Attack::InterimResponses => self.fetch_interim_responses().await,
         }
@@ -288,6 +292,22 @@ impl Scene {
             }));
         }
         tasks
+    }
+
+    /// Makes 200 calls and does not read the responses.
+    async fn read_nothing(&self) -> AttackTasks {
+        let mut open = Vec::new();
+        for _ in 0..200 {
+            let mut client = caller::client(&self.service.url, loopback(2)).await;
+            let batch = batch_of(vec![self.large.url(""); 100], 50);
+            let response = client.fetch_batch(batch).await.unwrap();
+            open.push((client, response));
+        }
+        self.until("fetchd_stalled", 900.0).await;
+        vec![spawn(async move {
+            std::future::pending::<()>().await;
+            drop(open);
+        })]
     }
 
     /// Opens batches of one request until the service refuses one.

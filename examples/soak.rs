@@ -130,7 +130,10 @@ async fn call(kind: u64, client: Client, base: String, counts: Arc<Counts>, end:
             let path = paths[(index + round as usize) % paths.len()];
             Request::get(format!("{base}/{path}")).max_attempts(1 + (index as u32 % 2))
         });
-        let mut outcomes = client.fetch(requests).concurrency(20 + (round % 60) as u32);
+        let mut outcomes = client
+            .fetch(requests)
+            .concurrency(20 + (round % 60) as u32)
+            .outcomes();
         let mut seen = 0;
         while let Some(outcome) = outcomes.next().await {
             let count = if outcome.error.is_some() {

@@ -112,7 +112,7 @@ mod credentials;
 #[cfg(feature = "server")]
 mod decode;
 #[cfg(feature = "server")]
-#[allow(unreachable_pub)] // `internals` exports parts of it.
+#[allow(unreachable_pub, clippy::missing_panics_doc)] // `internals` exports parts of it.
 mod egress;
 #[cfg(feature = "server")]
 mod fetch;

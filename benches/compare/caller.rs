@@ -23,7 +23,8 @@ pub async fn call(job: Job) -> JobResult {
         if job.batches == 1 {
             let mut outcomes = client
                 .fetch(requests(&job))
-                .concurrency(job.concurrency as u32);
+                .concurrency(job.concurrency as u32)
+                .outcomes();
             while let Some(outcome) = outcomes.next().await {
                 let bytes = size(&outcome);
                 times.record(outcome.stats.total.unwrap_or_default(), bytes);
@@ -35,7 +36,7 @@ pub async fn call(job: Job) -> JobResult {
             let fetch = client
                 .fetch(requests(&job))
                 .concurrency(job.concurrency as u32);
-            let outcomes: Vec<Outcome> = fetch.collect().await;
+            let outcomes: Vec<Outcome> = fetch.outcomes().collect().await;
             (started.elapsed(), outcomes.iter().map(size).sum::<usize>())
         });
         for (time, bytes) in join_all(batches).await {

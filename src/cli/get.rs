@@ -110,7 +110,7 @@ async fn fetch_all(
 ) -> anyhow::Result<End> {
     let interrupted = interrupt::token();
     let requests = results.requests(input);
-    let mut fetch = client.fetch(requests).concurrency(args.concurrency);
+    let mut fetch = client.fetch_stream(requests).concurrency(args.concurrency);
     if let Some(timeout) = args.batch_timeout {
         fetch = fetch.timeout(timeout);
     }
@@ -151,7 +151,7 @@ fn reason(error: &Error) -> &'static str {
             let name = reason.as_str_name();
             name.strip_prefix("REASON_").unwrap_or(name)
         }
-        Error::Unsendable(_) => "INVALID_REQUEST",
+        Error::Unsendable { .. } => "INVALID_REQUEST",
         _ => "SERVICE_LOST",
     }
 }

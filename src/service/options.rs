@@ -8,7 +8,7 @@ use crate::{
     request::{InvalidRequest, Options, Overflow},
 };
 
-/// Returns `base` with every field that `message` sets, lowered to the request_limits of
+/// Returns `base` with every field that `message` sets, lowered to the limits of
 /// `config`.
 pub(super) fn merged(
     message: &proto::FetchOptions,

@@ -1,18 +1,18 @@
 //! The outcomes of a list, in the order that `--unordered` chooses.
 
-use fetchd::client::{Fetch, InOrder, Outcome};
+use fetchd::client::{self, Fetch, InOrder, Outcome};
 use futures_util::{FutureExt, StreamExt};
 
 /// The outcomes as the client returns them.
 pub(super) enum Outcomes {
-    AsTheyArrive(Fetch),
+    AsTheyArrive(client::Outcomes),
     InOrder(InOrder),
 }
 
 impl Outcomes {
     pub(super) fn new(fetch: Fetch, unordered: bool) -> Self {
         if unordered {
-            Self::AsTheyArrive(fetch)
+            Self::AsTheyArrive(fetch.outcomes())
         } else {
             Self::InOrder(fetch.in_order())
         }
@@ -21,8 +21,8 @@ impl Outcomes {
     /// Returns the next outcome, or `None` at the end of the list. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Outcome> {
         match self {
-            Self::AsTheyArrive(fetch) => fetch.next().await,
-            Self::InOrder(fetch) => fetch.next().await,
+            Self::AsTheyArrive(outcomes) => outcomes.next().await,
+            Self::InOrder(outcomes) => outcomes.next().await,
         }
     }
 
@@ -33,8 +33,8 @@ impl Outcomes {
         while let Some(Some(outcome)) = self.next().now_or_never() {
             arrived.push(outcome);
         }
-        if let Self::InOrder(fetch) = self {
-            arrived.extend(fetch.take_early());
+        if let Self::InOrder(outcomes) = self {
+            arrived.extend(outcomes.take_buffered());
         }
         arrived
     }

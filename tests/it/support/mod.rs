@@ -1,0 +1,58 @@
+//! Scripted origins, DNS servers, callers and services over real sockets, shared by all
+//! tests.
+
+// No test file uses all of it.
+#![allow(dead_code, unused_imports)]
+
+pub(crate) mod caller;
+mod dns;
+mod faults;
+pub(crate) mod http2;
+pub(crate) mod metrics;
+pub(crate) mod namespace;
+mod origin;
+mod process;
+mod raw;
+pub(crate) mod replica;
+mod service;
+mod tls;
+pub(crate) mod unreading;
+
+pub(crate) use dns::{Answer, Dns};
+pub(crate) use faults::{Row, check, row};
+pub(crate) use origin::{Origin, Reply, gated_origin, reply};
+pub(crate) use process::Process;
+pub(crate) use raw::{
+    RawOrigin, fill_backlog, finish, read_head, reset, short_backlog, short_backlog_at,
+};
+pub(crate) use service::{
+    Service, allow_loopback, raw_client, requests, service, service_at, service_with,
+};
+pub(crate) use tls::{Authority, self_signed};
+
+use std::{future::Future, time::Duration};
+
+/// The longest that a test waits for anything before it fails. It is far above the time
+/// that any successful wait takes.
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Waits for `future`. Panics if that takes longer than [`TEST_TIMEOUT`].
+pub(crate) async fn within_timeout<F: Future>(future: F) -> F::Output {
+    let output = tokio::time::timeout(TEST_TIMEOUT, future).await;
+    output.expect("the future completes within the test timeout")
+}
+
+/// Polls `is_true` until it returns true. Panics after [`TEST_TIMEOUT`].
+pub(crate) async fn until(mut is_true: impl FnMut() -> bool) {
+    eventually(async || is_true()).await;
+}
+
+/// Does the same as [`until`] for an asynchronous condition.
+pub(crate) async fn eventually(mut is_true: impl AsyncFnMut() -> bool) {
+    within_timeout(async {
+        while !is_true().await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,191 @@
+//! Calls during a shutdown: each is served, or fails with a status that says that
+//! the service is draining.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use fetchd::proto::FetchBatchRequest;
+use futures_util::future::join_all;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tonic::Status;
+use tonic_types::StatusExt;
+
+use crate::support::{
+    Origin, Process,
+    caller::{self, loopback},
+    http2, raw_client, reply, requests, until, within_timeout,
+};
+
+/// The result of a call on a connection of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum CallResult {
+    Served,
+    Draining,
+    /// The connection was refused.
+    Unconnected,
+    Broken(String),
+}
+
+fn is_draining(status: &Status) -> bool {
+    let info = status.get_details_error_info();
+    status.code() == tonic::Code::Unavailable && info.is_some_and(|info| info.reason == "DRAINING")
+}
+
+/// Calls with hyper on a connection of its own, which does not hide any error.
+async fn call(url: &str, batch: &FetchBatchRequest) -> CallResult {
+    let Ok(stream) = caller::stream(url, loopback(1)).await else {
+        return CallResult::Unconnected;
+    };
+    let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (mut calls, connection) = match builder.handshake(TokioIo::new(stream)).await {
+        Ok(opened) => opened,
+        Err(error) => return CallResult::Broken(format!("handshake: {error:?}")),
+    };
+    let connection = tokio::spawn(connection);
+    let call = http2::call(http2::full_body(http2::message(batch)));
+    let response = match calls.send_request(call).await {
+        Ok(response) => response,
+        Err(error) => {
+            let ended = connection.await;
+            return CallResult::Broken(format!("call: {error:?}, {ended:?}"));
+        }
+    };
+    let early = Status::from_header_map(response.headers());
+    let trailers = async {
+        use http_body_util::BodyExt;
+        let body = response.into_body().collect().await;
+        body.map(|body| body.trailers().and_then(Status::from_header_map))
+    };
+    match early {
+        Some(status) if is_draining(&status) => CallResult::Draining,
+        Some(status) => CallResult::Broken(format!("{status:?}")),
+        None => match trailers.await {
+            Ok(Some(status)) if status.code() == tonic::Code::Ok => CallResult::Served,
+            other => CallResult::Broken(format!("body: {other:?}")),
+        },
+    }
+}
+
+/// Calls with tonic on a channel of its own.
+async fn call_by_tonic(url: &str, batch: &FetchBatchRequest) -> CallResult {
+    let Ok(channel) = caller::channel(url, loopback(1)).await else {
+        return CallResult::Unconnected;
+    };
+    let mut client = fetchd::proto::fetch_service_client::FetchServiceClient::new(channel);
+    let mut messages = match client.fetch_batch(batch.clone()).await {
+        Ok(response) => response.into_inner(),
+        Err(status) if is_draining(&status) => return CallResult::Draining,
+        Err(status) => return CallResult::Broken(format!("{status:?}")),
+    };
+    loop {
+        match messages.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => return CallResult::Served,
+            Err(status) => return CallResult::Broken(format!("{status:?}")),
+        }
+    }
+}
+
+/// Shuts down a service while callers call it without a pause. Returns the number of
+/// calls with each result, and the time that the shutdown took.
+async fn shut_down_under_calls(arguments: &[&str]) -> (BTreeMap<CallResult, usize>, Duration) {
+    const CALLERS: usize = 12;
+
+    let origin = Origin::new(|_| async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        reply("there")
+    })
+    .await;
+    let service = Process::serve(arguments);
+    let batch = FetchBatchRequest {
+        requests: requests([origin.url("")]),
+        ..Default::default()
+    };
+    // This connection exists during the whole test.
+    let mut open = raw_client(&service.url).await;
+    open.fetch_batch(batch.clone()).await.unwrap();
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let served = Arc::new(AtomicUsize::new(0));
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|caller| {
+            let (url, batch) = (service.url.clone(), batch.clone());
+            let (has_ended, served) = (Arc::clone(&has_ended), Arc::clone(&served));
+            tokio::spawn(async move {
+                let mut results = BTreeMap::<CallResult, usize>::new();
+                while !has_ended.load(SeqCst) {
+                    let result = if caller % 2 == 0 {
+                        call(&url, &batch).await
+                    } else {
+                        call_by_tonic(&url, &batch).await
+                    };
+                    served.fetch_add(usize::from(result == CallResult::Served), SeqCst);
+                    let is_over = result == CallResult::Unconnected;
+                    *results.entry(result).or_default() += 1;
+                    if is_over {
+                        break;
+                    }
+                }
+                results
+            })
+        })
+        .collect();
+    // Each caller has made several calls.
+    until(|| served.load(SeqCst) >= 10 * CALLERS).await;
+    service.signal("TERM");
+    let begun = Instant::now();
+    let status = within_timeout(tokio::task::spawn_blocking(|| service.wait()));
+    assert_eq!(status.await.unwrap().code(), Some(0));
+    let took = begun.elapsed();
+    has_ended.store(true, SeqCst);
+    let mut total = BTreeMap::new();
+    for results in within_timeout(join_all(callers)).await {
+        for (result, count) in results.unwrap() {
+            *total.entry(result).or_default() += count;
+        }
+    }
+    (total, took)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_during_a_shutdown_are_served_or_told_to_retry_elsewhere() {
+    for arguments in [&[][..], &["--drain-delay", "400ms"]] {
+        let (results, took) = shut_down_under_calls(arguments).await;
+        println!("{arguments:?}: ended in {took:?}: {results:#?}");
+        let is_broken = |result: &CallResult| matches!(result, CallResult::Broken(_));
+        let broken: usize = results
+            .iter()
+            .filter(|(result, _)| is_broken(result))
+            .map(|(_, count)| count)
+            .sum();
+        // h2 closes a draining connection after its last call. In rare cases it does so
+        // just before it writes the answer to a new call.
+        assert!(broken <= 1, "{broken}");
+        assert!(results[&CallResult::Served] > 0 && results[&CallResult::Draining] > 0);
+        assert!(took < Duration::from_secs(3), "{took:?}");
+    }
+}
+
+/// Returns the number of seconds after `name` in `text`.
+fn seconds(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines();
+    let value = lines.find_map(|line| line.trim().strip_prefix(name))?;
+    value.trim().trim_end_matches('s').parse().ok()
+}
+
+#[test]
+fn the_deployment_grants_enough_time_for_the_shutdown() {
+    let read = |path| std::fs::read_to_string(format!("deploy/base/{path}")).unwrap();
+    let settings = read("config.env");
+    let delay = seconds(&settings, "FETCHD_DRAIN_DELAY=").unwrap();
+    let default = fetchd::config::Config::default().drain_timeout.as_secs();
+    let timeout = seconds(&settings, "FETCHD_DRAIN_TIMEOUT=").unwrap_or(default);
+    let granted = seconds(&read("deployment.yaml"), "terminationGracePeriodSeconds:").unwrap();
+    println!("{granted} s for a delay of {delay} s and a drain of {timeout} s");
+    assert!(delay > 0 && granted > delay + timeout + 1);
+}
