@@ -310,7 +310,7 @@ async fn a_failed_call_exits_with_3() {
     assert_eq!(refused.status.code(), Some(3));
     assert!(refused.stdout.is_empty());
     assert!(
-        stderr(&refused).contains("at most 1 are accepted"),
+        stderr(&refused).contains("expected at most 1"),
         "{}",
         stderr(&refused)
     );

@@ -202,7 +202,7 @@ async fn a_full_server_refuses_calls_before_it_decodes_them() {
     let mut first = raw.fetch_batch(large("")).await.unwrap().into_inner();
     let status = raw.fetch_batch(large("")).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
-    assert!(status.message().contains("request messages"), "{status}");
+    assert!(status.message().contains("--max-queued-bytes"), "{status}");
     gate.add_permits(1);
     while first.message().await.unwrap().is_some() {}
     drop(first);

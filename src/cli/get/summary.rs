@@ -153,12 +153,11 @@ fn progress_bar(args: &Args) -> ProgressBar {
 }
 
 /// Returns the address of a denial that `--allow-net` can lift. Only the message
-/// has it, at its beginning; a mistake costs a hint.
+/// has it; a mistake costs a hint.
 fn denied_address(error: &Error) -> Option<IpAddr> {
     let message = error.to_string();
     if error.reason() != Some(Reason::Blocked) || !message.contains("--allow-net") {
         return None;
     }
-    let (address, _) = message.split_once(' ')?;
-    address.parse().ok()
+    message.split(' ').find_map(|word| word.parse().ok())
 }
