@@ -3,23 +3,16 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The other end of a connection to a server.
+///
+/// All limits hold for all peers. The server asks a peer to reconnect if the connection
+/// reaches [`max_connection_age`](crate::config::Limits::max_connection_age), if it has
+/// had no batch for 5 min, or if another caller needs its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Peer {
     /// A caller that connected over TCP, from this address.
-    ///
-    /// The server may ask it to reconnect: when the connection reaches its maximum age,
-    /// when it has been idle for 5 min, or when another caller needs its place.
     Tcp(SocketAddr),
-    /// The process itself, over a stream in memory.
-    ///
-    /// The limits that protect the server hold for it as for a TCP caller: the
-    /// handshake timeout, the stall timeout, keepalive, and the limits on messages and
-    /// calls. The server never asks it to reconnect, except when it drains, because a
-    /// client over one stream (`Client::over_stream`) cannot open another. So
-    /// [`max_connection_age`](crate::config::Limits::max_connection_age) and the idle
-    /// limit do not apply to it. The handshake timeout starts with its first byte,
-    /// because such a client sends nothing before its first call.
+    /// The process itself, over a stream in memory. It counts as one caller.
     Local,
 }
 
@@ -35,14 +28,6 @@ impl Peer {
         match self {
             Self::Tcp(address) => Some(address),
             Self::Local => None,
-        }
-    }
-
-    /// Returns true if the peer can be asked to close its connection and open another.
-    pub(crate) fn can_reconnect(self) -> bool {
-        match self {
-            Self::Tcp(_) => true,
-            Self::Local => false,
         }
     }
 }

@@ -83,18 +83,16 @@ impl Client {
         Builder::default()
     }
 
-    /// Returns a client that uses `stream` as its only connection, for instance to a
-    /// service in the same process.
-    pub fn over_stream<S>(stream: S) -> Self
+    /// Returns a client that calls `connect` for each connection, for instance to a
+    /// service in the same process. The first call of the client connects, and later
+    /// ones connect again if the service has closed the connection.
+    pub fn over_connector<F, S>(mut connect: F) -> Self
     where
+        F: FnMut() -> io::Result<S> + Send + 'static,
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut stream = Some(TokioIo::new(stream));
-        let connector = tower::service_fn(move |_: Uri| {
-            let connection = stream.take();
-            let not_connected = || io::Error::from(io::ErrorKind::NotConnected);
-            std::future::ready(connection.ok_or_else(not_connected))
-        });
+        let connector =
+            tower::service_fn(move |_: Uri| std::future::ready(connect().map(TokioIo::new)));
         let builder = Builder::default();
         let endpoint = builder.configure(Endpoint::from_static("http://in.memory"));
         let channel = endpoint.connect_with_connector_lazy(connector);

@@ -89,8 +89,8 @@ const MAX_AGE: Duration = Duration::from_hours(24 * 365 * 10);
 impl Server {
     /// Serves one connection until it ends. Dropping the future cuts it.
     ///
-    /// `peer` tells whose batches and bytes are counted, and which limits hold: see
-    /// [`Peer`]. With [`Peer::Local`], a client in the same process needs no socket.
+    /// `peer` tells for whom batches and bytes are counted. With [`Peer::Local`], a
+    /// client in the same process needs no socket.
     pub async fn serve_connection<S>(self, stream: S, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -168,9 +168,6 @@ impl Connection {
     /// Waits until the peer has failed to open the connection in time: forever, if it
     /// opens it. Cancel-safe.
     async fn handshake_timed_out(&self) {
-        if self.peer == Peer::Local {
-            self.monitor.started().await;
-        }
         let opened = time::timeout(HANDSHAKE_TIMEOUT, self.monitor.opened()).await;
         if opened.is_ok() {
             std::future::pending::<()>().await;
@@ -179,11 +176,10 @@ impl Connection {
 
     /// Waits until the peer should be asked to close the connection. Cancel-safe.
     async fn should_close(&self, limits: &Limits) {
-        let can_reconnect = self.peer.can_reconnect();
         tokio::select! {
             () = self.draining.cancelled() => {}
-            () = time::sleep(jittered(limits.max_connection_age)), if can_reconnect => {}
-            () = self.registration.idle_for(IDLE_TIMEOUT), if can_reconnect => {}
+            () = time::sleep(jittered(limits.max_connection_age)) => {}
+            () = self.registration.idle_for(IDLE_TIMEOUT) => {}
             () = self.registration.asked_to_close() => {}
         }
     }

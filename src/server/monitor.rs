@@ -29,7 +29,6 @@ pub(super) struct MonitoredStream<S> {
 /// Cheap to clone; all clones share one state.
 #[derive(Clone, Default)]
 pub(super) struct Monitor {
-    started: CancellationToken,
     opened: CancellationToken,
     written: Arc<AtomicU64>,
     is_blocked: Arc<AtomicBool>,
@@ -40,11 +39,6 @@ pub(super) struct Monitor {
 const OPENING: usize = 24 + 9;
 
 impl Monitor {
-    /// Waits until the peer has sent its first byte. Cancel-safe.
-    pub(super) async fn started(&self) {
-        self.started.cancelled().await;
-    }
-
     /// Waits until the peer has opened the connection. Cancel-safe.
     pub(super) async fn opened(&self) {
         self.opened.cancelled().await;
@@ -96,7 +90,6 @@ impl<S> MonitoredStream<S> {
         if self.read >= OPENING || count == 0 {
             return;
         }
-        self.monitor.started.cancel();
         self.read += count;
         if self.read >= OPENING {
             self.monitor.opened.cancel();

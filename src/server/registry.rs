@@ -46,8 +46,6 @@ struct State {
 
 struct Connection {
     caller: Caller,
-    /// The peer can be asked to close the connection.
-    can_reconnect: bool,
     has_permit: bool,
     batches: usize,
     /// When the connection was opened, or its last batch ended.
@@ -134,7 +132,6 @@ impl Registry {
         }
         let connection = Connection {
             caller,
-            can_reconnect: peer.can_reconnect(),
             has_permit,
             batches: 0,
             idle_since: Instant::now(),
@@ -202,7 +199,7 @@ impl State {
 impl Connection {
     /// Returns true if this is an overflow connection that may be evicted.
     fn is_overflow(&self) -> bool {
-        !self.has_permit && self.can_reconnect && !self.signals.close.is_cancelled()
+        !self.has_permit && !self.signals.close.is_cancelled()
     }
 
     /// Returns true if the connection was asked to close and has no batch to wait for.
@@ -212,7 +209,7 @@ impl Connection {
 
     fn can_close_for_another(&self, now: Instant) -> bool {
         let is_idle = self.batches == 0 && self.idle_since + IDLE <= now;
-        is_idle && self.can_reconnect && !self.signals.close.is_cancelled()
+        is_idle && !self.signals.close.is_cancelled()
     }
 }
 

@@ -3,14 +3,18 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use fetchd::{
-    client::{Error, Request},
+    client::{Client, Error, Request},
     config::Limits,
     proto::{FetchBatchRequest, FetchRequest, Reason},
+    server::{Peer, Server},
 };
 use futures_util::{StreamExt, future::join_all};
 use prost::Message;
@@ -362,4 +366,28 @@ async fn an_idle_call_sends_empty_messages() {
     gate.add_permits(1);
     let message = within_timeout(messages.message()).await.unwrap().unwrap();
     assert_eq!(&message.parts[0].body[..], b"there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_in_the_same_process_reconnects() {
+    let mut config = allow_loopback();
+    config.limits.max_connection_age = Duration::from_millis(100);
+    let server = Server::new(config).unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connections);
+    let client = Client::over_connector(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        let (near, far) = tokio::io::duplex(1 << 16);
+        tokio::spawn(server.clone().serve_connection(far, Peer::Local));
+        Ok(near)
+    });
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    within_timeout(async {
+        while connections.load(Ordering::Relaxed) < 3 {
+            for result in client.fetch_all([origin.url("")]).await {
+                result.unwrap();
+            }
+        }
+    })
+    .await;
 }

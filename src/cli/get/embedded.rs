@@ -19,10 +19,12 @@ const BUFFER_SIZE: usize = 256 << 10;
 /// Starts a service and returns a client of it. The service ends with the client.
 pub(super) fn start(args: &Args) -> anyhow::Result<Client> {
     let server = Server::new(config(args))?;
-    let (near, far) = tokio::io::duplex(BUFFER_SIZE);
-    // The task ends with the connection, which the client owns.
-    tokio::spawn(server.serve_connection(far, Peer::Local));
-    Ok(Client::over_stream(near))
+    Ok(Client::over_connector(move || {
+        let (near, far) = tokio::io::duplex(BUFFER_SIZE);
+        // The task ends with the connection, which the client owns.
+        tokio::spawn(server.clone().serve_connection(far, Peer::Local));
+        Ok(near)
+    }))
 }
 
 /// Returns a configuration in which only `args` limit the list.

@@ -73,14 +73,3 @@ async fn time_with_a_batch_is_not_idle() {
     tokio::join!(batch, connection.idle_for(IDLE));
     assert!(begun.elapsed() >= 3 * IDLE);
 }
-
-#[tokio::test(start_paused = true)]
-async fn local_connection_is_never_asked_to_close() {
-    let registry = Registry::new(1);
-    let local = registry.register(Peer::Local);
-    let overflow = registry.register(peer(1));
-    let waiting = overflow.begin_batch();
-    let timeout = Duration::from_secs(10);
-    assert!(time::timeout(timeout, waiting.permit()).await.is_err());
-    assert!(!local.signals.close.is_cancelled());
-}
