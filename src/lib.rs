@@ -147,10 +147,18 @@ pub use code::Code;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
+    use http::Uri;
+
     pub use crate::{
         egress::{Denied, Host, Policy, Target, property as egress_property},
         http1::property as http1_property,
     };
+
+    /// Returns the URI that a request for `url` is sent to, if the URL is accepted.
+    pub fn parse_url(url: &str) -> Option<Uri> {
+        let request = crate::request::Request::new(url, "");
+        request.ok().map(|request| request.uri)
+    }
 }
 
 /// Compiles the code in the README.

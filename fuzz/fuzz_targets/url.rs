@@ -5,15 +5,21 @@
 
 use std::net::IpAddr;
 
-use fetchd::internals::egress_property::{
-    address_is_allowed_if_and_only_if_it_is_public, only_public_addresses_are_dialed,
+use fetchd::internals::{
+    egress_property::{
+        address_is_allowed_if_and_only_if_it_is_public, only_public_addresses_are_dialed,
+    },
+    parse_url,
 };
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (String, Vec<IpAddr>)| {
     let (url, answers) = input;
-    only_public_addresses_are_dialed(&url, &answers);
-    only_public_addresses_are_dialed(&format!("http://{url}"), &answers);
+    for url in [&url, &format!("http://{url}")] {
+        if let Some(uri) = parse_url(url) {
+            only_public_addresses_are_dialed(&uri, &answers);
+        }
+    }
     for address in answers {
         address_is_allowed_if_and_only_if_it_is_public(address);
     }

@@ -1,7 +1,5 @@
 //! Tests of the policy: tables of addresses and URLs with the expected decision.
 
-mod random;
-
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::Uri;

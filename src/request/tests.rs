@@ -1,3 +1,7 @@
+//! Tests of the constructors of a request.
+
+mod destination;
+
 use super::*;
 
 fn refused(url: &str, method: &str) -> InvalidRequest {
