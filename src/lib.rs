@@ -9,9 +9,9 @@
 //! - [`client`] sends lists of requests to a service or to its replicas, and returns
 //!   `reqwest` responses. Most callers need nothing else.
 //! - [`server`] serves the gRPC service on a listener until it is shut down.
-//! - [`config`] holds the settings of a server, with the defaults of the command line.
+//! - [`config`] holds the settings of a server, with the defaults of the command line, and
+//!   the rules that say which hosts and addresses may be fetched.
 //! - [`admin`] serves `/metrics`, `/healthz` and `/readyz` beside a server.
-//! - [`egress`] decides which schemes, hosts, ports and addresses a fetch may reach.
 //! - [`proto`] holds the messages of the gRPC contract.
 //! - [`Code`] is the status code of a gRPC call, in errors of the client.
 //!
@@ -69,7 +69,7 @@
 //! | feature | default | adds |
 //! | --- | --- | --- |
 //! | `client` | yes | [`client`] |
-//! | `server` | yes | [`server`], [`config`], [`admin`] and [`egress`] |
+//! | `server` | yes | [`server`], [`config`] and [`admin`] |
 //! | `cli` | yes | the `fetchd` binary; needs `client` and `server` |
 //!
 //! A program that only calls a service needs
@@ -90,6 +90,11 @@
 #![doc = concat!("[SECURITY.md](", env!("CARGO_PKG_REPOSITORY"), "/blob/main/SECURITY.md)")]
 //! the threat model.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// The front page names modules of both features.
+#![cfg_attr(
+    not(all(feature = "client", feature = "server")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
 #[cfg(feature = "server")]
 pub mod admin;

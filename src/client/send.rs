@@ -1,6 +1,6 @@
 //! Sending requests to replicas.
 //!
-//! - [`ListSender`] sends a list, and [`execute`] one request whose body is streamed
+//! - [`ListSender`] sends a list, and [`execute()`] one request whose body is streamed
 //!   (`body`).
 //! - `intake` takes the requests of a list, `queues` distributes them over the replicas,
 //!   `queue` holds those of one replica, and `buffer` holds their outcomes.
