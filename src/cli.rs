@@ -1,5 +1,6 @@
-//! The command line: flags, environment variables and commands. No other module
-//! knows the name of a flag or reads the environment.
+//! The command line: flags, environment variables and commands.
+//!
+//! Nothing outside this module knows a flag's name or reads the environment.
 
 mod exit_code;
 mod get;
@@ -43,7 +44,7 @@ pub(crate) fn parse() -> Result<Command, Usage> {
     Ok(Cli::try_parse()?.command)
 }
 
-/// Runs `command` to its end.
+/// Runs `command` and returns its exit code.
 pub(crate) fn run(command: &Command) -> ExitCode {
     match command {
         Command::Serve(args) => serve::run(args),
@@ -52,15 +53,15 @@ pub(crate) fn run(command: &Command) -> ExitCode {
     }
 }
 
-/// Prints `message` on standard error. A closed standard error is not a failure
-/// of the command, so the result of the write is ignored.
+/// Prints `message` on stderr. We ignore write errors here, since a closed stderr
+/// shouldn't make the command fail.
 fn print_error(message: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{message}");
 }
 
-/// Raises the limit of open files to the system's maximum, because each request in
-/// flight and each idle connection needs a file descriptor. Returns the new limit
-/// if it is known.
+/// Raises the open file limit as far as the system lets us, and returns the new limit if
+/// we know it. We do this because every request in flight and every idle connection
+/// takes a file descriptor.
 fn raise_file_limit() -> Option<usize> {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) => usize::try_from(files).ok(),

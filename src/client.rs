@@ -1,26 +1,30 @@
-//! The Rust client: sends lists of requests to a fetchd service.
+//! A Rust client that sends request lists to a fetchd service.
 //!
-//! [`Client::fetch_all`] takes a list and returns one result for each request, in the
-//! order of the requests. [`Client::fetch`] takes settings for the list and returns the
-//! results as a stream, as they arrive or in order; [`Client::fetch_stream`] takes an
-//! endless stream of requests. [`Client::execute`] sends one request and streams its
-//! body, which may be too large for memory.
+//! - [`Client::fetch_all`] takes a list and returns one result per request, in request
+//!   order.
+//! - [`Client::fetch`] does the same, but lets you change the list settings and read the
+//!   results as a stream, either as they arrive or in order.
+//! - [`Client::fetch_stream`] takes a stream of requests, which may be endless.
+//! - [`Client::execute`] sends one request and streams its body. Use this for bodies
+//!   that don't fit in memory.
 //!
-//! Requests are URLs, [`Request`]s or `reqwest::Request`s, and results are
-//! `reqwest::Response`s. The module re-exports [`reqwest`], so that callers can name
-//! these types without a dependency of the same version.
+//! Requests can be URLs, [`Request`]s or `reqwest::Request`s, and you get
+//! `reqwest::Response`s back. We re-export [`reqwest`] so that you can name these types
+//! without having to depend on the same version yourself.
 //!
 //! # Replicas
 //!
-//! A client knows one service or several replicas of it. Each replica fetches the hosts
-//! that prefer it, and gets at most a quarter more than its fair share of the requests.
-//! If a connection breaks or a replica drains, dies or hangs, the requests without a
-//! result are sent again, to another replica if there is one. A request that is not
-//! idempotent is never dispatched twice.
+//! A client talks to one service, or to several replicas of it. It spreads requests by
+//! host: each host prefers one replica, and no replica gets more than a quarter on top
+//! of its fair share.
+//!
+//! If a connection breaks, or if a replica drains, dies or hangs, the client resends the
+//! unfinished requests (to another replica if there is one). Note that a request that
+//! isn't idempotent is never dispatched twice.
 
-// `fetch` and `results` are the interface for lists, `send` sends their requests, and
-// `replicas` chooses the replica for each. `pending` and `failure` are shared by the last
-// two. The other files hold one public type each.
+// `fetch` and `results` are the list API, `send` sends the requests, and `replicas`
+// picks a replica for each. The last two share `pending` and `failure`. All other files
+// hold one public type each.
 mod builder;
 mod error;
 mod failure;
@@ -55,37 +59,39 @@ pub use results::{InOrder, Outcomes};
 use send::Source;
 pub use stats::FetchStats;
 
-/// A client of a service, or of several replicas of it.
+/// A client for one service or several of its replicas.
 ///
-/// A client is cheap to clone. All clones share their connections, which are
-/// re-established if they break.
+/// Cloning is cheap. Clones share their connections, and broken connections are
+/// re-established.
 #[derive(Debug, Clone)]
 pub struct Client {
     replicas: Arc<Replicas>,
 }
 
 impl Client {
-    /// Connects to the service at `url`, such as `http://localhost:50051`.
+    /// Connects to the service at `url`, e.g. `http://localhost:50051`.
     ///
-    /// A list of URLs, separated by commas, names several replicas of the service. So
-    /// does a name with several addresses; it is looked up again every 5 s while
-    /// anything is fetched.
+    /// To use several replicas, pass their URLs separated by commas, or a name that
+    /// resolves to several addresses. Names are looked up again every 5 s while we're
+    /// fetching anything.
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] if a URL is not valid or no replica answers within 5 s.
+    /// [`Error::Call`] if a URL isn't valid or if no replica answers within 5 s.
     pub async fn connect(url: impl AsRef<str>) -> Result<Self, Error> {
         Self::builder().connect(url).await
     }
 
-    /// Returns a builder, for a client with other settings than the default.
+    /// Returns a builder, in case you need other settings than the defaults.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Returns a client that calls `connect` for each connection, for instance to a
-    /// service in the same process. The first call of the client connects, and later
-    /// ones connect again if the service has closed the connection.
+    /// Creates a client that calls `connect` whenever it needs a connection, e.g. to a
+    /// service in the same process.
+    ///
+    /// The client connects on its first call. If the service closes the connection later
+    /// on, the next call simply connects again.
     pub fn over_connector<F, S>(mut connect: F) -> Self
     where
         F: FnMut() -> io::Result<S> + Send + 'static,
@@ -101,12 +107,11 @@ impl Client {
         }
     }
 
-    /// Fetches every request of a list, and returns one result for each, in the order of
-    /// the requests.
+    /// Fetches all requests of a list and returns one result for each, in request order.
     ///
-    /// If the calls to the service fail, each request without a result has the error in
-    /// its place. Nothing is sent before the first poll, and dropping the future cancels
-    /// the remaining requests.
+    /// If the calls to the service fail, all requests that don't have a result yet get
+    /// the error instead. Nothing is sent until the future is polled, and dropping it
+    /// cancels the remaining requests.
     pub async fn fetch_all<I>(&self, requests: I) -> Vec<Result<reqwest::Response, Error>>
     where
         I: IntoIterator,
@@ -115,8 +120,8 @@ impl Client {
         self.fetch(requests).all().await
     }
 
-    /// Returns a builder that fetches every request of a list. Its settings come first,
-    /// then the form of the results:
+    /// Returns a builder that fetches all requests of a list. Change the settings first,
+    /// then choose how you want the results:
     ///
     /// ```no_run
     /// use fetchd::client::Client;
@@ -131,7 +136,7 @@ impl Client {
     /// # }
     /// ```
     ///
-    /// Nothing is sent before the results are polled for the first time.
+    /// Nothing is sent until you poll the results.
     pub fn fetch<I>(&self, requests: I) -> Fetch
     where
         I: IntoIterator,
@@ -141,10 +146,10 @@ impl Client {
         Fetch::new(Arc::clone(&self.replicas), Source::List(list))
     }
 
-    /// Returns a builder that fetches every request of a stream, which may be endless.
+    /// Returns a builder that fetches all requests of a stream, which may be endless.
     ///
-    /// Requests are taken from the stream as fast as the concurrency allows, and none is
-    /// taken before the results are polled for the first time.
+    /// It takes requests from the stream as fast as the concurrency allows. It doesn't
+    /// take any until you poll the results.
     pub fn fetch_stream<S>(&self, requests: S) -> Fetch
     where
         S: Stream + Send + 'static,
@@ -154,18 +159,18 @@ impl Client {
         Fetch::new(Arc::clone(&self.replicas), Source::Stream(stream))
     }
 
-    /// Fetches one request, and returns the response as soon as its head and the first
-    /// part of its body have arrived. The rest of the body is read as a stream.
+    /// Fetches one request and returns as soon as we have the response head and the
+    /// first part of the body. Read the rest of the body as a stream.
     ///
-    /// The request has a call of its own, so that a body that is not read blocks no
-    /// other request. A service accepts 256 such calls at once from one client.
+    /// Each such request gets its own call, so an unread body doesn't block other
+    /// requests. (A service accepts 256 of these calls at once from one client.)
     ///
-    /// A body that is cut short ends with an error whose source is an [`Error`].
-    /// Dropping the response cancels the rest.
+    /// If the body is cut short, it ends with an error that has an [`Error`] as its
+    /// source. Dropping the response cancels the rest.
     ///
     /// # Errors
     ///
-    /// The error of the request or of its call. Its message names the URL.
+    /// Fails if the request or its call fails. The message includes the URL.
     pub async fn execute(&self, request: impl Into<Request>) -> Result<reqwest::Response, Error> {
         send::execute(Arc::clone(&self.replicas), request.into()).await
     }

@@ -1,10 +1,9 @@
-//! The status codes of gRPC and their names, for the service's metrics and logs and for
-//! the client's errors.
+//! gRPC status codes and their names. The service uses them in metrics and logs, the
+//! client in its errors.
 
 use std::fmt;
 
-/// The status code of a gRPC call
-/// ([the list](https://grpc.io/docs/guides/status-codes/)).
+/// A gRPC status code (see [the list](https://grpc.io/docs/guides/status-codes/)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {
@@ -12,40 +11,40 @@ pub enum Code {
     Ok,
     /// The caller cancelled the call.
     Cancelled,
-    /// The error has no code of its own.
+    /// An error without a more specific code.
     Unknown,
-    /// The request is not valid, whatever the state of the service.
+    /// The request is invalid, no matter what state the service is in.
     InvalidArgument,
-    /// The deadline passed before the call was complete.
+    /// The deadline passed before the call completed.
     DeadlineExceeded,
-    /// A requested entity does not exist.
+    /// A requested entity doesn't exist.
     NotFound,
-    /// An entity to be created already exists.
+    /// The entity we tried to create already exists.
     AlreadyExists,
-    /// The caller is known, and may not make this call.
+    /// We know who the caller is, but it isn't allowed to make this call.
     PermissionDenied,
-    /// A limit or quota is reached.
+    /// A limit or quota was reached.
     ResourceExhausted,
-    /// The service is not in the state that the call requires.
+    /// The service isn't in the state this call needs.
     FailedPrecondition,
-    /// The call was aborted, usually by a conflict with another one.
+    /// The call was aborted, usually because it conflicted with another one.
     Aborted,
-    /// A value is beyond the accepted range.
+    /// A value is outside the accepted range.
     OutOfRange,
-    /// The service does not have the method.
+    /// The service doesn't implement this method.
     Unimplemented,
-    /// The service, or the transport, has a fault.
+    /// Something is broken in the service or the transport.
     Internal,
-    /// The service cannot be reached or takes no calls. A retry may succeed.
+    /// The service can't be reached or isn't taking calls right now. Retrying may help.
     Unavailable,
-    /// Data is lost or corrupted.
+    /// Data was lost or corrupted.
     DataLoss,
-    /// The caller has no accepted credential.
+    /// The caller didn't present valid credentials.
     Unauthenticated,
 }
 
 impl Code {
-    /// Returns the name of the code as gRPC spells it, such as `UNAVAILABLE`.
+    /// Returns the code's name in gRPC spelling, e.g. `UNAVAILABLE`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "OK",
@@ -68,7 +67,7 @@ impl Code {
         }
     }
 
-    /// Returns the code of a tonic status.
+    /// Converts the code of a tonic status.
     pub(crate) fn of(status: &tonic::Status) -> Self {
         match status.code() {
             tonic::Code::Ok => Self::Ok,

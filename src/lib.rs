@@ -1,24 +1,25 @@
-//! fetchd is a gRPC service that fetches batches of URLs for other services. One
-//! `FetchBatch` call takes a list of HTTP requests, runs them with bounded
-//! concurrency, and streams each result back as it arrives. This crate holds the Rust
-//! client, the server as a library, and the `fetchd` binary. By default the server
-//! fetches from public addresses only.
+//! fetchd is a gRPC service that fetches batches of URLs on behalf of other services.
+//!
+//! You send it a list of HTTP requests in one `FetchBatch` call. It runs them with
+//! bounded concurrency and streams each result back as it arrives. This crate contains
+//! the Rust client, the server as a library, and the `fetchd` binary. By default the
+//! server only fetches from public addresses.
 //!
 //! # Layout
 //!
-//! - [`client`] sends lists of requests to a service or to its replicas, and returns
+//! - [`client`] sends request lists to a service (or to its replicas) and returns
 //!   `reqwest` responses. Most callers need nothing else.
 //! - [`server`] serves the gRPC service on a listener until it is shut down.
-//! - [`config`] holds the settings of a server, with the defaults of the command line, and
-//!   the rules that say which hosts and addresses may be fetched.
-//! - [`admin`] serves `/metrics`, `/healthz` and `/readyz` beside a server.
-//! - [`proto`] holds the messages of the gRPC contract.
-//! - [`Code`] is the status code of a gRPC call, in errors of the client.
+//! - [`config`] holds the server settings, egress rules included. Its defaults are those of
+//!   the command line.
+//! - [`admin`] serves `/metrics`, `/healthz` and `/readyz` alongside a server.
+//! - [`proto`] contains the gRPC messages.
+//! - [`Code`] is a gRPC status code, as found in client errors.
 //!
 //! # Fetch a list
 //!
-//! The results have the order of the requests. A request that fails leaves an error in
-//! its own place, and the others go on.
+//! Results come back in request order. A failed request doesn't stop the others. Its
+//! error simply takes the place of its response.
 //!
 //! ```no_run
 //! # #[cfg(feature = "client")]
@@ -72,14 +73,14 @@
 //! | `server` | yes | [`server`], [`config`] and [`admin`] |
 //! | `cli` | yes | the `fetchd` binary; needs `client` and `server` |
 //!
-//! A program that only calls a service needs
-//! `default-features = false, features = ["client"]`.
+//! If your program only calls a service, use `default-features = false, features =
+//! ["client"]`.
 //!
 //! # Stability
 //!
-//! Types of `bytes`, `http`, `ipnet`, `prost`, `reqwest` and `tokio` are part of this API.
-//! Types of `tonic` are part of the stubs in [`proto`] only, which semantic versioning
-//! does not cover.
+//! This API exposes types from `bytes`, `http`, `ipnet`, `prost`, `reqwest` and `tokio`.
+//! `tonic` types only appear in the [`proto`] stubs, and semantic versioning does not
+//! cover those.
 //!
 //! # Further reading
 //!
@@ -148,7 +149,7 @@ mod telemetry;
 #[cfg(any(feature = "client", feature = "server"))]
 pub use code::Code;
 
-/// Parts of the engine for the benchmarks and the fuzz targets of this repository.
+/// Engine parts for this repository's benchmarks and fuzz targets.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
@@ -159,7 +160,8 @@ pub mod internals {
         http1::property as http1_property,
     };
 
-    /// Returns the URI that a request for `url` is sent to, if the URL is accepted.
+    /// Returns the URI we'd send a request for `url` to, or `None` if the URL is
+    /// rejected.
     pub fn parse_url(url: &str) -> Option<Uri> {
         let request = crate::request::Request::new(url, "");
         request.ok().map(|request| request.uri)

@@ -1,8 +1,7 @@
-//! The messages of the gRPC contract, generated from
-//! `proto/fetchd/v1/fetchd.proto`, whose comments document them.
+//! The gRPC messages, generated from `proto/fetchd/v1/fetchd.proto`. Their docs are the
+//! comments in that file.
 //!
-//! [`Reason`] and the other enums may get new values in any release, so that a match
-//! on one needs a wildcard:
+//! [`Reason`] and the other enums may get new values in any release, so always add a wildcard when you match on one:
 //!
 //! ```
 //! use fetchd::proto::Reason;
@@ -15,7 +14,8 @@
 //! }
 //! ```
 //!
-//! Without one, the match does not compile, although it names every value of today:
+//! Without the wildcard, the match doesn't compile, even if it names every value that
+//! exists today:
 //!
 //! ```compile_fail,E0004
 //! use fetchd::proto::HttpVersion;
@@ -31,20 +31,19 @@
 //! }
 //! ```
 //!
-//! Messages may get new fields in any release: end a literal with
+//! Messages may get new fields in any release too. End struct literals with
 //! `..Default::default()`.
 //!
 //! # Stability
 //!
-//! The stubs in `fetch_service_client` and `fetch_service_server` are tonic's, and
-//! change with the version of tonic that this crate uses: they are not covered by
-//! semantic versioning. The [client](crate::client) and the [server](crate::server)
-//! are.
+//! The stubs in `fetch_service_client` and `fetch_service_server` come from tonic and
+//! change along with the tonic version we use, so semantic versioning doesn't cover
+//! them. It does cover the [client](crate::client) and the [server](crate::server).
 
-// Generated code has its own style, and documents itself by the contract's comments.
+// Generated code follows its own style, and its docs come from the .proto file.
 #![allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 
-/// The encoded file descriptors of the contract and its imports.
+/// The encoded file descriptors of our .proto file and its imports.
 #[cfg(feature = "server")]
 pub(crate) const DESCRIPTORS: &[u8] = include_bytes!("proto/descriptors.bin");
 

@@ -1,12 +1,12 @@
-//! The exit codes besides 0.
+//! Exit codes other than 0.
 
-/// At least one request failed, or the command itself did.
+/// A request failed, or the command itself did.
 pub(super) const FAILED: u8 = 1;
-/// The arguments or the input cannot be used.
+/// We can't use the arguments or the input.
 pub(super) const USAGE: u8 = 2;
-/// The call failed as a whole, without any result.
+/// The call failed as a whole and we have no results.
 pub(super) const CALL_FAILED: u8 = 3;
-/// Ctrl-C: shells report 128 + SIGINT.
+/// Ctrl-C. This is 128 + SIGINT, as in a shell.
 pub(super) const INTERRUPTED: u8 = 130;
-/// The reader closed standard output: shells report 128 + SIGPIPE.
+/// Whoever read our stdout closed it. This is 128 + SIGPIPE, as in a shell.
 pub(super) const BROKEN_PIPE: u8 = 141;

@@ -1,6 +1,8 @@
-//! `fetchd get`: fetches a list of URLs and prints one JSON object a line for each,
-//! by default in input order. Without `--server`, it runs the service inside this
-//! process and calls it over a connection in memory, so both ways use the same code.
+//! `fetchd get` fetches a list of URLs and prints one JSON object per line for each, in
+//! input order by default.
+//!
+//! Without `--server`, we start the service inside this process and call it over an
+//! in-memory connection. That way both modes run the same code.
 
 mod args;
 mod embedded;
@@ -31,7 +33,7 @@ use results::Results;
 enum End {
     Complete,
     Interrupted,
-    /// The call failed as a whole, without any result.
+    /// The call failed before we had any result.
     CallFailed(Error),
 }
 
@@ -48,7 +50,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
         .context("cannot start the runtime")
         .and_then(|runtime| {
             let got = runtime.block_on(get(args));
-            // A read of standard input cannot be cancelled, so do not wait for it.
+            // We may still be reading stdin. tokio can't cancel that read, so don't wait
+            // for it.
             runtime.shutdown_background();
             got
         });
@@ -101,7 +104,8 @@ async fn open(args: &Args) -> anyhow::Result<(Input, Output)> {
     Ok((Input::open(args).await?, Output::create(args)?))
 }
 
-/// Fetches all of `input`, and adds each outcome to `results` when it is its turn.
+/// Fetches everything in `input` and passes each outcome to `results` when its turn
+/// comes.
 async fn fetch_all(
     args: &Args,
     client: &Client,
@@ -138,13 +142,13 @@ async fn fetch_all(
     })
 }
 
-/// Prints the error of a call that failed as a whole, and returns the exit code.
+/// Prints the error of a call that failed as a whole. Returns the exit code.
 fn call_failed(error: &Error) -> u8 {
     print_error(format_args!("error: {error}"));
     exit_code::CALL_FAILED
 }
 
-/// Returns the reason of an error as it is printed.
+/// Returns the reason we print for an error.
 fn reason(error: &Error) -> &'static str {
     match error {
         Error::Fetch { reason, .. } => {

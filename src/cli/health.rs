@@ -1,5 +1,5 @@
-//! `fetchd health`: asks the health service whether a service is SERVING, for
-//! images without a shell and for people.
+//! `fetchd health` asks a service's health check whether it is SERVING. This is for
+//! images that don't have a shell, and for people.
 
 use std::{
     io::{self, Write},
@@ -16,10 +16,10 @@ use tonic_health::pb::{
 
 use super::{parse, print_error};
 
-/// The name that the health service is asked about.
+/// The service name to send in the health check.
 const SERVICE: &str = "fetchd.v1.FetchService";
 
-/// The time limit of the whole check.
+/// Time limit for the whole check.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     server: String,
 }
 
-/// Runs the check. Exits with 0 if the service is SERVING.
+/// Runs the check. The exit code is 0 if the service is SERVING.
 pub(super) fn run(args: &Args) -> ExitCode {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let checked = runtime

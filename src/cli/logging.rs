@@ -1,9 +1,9 @@
-//! The log: standard error, as text on a terminal and as JSON elsewhere, at the
-//! command's level unless `RUST_LOG` sets another.
+//! Logging setup. We log to stderr, as text if it's a terminal and as JSON otherwise.
+//! The level is the command's default unless `RUST_LOG` sets one.
 //!
-//! A bare level in `RUST_LOG`, such as `debug`, applies to fetchd alone. The
-//! libraries log at most warnings unless `RUST_LOG` names targets, because their
-//! lines may contain names and addresses.
+//! A bare level in `RUST_LOG` (e.g. `debug`) only applies to fetchd itself. Libraries
+//! stay at `warn` or below unless `RUST_LOG` names targets, because their messages may
+//! contain host names and addresses.
 
 use std::io::{self, IsTerminal};
 
@@ -20,7 +20,7 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Starts the log, at `default_level` if `RUST_LOG` is not set.
+/// Initializes logging, at `default_level` if `RUST_LOG` isn't set.
 pub(super) fn init(format: Option<LogFormat>, default_level: LevelFilter) {
     let is_terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if is_terminal {
@@ -40,14 +40,14 @@ pub(super) fn init(format: Option<LogFormat>, default_level: LevelFilter) {
         .init();
 }
 
-/// Returns the filter that the value of `RUST_LOG` asks for.
+/// Builds a filter from the value of `RUST_LOG`.
 fn filter(rust_log: &str, default_level: LevelFilter) -> Targets {
     if rust_log.contains('=')
         && let Ok(targets) = rust_log.parse()
     {
         return targets;
     }
-    // The empty string would parse as `error`.
+    // We need this check because an empty string would parse as `error`.
     let level = if rust_log.is_empty() {
         default_level
     } else {

@@ -1,7 +1,7 @@
-//! Parsers of flag values: sizes and durations with units, addresses, URLs, and
-//! lists separated by commas.
+//! Flag value parsers: sizes and durations with units, addresses, URLs and
+//! comma-separated lists.
 //!
-//! Each error is a phrase that starts with "expected"; [`Usage`](super::Usage) adds
+//! Write each error as a phrase starting with "expected". [`Usage`](super::Usage) adds
 //! the flag and the value.
 
 mod list;
@@ -22,11 +22,11 @@ pub(super) enum AdminListen {
     At(SocketAddr),
 }
 
-/// Root certificates (DER). Empty if no file is named.
+/// DER root certificates. Empty if the flag doesn't name a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Roots(pub(super) Vec<Vec<u8>>);
 
-/// Returns a parser of whole numbers within `range`.
+/// Creates a parser for whole numbers in `range`.
 pub(super) fn whole_number(
     range: RangeInclusive<u32>,
 ) -> impl Fn(&str) -> Result<u32, String> + Clone {
@@ -39,15 +39,16 @@ pub(super) fn whole_number(
     }
 }
 
-/// Parses a count of a limit, whose range [`Config::validate`](fetchd::config::Config::validate)
-/// checks.
+/// Parses a count for one of the limits. This only checks that it's a whole number in
+/// the range of a `u32`. [`Config::validate`](fetchd::config::Config::validate) checks
+/// the range later.
 pub(super) fn count(text: &str) -> Result<u32, String> {
     let highest = Limits::MAX_COUNT;
     text.parse()
         .map_err(|_| format!("expected a whole number of at most {highest}"))
 }
 
-/// Parses a size: `64KiB`, `10MiB`, or a number of bytes.
+/// Parses a size: `64KiB`, `10MiB`, or plain bytes.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     match text.parse::<ByteSize>() {
         Ok(size) => Ok(size.as_u64()),
@@ -55,7 +56,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Parses a duration greater than zero: `30s`, `250ms`, `1m 30s`.
+/// Parses a duration, which must be greater than zero: `30s`, `250ms`, `1m 30s`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).ok();
     let positive = duration.filter(|duration| !duration.is_zero());
@@ -63,13 +64,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration greater than 0s, such as 30s, 250ms or 10m".to_owned())
 }
 
-/// Parses a duration, which may be `0s`.
+/// Parses a duration. Unlike `duration`, this accepts `0s`.
 pub(super) fn delay(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|_| "expected a duration such as 0s, 250ms, 30s or 10m".to_owned())
 }
 
-/// Parses the timeout of a request: a duration of at most a day.
+/// Parses a request timeout. The maximum is one day.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let timeout = duration(text)?;
     if timeout > RequestLimits::MAX_TIMEOUT {
@@ -84,7 +85,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "expected an address such as 127.0.0.1:50051".to_owned())
 }
 
-/// Parses the URL of a service.
+/// Parses a service URL.
 pub(super) fn service(text: &str) -> Result<String, String> {
     let uri = text.parse::<Uri>().ok();
     let is_service =
@@ -95,7 +96,7 @@ pub(super) fn service(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Parses the URLs of the replicas of a service, separated by commas.
+/// Parses a comma-separated list of replica URLs.
 pub(super) fn services(text: &str) -> Result<String, String> {
     let urls: Result<Vec<_>, _> = text.split(',').map(|url| service(url.trim())).collect();
     Ok(urls?.join(","))
@@ -109,7 +110,7 @@ pub(super) fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-/// Parses the URL of a proxy; the empty string means no proxy.
+/// Parses a proxy URL. The empty string means no proxy.
 pub(super) fn proxy(text: &str) -> Result<Option<Proxy>, InvalidProxy> {
     if text.is_empty() {
         return Ok(None);
@@ -117,7 +118,7 @@ pub(super) fn proxy(text: &str) -> Result<Option<Proxy>, InvalidProxy> {
     text.parse().map(Some)
 }
 
-/// Reads a file of PEM certificates; the empty string means no file.
+/// Reads root certificates from a PEM file. The empty string means no file.
 pub(super) fn roots(path: &str) -> Result<Roots, String> {
     if path.is_empty() {
         return Ok(Roots(Vec::new()));

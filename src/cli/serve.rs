@@ -22,7 +22,7 @@ use fetchd::{
 };
 use listeners::Listeners;
 
-/// Serves until a signal asks for the shutdown.
+/// Runs the server until a signal asks us to shut down.
 pub(super) fn run(args: &Args) -> ExitCode {
     let mut config = args.config();
     if let Err(error) = config.validate() {
@@ -42,16 +42,17 @@ pub(super) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// Returns how many of `files` may be sockets to origins. The rest is reserved, so
-/// that callers and health checks can connect while fetches use all of theirs.
+/// Decides how many of our `files` fetches may use as sockets to origins. We keep the
+/// rest in reserve. Otherwise callers and health checks couldn't connect any more when
+/// fetches use up their share.
 fn sockets_for_origins(files: usize, limits: &Limits) -> usize {
-    /// The files besides connections: listeners, name servers, the runtime, and
-    /// the connections above the limit.
+    /// Files for anything that isn't a connection (listeners, name servers, the
+    /// runtime), plus the few connections above the limit.
     const OTHER_FILES: usize = 256;
 
     let reserved = (limits.max_connections as usize + OTHER_FILES).min(files / 2);
     let sockets = files - reserved;
-    // One for each request in flight, and as many idle ones.
+    // Each request in flight needs one. Idle connections may need as many again.
     let needed = 2 * limits.max_in_flight as usize;
     if sockets < needed {
         tracing::warn!(
@@ -103,13 +104,12 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Requests the shutdown at each SIGTERM or SIGINT. The second request cuts the
-/// drain short.
+/// Requests a shutdown at every SIGTERM or SIGINT. The second one cuts the drain short.
 fn shut_down_on_signals(shutdown: &Shutdown) -> anyhow::Result<()> {
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let mut signals = signal(kind).context("cannot listen for signals")?;
         let shutdown = shutdown.clone();
-        // Runs until the process exits.
+        // This task runs until the process exits.
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
                 shutdown.request();

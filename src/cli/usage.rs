@@ -1,4 +1,5 @@
-//! Wrong usage: one line that names the argument, what is accepted, and the value.
+//! Usage errors. We print one line with the argument, the accepted values and the given
+//! value.
 
 use std::{error::Error, fmt, process::ExitCode};
 
@@ -7,8 +8,8 @@ use url::Url;
 
 use super::{exit_code, parse::InvalidItem};
 
-/// The reason why no command can run: wrong arguments, or a request for the help
-/// or the version.
+/// Why we can't run a command: either the arguments are wrong, or the user asked for the
+/// help or the version.
 #[derive(Debug)]
 pub(crate) struct Usage(Kind);
 
@@ -19,17 +20,18 @@ enum Kind {
 }
 
 impl Usage {
-    /// Wrong usage that `message` describes in one line.
+    /// Creates a usage error from a one-line message.
     pub(super) fn new(message: impl fmt::Display) -> Self {
         Self(Kind::Line(message.to_string()))
     }
 
-    /// Prints the error, the help or the version, and returns the exit code.
+    /// Prints the error, the help or the version. Returns the exit code.
     pub(crate) fn exit(&self) -> ExitCode {
         match &self.0 {
             Kind::Line(line) => super::print_error(format_args!("error: {line}")),
             Kind::Clap(error) => {
-                // A closed output is not an error: nobody reads the help.
+                // Ignore write errors. If the output is closed, nobody reads the help
+                // anyway.
                 let _ = error.print();
                 if !error.use_stderr() {
                     return ExitCode::SUCCESS;
@@ -54,9 +56,9 @@ impl From<clap::Error> for Usage {
     }
 }
 
-/// Returns a line such as `--listen: expected an address …, got "nowhere"`.
+/// Formats an invalid value, e.g. `--listen: expected an address …, got "nowhere"`.
 fn invalid_value(error: &clap::Error) -> Option<String> {
-    // The argument as usage shows it: `--max-batches <N>`.
+    // clap gives us the argument as in the usage line, e.g. `--max-batches <N>`.
     let argument = error.get(ContextKind::InvalidArg)?.to_string();
     let flag = argument.split(' ').next()?;
     let value = error.get(ContextKind::InvalidValue)?.to_string();
@@ -71,8 +73,8 @@ fn invalid_value(error: &clap::Error) -> Option<String> {
     Some(format!("{flag}: {expected}, got \"{shown}\""))
 }
 
-/// Returns a line that names the argument. It may be the value of a forgotten flag,
-/// and contain secrets.
+/// Names the unknown argument. Note that it may really be the value of a flag the user
+/// forgot to write, so it may contain secrets.
 fn unknown_argument(error: &clap::Error) -> Option<String> {
     let argument = error.get(ContextKind::InvalidArg)?.to_string();
     let shown = without_secrets(&argument);
@@ -81,8 +83,8 @@ fn unknown_argument(error: &clap::Error) -> Option<String> {
     ))
 }
 
-/// Removes everything that may be a user name, a password or a query: of a URL,
-/// the scheme, the host and the port remain.
+/// Strips anything that may be a user name, a password or a query. For URLs we keep the
+/// scheme, host and port.
 fn without_secrets(value: &str) -> String {
     if !value.contains("://") && !value.contains('@') {
         return value.to_owned();
@@ -90,7 +92,7 @@ fn without_secrets(value: &str) -> String {
     origin(value).unwrap_or_else(|| "…".to_owned())
 }
 
-/// Returns the scheme, the host and the port of `url`.
+/// Returns the scheme, host and port of `url`.
 fn origin(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     let host = url.host_str()?;

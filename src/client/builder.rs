@@ -1,4 +1,4 @@
-//! The settings of a client.
+//! Client settings.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use tonic::transport::Endpoint;
 
 use super::{Client, Error, replicas::Replicas};
 
-/// Makes a [`Client`] with other settings than the default.
+/// Builds a [`Client`] with other settings than the defaults.
 #[derive(Debug, Clone)]
 pub struct Builder {
     pub(super) give_up_after: Duration,
@@ -15,56 +15,57 @@ pub struct Builder {
     keepalive_timeout: Duration,
 }
 
-/// The time limit for connecting to a replica.
+/// Time limit for connecting to a replica.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The flow-control window of one call: the bytes that a service may send ahead.
+/// HTTP/2 flow control window per call, in bytes. A service can't have more unread data
+/// than this in flight on one call.
 const STREAM_WINDOW: u32 = 2 << 20;
-/// The flow-control window of a connection: the most that HTTP/2 allows, so that no
-/// unread call blocks the others.
+/// Flow control window per connection. We use the maximum that HTTP/2 allows, so that a
+/// call nobody reads can't block the others on its connection.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-/// The largest frame of a response. With HTTP/2's default of 16 KiB, handling the
-/// frames of a large body costs more than copying its bytes.
+/// The largest response frame to accept. At HTTP/2's default of 16 KiB, handling the
+/// frames of a large body costs us more than copying its bytes does.
 const MAX_FRAME: u32 = 256 << 10;
 
 impl Builder {
-    /// Sets the time without an answer from any replica after which the remaining
-    /// requests end with [`Error::Call`]. Default: 30 s.
+    /// Sets how long the client keeps trying if no replica answers. After that, the
+    /// remaining requests end with [`Error::Call`]. Default: 30 s.
     #[must_use]
     pub fn give_up_after(mut self, time: Duration) -> Self {
         self.give_up_after = time;
         self
     }
 
-    /// Sets the time that a replica may send nothing on a call before its requests
-    /// are sent to another replica. Services send an empty message every 10 s if they
-    /// have nothing else to send. Default: 30 s.
+    /// Sets how long a replica may stay silent on a call before its requests are sent to
+    /// another replica. Services that have nothing else to send still send an empty
+    /// message every 10 s, so keep this well above that. Default: 30 s.
     #[must_use]
     pub fn silence_timeout(mut self, timeout: Duration) -> Self {
         self.silence_timeout = timeout;
         self
     }
 
-    /// Sets the interval of keepalive pings on each connection. Default: 5 s.
+    /// Sets the keepalive ping interval for each connection. Default: 5 s.
     #[must_use]
     pub fn keepalive_interval(mut self, interval: Duration) -> Self {
         self.keepalive_interval = interval;
         self
     }
 
-    /// Sets the time limit for the answer to a keepalive ping, after which the
-    /// connection counts as lost. Default: 5 s.
+    /// Sets how long to wait for the answer to a keepalive ping. If there's none by
+    /// then, the connection counts as lost. Default: 5 s.
     #[must_use]
     pub fn keepalive_timeout(mut self, timeout: Duration) -> Self {
         self.keepalive_timeout = timeout;
         self
     }
 
-    /// Connects to the service at `url`, as [`Client::connect`] does.
+    /// Connects to the service at `url`. See [`Client::connect`].
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] if a URL is not valid or no replica answers within 5 s.
+    /// [`Error::Call`] if a URL isn't valid or if no replica answers within 5 s.
     pub async fn connect(self, url: impl AsRef<str>) -> Result<Client, Error> {
         let replicas = Replicas::connect(url.as_ref(), self).await?;
         Ok(Client {
@@ -72,7 +73,7 @@ impl Builder {
         })
     }
 
-    /// Returns `endpoint` with these settings.
+    /// Applies these settings to `endpoint`.
     pub(super) fn configure(&self, endpoint: Endpoint) -> Endpoint {
         endpoint
             .connect_timeout(CONNECT_TIMEOUT)

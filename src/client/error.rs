@@ -1,4 +1,4 @@
-//! The reason why a request has no complete response.
+//! Why a request has no complete response.
 
 use std::error::Error as _;
 
@@ -12,52 +12,52 @@ use crate::{
 
 /// The reason why a request has no complete response.
 ///
-/// No message contains the query string, the fragment or the credentials of a URL.
+/// Messages never contain a URL's query string, fragment or credentials.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The service could not fetch the URL. Match on `reason`, never on `message`.
+    /// The service couldn't fetch the URL. Please match on `reason`, not on `message`.
     #[error("{message}")]
     #[non_exhaustive]
     Fetch {
-        /// The kind of failure. [`Reason::Unspecified`] if the service reports a
-        /// reason that this version of the client does not know.
+        /// The kind of failure. This is [`Reason::Unspecified`] if the service reports a
+        /// reason that this version of the client doesn't know.
         reason: Reason,
-        /// A description of the failure and its cause, for people.
+        /// A human-readable description of the failure and its cause.
         message: String,
         /// True if the same request may succeed later.
         retryable: bool,
     },
-    /// The call to the service failed before the request had its result.
+    /// The call to the service failed before the request had a result.
     #[error("the call failed ({code}): {message}")]
     #[non_exhaustive]
     Call {
-        /// The status code of the call, such as [`Code::Unavailable`].
+        /// The call's status code, e.g. [`Code::Unavailable`].
         code: Code,
-        /// A description of the failure and its cause, for people.
+        /// A human-readable description of the failure and its cause.
         message: String,
         /// True if the same call may succeed later.
         retryable: bool,
     },
-    /// The client cannot send the request. No service has seen it.
+    /// The client can't send this request. No service has seen it.
     #[error("the request cannot be sent: {message}")]
     #[non_exhaustive]
     Unsendable {
-        /// A description of the problem, for people.
+        /// A human-readable description of the problem.
         message: String,
     },
     /// The service sent a response that violates the protocol.
     #[error("the service broke its contract: {message}")]
     #[non_exhaustive]
     Contract {
-        /// A description of the violation, for people.
+        /// A human-readable description of the violation.
         message: &'static str,
     },
 }
 
 impl Error {
-    /// Returns the kind of failure if the service could not fetch the URL, and `None`
-    /// for every other error.
+    /// Returns the kind of failure if the service couldn't fetch the URL. For all other
+    /// errors, this is `None`.
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Fetch { reason, .. } => Some(*reason),
@@ -67,8 +67,8 @@ impl Error {
 
     /// Returns true if the same request may succeed later.
     ///
-    /// A request that is not idempotent may have reached its origin all the same:
-    /// check that it is safe to send it twice before you do.
+    /// Note that the request may have reached its origin even though it failed. If it
+    /// isn't idempotent, make sure it's safe to send twice before you do.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Fetch { retryable, .. } | Self::Call { retryable, .. } => *retryable,
@@ -85,7 +85,7 @@ impl Error {
         Self::Unsendable { message }
     }
 
-    /// Returns the error of a service that cannot be reached at the moment.
+    /// Creates the error for a service that we can't reach at the moment.
     pub(super) fn unavailable(message: impl Into<String>) -> Self {
         Self::Call {
             code: Code::Unavailable,
@@ -108,7 +108,8 @@ impl Error {
 
     pub(super) fn from_status(status: &Status) -> Self {
         let code = match Code::of(status) {
-            // tonic has no code for a broken connection.
+            // tonic reports a broken connection as `Unknown`, since it has no code for
+            // that.
             Code::Unknown if status.source().is_some() => Code::Unavailable,
             code => code,
         };
@@ -123,7 +124,7 @@ impl Error {
         }
     }
 
-    /// Adds `url`, which must be redacted, to the message.
+    /// Adds `url` to the message. It has to be redacted already.
     pub(super) fn for_url(mut self, url: &str) -> Self {
         if let Self::Fetch { message, .. } | Self::Call { message, .. } = &mut self {
             message.extend([" for url (", url, ")"]);

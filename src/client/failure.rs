@@ -1,4 +1,4 @@
-//! The failure of a call, and its consequence for the requests in it.
+//! Failed calls, and what happens to their requests.
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -8,40 +8,41 @@ use tonic_types::StatusExt;
 use super::Error;
 use crate::{Code, causes::chain, proto::Reason};
 
-/// The failure of a call.
+/// A failed call.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
-    /// The error for the caller.
+    /// The error to return to the caller, if we don't send the request again.
     pub(super) error: Error,
     pub(super) disposition: Disposition,
 }
 
-/// Whether the requests of a failed call may be sent again, and whether the replica is
-/// to blame.
+/// Tells us two things about a failed call: if we may send its requests again, and if we
+/// should blame the replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Disposition {
-    /// Sending the requests again would have the same result.
+    /// Sending the requests again wouldn't change the result.
     Final,
-    /// The replica rejected the call and dispatched nothing. Another replica may
+    /// The replica rejected the call without dispatching anything. Another replica may
     /// accept it.
     Refused,
-    /// Nothing was dispatched: every request may be sent again.
+    /// Nothing was dispatched, so we may send all requests again.
     NotDispatched {
-        /// Set if the replica is full: the time after which it may have room.
+        /// Set if the replica is full. It may have room again after this time.
         retry_after: Option<Duration>,
     },
-    /// The call never left the client or was handed back unprocessed: every request may
-    /// be sent again, and the replica is not to blame.
+    /// The call never left the client, or it came back unprocessed. We may send all
+    /// requests again, and it isn't the replica's fault.
     Unsent,
-    /// The peer is not a fetchd service or does not accept this client: every request
-    /// may be sent to another replica.
+    /// The peer isn't a fetchd service, or it doesn't accept this client. We may send
+    /// all requests to another replica.
     Foreign,
-    /// The requests may have been dispatched: only idempotent ones may be sent again.
+    /// The requests may have been dispatched, so we may only send the idempotent ones
+    /// again.
     Lost,
 }
 
 impl Failure {
-    /// Returns the failure of a call that ended before its response began.
+    /// The call failed before its response began.
     pub(super) fn before_response(status: &Status) -> Self {
         Self {
             error: Error::from_status(status),
@@ -49,11 +50,13 @@ impl Failure {
         }
     }
 
-    /// Returns the failure of a call whose response was interrupted. `is_empty` is true
-    /// if no message had arrived.
+    /// The call failed in the middle of its response. Pass true as `is_empty` if no
+    /// message had arrived yet.
     pub(super) fn interrupted(status: &Status, is_empty: bool) -> Self {
-        // The rejection of a web server looks like a response until it is read. The
-        // decoder reports OUT_OF_RANGE for bytes that are not a message.
+        // If a web server rejects our call, tonic only notices when it reads the body,
+        // so the rejection looks like an interrupted response. We can tell the two apart
+        // since nothing has arrived and there's no transport error. OUT_OF_RANGE doesn't
+        // count, since the decoder reports it for bytes that aren't a message.
         let is_rejection =
             is_empty && status.source().is_none() && Code::of(status) != Code::OutOfRange;
         if is_rejection {
@@ -63,7 +66,7 @@ impl Failure {
         }
     }
 
-    /// Returns the failure of a call that may have dispatched its requests.
+    /// The call failed, and it may have dispatched its requests.
     pub(super) fn lost(error: Error) -> Self {
         Self {
             error,
@@ -71,7 +74,7 @@ impl Failure {
         }
     }
 
-    /// Returns the failure of a call whose service sent nothing for `timeout`.
+    /// The service sent nothing for `timeout`.
     pub(super) fn silent(timeout: Duration) -> Self {
         Self::lost(Error::unavailable(format!(
             "the service sent nothing for {timeout:?} while requests were open"
@@ -80,8 +83,8 @@ impl Failure {
 }
 
 impl Disposition {
-    /// Returns the disposition of a request that ended with `error` after this number
-    /// of attempts.
+    /// Returns the disposition for a request that ended with `error` after this many
+    /// attempts.
     pub(super) fn of_end(error: &Error, attempts: u32) -> Self {
         match (error.reason(), attempts) {
             (Some(Reason::ShuttingDown), 0) => Self::NotDispatched { retry_after: None },
@@ -115,8 +118,9 @@ impl Disposition {
         if let Some(error) = find::<h2::Error>(cause).next()
             && error.is_remote()
         {
-            // RFC 9113, 6.8 and 8.7: the peer processed neither of the two. A
-            // connection that ends rejects the calls above its last one with GOAWAY.
+            // In both of these cases the peer hasn't processed the call (RFC 9113,
+            // sections 6.8 and 8.7). GOAWAY is how a closing connection rejects calls
+            // that came in after its last one.
             if error.is_go_away() {
                 return Self::Unsent;
             }
@@ -124,7 +128,7 @@ impl Disposition {
                 return Self::NotDispatched { retry_after: None };
             }
         }
-        // The call began while the connection was being closed.
+        // We started the call while the connection was already closing.
         if find::<hyper::Error>(cause).any(hyper::Error::is_canceled) {
             return Self::Unsent;
         }
@@ -132,7 +136,7 @@ impl Disposition {
     }
 }
 
-/// Returns the errors of type `E` in the chain of causes.
+/// Returns all errors of type `E` in the cause chain.
 fn find<'a, E: StdError + 'static>(
     cause: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a E> {

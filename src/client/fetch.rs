@@ -1,4 +1,4 @@
-//! A list of requests before it is sent.
+//! A request list that we haven't sent yet.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -10,11 +10,11 @@ use super::{
     send::{ListSettings, Source},
 };
 
-/// A list of requests with its settings, made by [`Client::fetch`] and
+/// A request list and its settings. You get one from [`Client::fetch`] or
 /// [`Client::fetch_stream`].
 ///
-/// Nothing is sent until the results are polled for the first time, and the timeout
-/// counts from then on.
+/// Nothing is sent until you poll the results, and the timeout doesn't start before that
+/// either.
 ///
 /// [`Client::fetch`]: super::Client::fetch
 /// [`Client::fetch_stream`]: super::Client::fetch_stream
@@ -34,33 +34,33 @@ impl Fetch {
         }
     }
 
-    /// Sets the largest number of requests in flight, over all replicas. 0 means the
-    /// default: 50, or the default of the service if the list goes as one call.
+    /// Sets the max number of requests in flight, over all replicas. 0 means the
+    /// default: 50, or the service's own default if the list goes out as one call.
     pub fn concurrency(mut self, count: u32) -> Self {
         self.settings.concurrency = count;
         self
     }
 
-    /// Sets the time limit for the whole list. Requests that are unfinished by then end
+    /// Sets a time limit for the whole list. Requests that haven't finished by then end
     /// with `Reason::BatchDeadline`. Default: no limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = Some(timeout);
         self
     }
 
-    /// Returns the outcomes as they arrive.
+    /// Returns outcomes as they arrive.
     pub fn outcomes(self) -> Outcomes {
         Outcomes::new(self.replicas, self.source, self.settings)
     }
 
-    /// Returns the outcomes in the order of the requests, each as soon as all before it
-    /// have arrived.
+    /// Returns outcomes in request order. Each one is returned as soon as it and all
+    /// earlier ones have arrived.
     pub fn in_order(self) -> InOrder {
         InOrder::new(self.outcomes())
     }
 
-    /// Waits for all results, and returns one for each request, in the order of the
-    /// requests. Dropping the future cancels the remaining requests.
+    /// Waits for all results and returns one per request, in request order. Dropping the
+    /// future cancels the remaining requests.
     pub async fn all(self) -> Vec<Result<reqwest::Response, Error>> {
         self.in_order().map(Outcome::into_result).collect().await
     }

@@ -1,28 +1,27 @@
-//! The outcome of one request.
+//! How one request ended.
 
 use super::{Error, FetchStats, Response, failure::Disposition};
 
-/// The outcome of one request: a response, an error, or both if the body was cut
-/// short.
+/// How one request ended: with a response, an error, or both if the body was cut short.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// The position of the request in its list.
+    /// The request's position in the list.
     pub index: usize,
-    /// The response of the origin.
+    /// The origin's response.
     pub response: Option<Response>,
-    /// The error. `None` if the response is complete.
+    /// The error, or `None` if the response is complete.
     pub error: Option<Error>,
     /// Counts and durations.
     pub stats: FetchStats,
 }
 
 impl Outcome {
-    /// Returns the response in reqwest's type.
+    /// Converts the response to reqwest's type.
     ///
     /// # Errors
     ///
-    /// The error of the outcome, even if a part of the response has arrived.
+    /// Fails if the outcome has an error, even if we have part of the response.
     pub fn into_result(self) -> Result<reqwest::Response, Error> {
         match (self.error, self.response) {
             (Some(error), _) => Err(error),
@@ -31,7 +30,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the outcome of a request that failed before any part of it arrived.
+    /// The outcome of a request that failed before we had any part of its response.
     pub(super) fn failed(index: usize, error: Error) -> Self {
         Self {
             index,
@@ -41,13 +40,13 @@ impl Outcome {
         }
     }
 
-    /// Returns the size of the body.
+    /// Returns the body size.
     pub(super) fn body_bytes(&self) -> usize {
         let response = self.response.as_ref();
         response.map_or(0, |response| response.body.len())
     }
 
-    /// Returns whether the request may be sent again.
+    /// Tells us if we may send the request again.
     pub(super) fn disposition(&self) -> Disposition {
         match &self.error {
             Some(error) => Disposition::of_end(error, self.stats.attempts),

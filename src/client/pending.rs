@@ -1,16 +1,17 @@
-//! One request that has no outcome yet.
+//! A request without an outcome.
 
 use crate::proto::FetchRequest;
 
-/// A request that has no outcome yet, with the history of its losses.
+/// A request that has no outcome yet, and how often and where it was lost.
 #[derive(Debug)]
 pub(super) struct Pending {
-    /// The position of the request in the caller's list.
+    /// The request's position in the caller's list.
     pub(super) position: usize,
     pub(super) message: FetchRequest,
-    /// The number of failed calls that may have dispatched the request.
+    /// Number of failed calls that `Resend` has counted as a loss of this request.
     losses: u32,
-    /// The names of the replicas that failed since the request was last open to all.
+    /// Names of the replicas to avoid, because they've failed this request. We clear
+    /// this once all of them have.
     avoided: Vec<String>,
 }
 
@@ -24,31 +25,31 @@ impl Pending {
         }
     }
 
-    /// Counts a loss, and returns the number of losses.
+    /// Counts a loss. Returns the new count.
     pub(super) fn count_loss(&mut self) -> u32 {
         self.losses += 1;
         self.losses
     }
 
-    /// Makes the request prefer other replicas than `name`.
+    /// Makes the request avoid the replica `name`, if there's another one.
     pub(super) fn avoid(&mut self, name: &str) {
         if !self.avoids(name) {
             self.avoided.push(name.to_owned());
         }
     }
 
-    /// Returns true if the request prefers other replicas than `name`.
+    /// Returns true if the request avoids the replica `name`.
     pub(super) fn avoids(&self, name: &str) -> bool {
         self.avoided.iter().any(|avoided| avoided == name)
     }
 
-    /// Opens the request to all replicas again.
+    /// Lets the request go to any replica again.
     pub(super) fn avoid_none(&mut self) {
         self.avoided.clear();
     }
 
-    /// Returns true if sending the request twice has the same effect as sending it
-    /// once (RFC 9110, 9.2.2).
+    /// Returns true if it's safe to send the request twice (see RFC 9110, section
+    /// 9.2.2).
     pub(super) fn is_idempotent(&self) -> bool {
         matches!(
             self.message.method.as_str(),
@@ -56,7 +57,7 @@ impl Pending {
         )
     }
 
-    /// Returns the host and port of the URL, which need not be valid.
+    /// Returns the URL's host and port. Note that the URL hasn't been validated here.
     pub(super) fn host(&self) -> &str {
         let url = self.message.url.as_str();
         let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);

@@ -1,10 +1,11 @@
-//! URLs in messages.
+//! Makes URLs safe for error messages.
 
 use url::Url;
 
 /// Returns `url` without credentials, query string and fragment.
 ///
-/// The text need not be a valid URL: everything that could be one of the three is cut.
+/// This also works if `url` isn't a valid URL. In that case we cut everything that could
+/// be one of the three.
 pub(super) fn redacted(url: &str) -> String {
     if let Ok(mut parsed) = Url::parse(url)
         && parsed.set_username("").is_ok()

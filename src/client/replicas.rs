@@ -1,11 +1,12 @@
 //! The replicas of a service.
 //!
-//! - [`Replicas`] is the set. `lookup` finds its members by name, again every 5 s.
-//! - [`Replica`] is one member. `health` decides whether it is admitted or ejected, and
-//!   for how long; `probe` checks whether an ejected one works again.
-//! - `choice` picks the replica for a request.
-//! - [`Monitor`] does all of this for the duration of one list or one request, and ends
-//!   it if an outage lasts too long (`outage`).
+//! - [`Replicas`] is the whole set. `lookup` resolves its names, and does so again every
+//!   5 s.
+//! - [`Replica`] is a single one. `health` decides if it is admitted or ejected (and for
+//!   how long), and `probe` checks if an ejected replica has recovered.
+//! - `choice` picks a replica for a request.
+//! - [`Monitor`] runs all of this while we're working on a list or a single request. If
+//!   no replica answers for too long (see `outage`), it makes us give up.
 
 mod choice;
 mod health;
@@ -33,28 +34,28 @@ pub(super) use monitor::Monitor;
 use probe::Probe;
 pub(super) use replica::Replica;
 
-/// The known replicas of a service.
+/// All replicas that we know of.
 #[derive(Debug)]
 pub(super) struct Replicas {
     urls: Vec<Uri>,
     builder: Builder,
     all: Mutex<Vec<Arc<Replica>>>,
-    /// The time of the last look-up.
+    /// When we last looked up the names.
     looked_up: Mutex<Instant>,
-    /// Notified at the end of each probe.
+    /// Notified whenever a probe ends.
     probe_ended: watch::Sender<()>,
 }
 
-/// The interval of look-ups.
+/// Look up the names again after this time.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Replicas {
-    /// Looks up and connects to the replicas at `urls`, which are separated by commas.
-    /// Each address of a name is one replica.
+    /// Looks up the names in `urls` (separated by commas) and connects to every address
+    /// we find. Each address counts as one replica.
     ///
     /// # Errors
     ///
-    /// A URL is not valid, or no replica can be reached.
+    /// Fails if a URL isn't valid, or if we can't reach any replica.
     pub(super) async fn connect(urls: &str, builder: Builder) -> Result<Self, Error> {
         let parsed = urls.split(',').map(str::trim).map(parse_service_url);
         let urls: Vec<_> = parsed.collect::<Result<_, _>>()?;
@@ -73,7 +74,7 @@ impl Replicas {
         Ok(Self::new(urls, builder, all))
     }
 
-    /// Returns the set of one replica, behind `channel`.
+    /// Creates a set with a single replica behind `channel`. There's no name to look up.
     pub(super) fn only(channel: Channel, builder: Builder) -> Self {
         let replica = Arc::new(Replica::new("only".to_owned(), 0, channel));
         Self::new(Vec::new(), builder, vec![replica])
@@ -89,12 +90,10 @@ impl Replicas {
         }
     }
 
-    /// Returns all replicas.
     pub(super) fn all(&self) -> Vec<Arc<Replica>> {
         self.all.lock().clone()
     }
 
-    /// Returns the number of replicas.
     pub(super) fn count(&self) -> usize {
         self.all.lock().len()
     }
@@ -106,18 +105,18 @@ impl Replicas {
         admitted.cloned().collect()
     }
 
-    /// Returns true if no replica is a fetchd service that accepts this client.
+    /// Returns true if none of the replicas is a fetchd service that accepts us.
     pub(super) fn are_all_foreign(&self) -> bool {
         self.all.lock().iter().all(|replica| replica.is_foreign())
     }
 
-    /// Returns the time that a replica may send nothing on a call.
+    /// How long a replica may stay silent on a call.
     pub(super) fn silence_timeout(&self) -> Duration {
         self.builder.silence_timeout
     }
 
-    /// Looks up the names again if that is due. New replicas are added and missing ones
-    /// removed. A failed look-up changes nothing.
+    /// Looks up the names again, if it's time for that. We add replicas that are new and
+    /// remove those that are gone. If a look-up fails, we keep its replicas as they are.
     async fn refresh(&self) {
         if self.refresh_due().is_none_or(|due| due > Instant::now()) {
             return;
@@ -139,13 +138,13 @@ impl Replicas {
         }
     }
 
-    /// Returns the time of the next look-up, or `None` if there is no name to look up.
+    /// When to look up the names next. `None` if there aren't any.
     fn refresh_due(&self) -> Option<Instant> {
         let has_names = !self.urls.is_empty();
         has_names.then(|| *self.looked_up.lock() + REFRESH_INTERVAL)
     }
 
-    /// Returns the probes that are due.
+    /// Starts all probes that are due and returns them.
     fn due_probes(&self) -> Vec<Probe> {
         let now = Instant::now();
         let all = self.all.lock();
@@ -155,13 +154,13 @@ impl Replicas {
         due.collect()
     }
 
-    /// Returns the time of the next probe.
+    /// When the next probe is due.
     fn probe_due(&self) -> Option<Instant> {
         let all = self.all.lock();
         all.iter().filter_map(|replica| replica.probe_due()).min()
     }
 
-    /// Returns the addresses of the first few replicas, for messages.
+    /// Lists the first few replica addresses, for error messages.
     fn names(&self) -> String {
         const MAX_NAMES: usize = 8;
 
@@ -175,8 +174,8 @@ impl Replicas {
     }
 }
 
-/// Connects to the replica at `address`. One that cannot be reached starts out ejected,
-/// and its error is returned as well.
+/// Connects to the replica at `address`. If we can't reach it, we return the error, but
+/// we also return the replica, which simply starts out ejected.
 async fn connect(
     address: Address,
     url_index: usize,
@@ -196,7 +195,7 @@ async fn connect(
     }
 }
 
-/// Waits until `due`, or forever if there is no such time.
+/// Waits until `due`, or forever if it's `None`.
 pub(super) async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => time::sleep_until(due).await,

@@ -1,4 +1,4 @@
-//! One HTTP request.
+//! A single HTTP request.
 
 use std::time::Duration;
 
@@ -9,18 +9,20 @@ use url::Url;
 use super::Error;
 use crate::proto;
 
-/// One HTTP request: converted from a URL or from a `reqwest::Request`, or built.
+/// A single HTTP request. You can convert one from a URL or a `reqwest::Request`, or
+/// build it yourself.
 ///
-/// The service checks the request. If it is not valid, its result is an error.
+/// It's the service that validates the request, so an invalid one simply results in an
+/// error.
 #[derive(Debug, Clone)]
 pub struct Request {
     message: proto::FetchRequest,
-    /// Set if the request cannot be sent.
+    /// Set if we can't send this request.
     problem: Option<Error>,
 }
 
 impl Request {
-    /// Returns a request for `url` with this `method`.
+    /// Creates a request for `url` with the given method.
     pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
         let message = proto::FetchRequest {
             url: url.into(),
@@ -33,18 +35,19 @@ impl Request {
         }
     }
 
-    /// Returns a GET request for `url`.
+    /// Creates a GET request for `url`.
     pub fn get(url: impl Into<String>) -> Self {
         Self::new("GET", url)
     }
 
-    /// Returns a POST request of `body` to `url`.
+    /// Creates a request that POSTs `body` to `url`.
     pub fn post(url: impl Into<String>, body: impl Into<Bytes>) -> Self {
         Self::new("POST", url).body(body)
     }
 
-    /// Returns a request that ends with [`Error::Unsendable`] and is never sent. It
-    /// keeps the place in a list for input that could not be turned into a request.
+    /// Creates a request that is never sent and always ends with [`Error::Unsendable`].
+    /// This is useful if some of your input can't be turned into a request, but has to
+    /// keep its place in the list.
     pub fn unsendable(problem: impl Into<String>) -> Self {
         Self {
             message: proto::FetchRequest::default(),
@@ -69,44 +72,45 @@ impl Request {
         self
     }
 
-    /// Sets the time limit for the request from its dispatch, with all retries.
-    /// Default: 30 s.
+    /// Sets the request timeout. It starts when the request is dispatched and includes
+    /// all retries. Default: 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options().timeout = Some(duration(timeout));
         self
     }
 
-    /// Sets the time that the origin may send nothing. Default: 15 s.
+    /// Sets how long the origin may stay silent. Default: 15 s.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.options().idle_timeout = Some(duration(timeout));
         self
     }
 
-    /// Sets the time limit for connecting. Default: 5 s.
+    /// Sets the connect timeout. Default: 5 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options().connect_timeout = Some(duration(timeout));
         self
     }
 
-    /// Sets the number of redirects to follow. With 0, a redirect is the response.
-    /// Default: 10.
+    /// Sets how many redirects to follow. If this is 0, you get the redirect itself as
+    /// the response. Default: 10.
     #[must_use]
     pub fn max_redirects(mut self, count: u32) -> Self {
         self.options().max_redirects = Some(count);
         self
     }
 
-    /// Sets the size of the largest body to accept, in bytes. Default: 10 MiB.
+    /// Sets the max body size to accept, in bytes. Default: 10 MiB.
     #[must_use]
     pub fn max_body_bytes(mut self, bytes: u64) -> Self {
         self.options().max_body_bytes = Some(bytes);
         self
     }
 
-    /// Makes a larger body end at `max_body_bytes`. By default, the request fails.
+    /// Cuts larger bodies off at `max_body_bytes`. By default, the request fails
+    /// instead.
     #[must_use]
     pub fn truncate_body(mut self) -> Self {
         self.options()
@@ -114,14 +118,14 @@ impl Request {
         self
     }
 
-    /// Sets the number of attempts, including the first. Default: 3.
+    /// Sets the max number of attempts, including the first one. Default: 3.
     #[must_use]
     pub fn max_attempts(mut self, count: u32) -> Self {
         self.options().max_attempts = Some(count);
         self
     }
 
-    /// Returns the approximate size of the message, in bytes.
+    /// Estimates the message size, in bytes.
     pub(super) fn size(&self) -> usize {
         let lines = self.message.headers.iter();
         let header_bytes: usize = lines
@@ -130,7 +134,7 @@ impl Request {
         self.message.url.len() + self.message.body.len() + header_bytes + 64
     }
 
-    /// Returns the message to send, or the reason why the request cannot be sent.
+    /// Returns the message to send, or an error if we can't send the request.
     pub(super) fn into_message(self) -> Result<proto::FetchRequest, Error> {
         match self.problem {
             Some(problem) => Err(problem),
@@ -174,8 +178,8 @@ impl From<&Url> for Request {
 }
 
 impl From<reqwest::Request> for Request {
-    /// Converts a request of reqwest. If its body is a stream, the request ends with
-    /// [`Error::Unsendable`]: only a body in memory can be sent.
+    /// Converts a reqwest request. Note that the body has to be in memory. If it's a
+    /// stream, the request ends with [`Error::Unsendable`].
     fn from(request: reqwest::Request) -> Self {
         let mut converted = Self::new(request.method().as_str(), request.url().as_str());
         match request.body().map(reqwest::Body::as_bytes) {
@@ -187,7 +191,8 @@ impl From<reqwest::Request> for Request {
             None => {}
         }
         for (name, value) in request.headers() {
-            // The service sets the length of the same body.
+            // Skip the content length. The service sets it itself, and the body is the
+            // same.
             if name != header::CONTENT_LENGTH {
                 let value = Bytes::copy_from_slice(value.as_bytes());
                 converted = converted.header(name.as_str(), value);
@@ -200,7 +205,8 @@ impl From<reqwest::Request> for Request {
     }
 }
 
-/// Converts a duration. The longest that the message can hold stands for any longer one.
+/// Converts a duration. If it's too long for the message type, we use the longest one
+/// that isn't.
 pub(super) fn duration(duration: Duration) -> prost_types::Duration {
     let longest = prost_types::Duration {
         seconds: i64::MAX,

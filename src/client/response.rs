@@ -1,4 +1,4 @@
-//! The response of an origin.
+//! An origin's response.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
@@ -8,24 +8,24 @@ use url::Url;
 use super::{Error, FetchStats};
 use crate::proto;
 
-/// The response of an origin, with its body in memory.
+/// An origin's response, with the whole body in memory.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Response {
-    /// The status, of any class.
+    /// The status code. Error codes such as 404 end up here too.
     pub status: StatusCode,
-    /// The header lines, with duplicates.
+    /// The header lines, including duplicates.
     pub headers: HeaderMap,
-    /// The URL of the response: the last one if redirects were followed.
+    /// The URL this response came from. After redirects, that's the last one.
     pub url: Url,
-    /// The version of HTTP that the origin spoke.
+    /// The HTTP version the origin used.
     pub version: Version,
     /// The body.
     pub body: Bytes,
 }
 
 impl Response {
-    /// Returns the response with this head and an empty body.
+    /// Converts a response head. The body is empty at first.
     pub(super) fn from_head(head: proto::ResponseHead) -> Result<Self, Error> {
         let invalid = || Error::contract("a head that is not valid HTTP");
         let status = u16::try_from(head.status).map_err(|_| invalid())?;
@@ -50,7 +50,7 @@ impl Response {
         })
     }
 
-    /// Converts the response to reqwest's type, with `stats` among its extensions.
+    /// Converts to reqwest's type. You'll find `stats` in the extensions.
     pub fn into_reqwest(self, stats: FetchStats) -> reqwest::Response {
         let body = self.body.clone();
         let mut response = self.with_body(body);
@@ -58,7 +58,7 @@ impl Response {
         response
     }
 
-    /// Converts the head to reqwest's type, and combines it with `body`.
+    /// Converts the head to reqwest's type and attaches `body`.
     pub(super) fn with_body(self, body: impl Into<reqwest::Body>) -> reqwest::Response {
         let mut response = http::Response::builder()
             .url(self.url)

@@ -1,5 +1,5 @@
-//! The results of a list, as streams: [`Outcomes`] as they arrive, [`InOrder`] in the
-//! order of the requests.
+//! List results as streams: [`Outcomes`] returns them as they arrive, [`InOrder`] in
+//! request order.
 
 mod in_order;
 
@@ -19,13 +19,13 @@ use super::{
 };
 pub use in_order::InOrder;
 
-/// A stream of the outcomes of a list, as they arrive. Each request has exactly one.
+/// A stream of list outcomes, as they arrive. There's exactly one per request.
 ///
-/// A request that is lost with its call is sent again, to another replica or to the same
-/// one later. If it may have been dispatched and is not idempotent, it ends with
-/// [`Error::Call`](super::Error::Call) instead.
+/// If a request is lost along with its call, we send it again, either to another replica
+/// or to the same one later. The exception is a request that isn't idempotent and may
+/// already have been dispatched. It ends with [`Error::Call`](super::Error::Call).
 ///
-/// The first poll makes the calls, and dropping the stream cancels them.
+/// Calls aren't made until you poll the stream, and dropping the stream cancels them.
 #[must_use = "streams do nothing unless polled"]
 pub struct Outcomes {
     stream: BoxStream<'static, Outcome>,
@@ -51,7 +51,7 @@ impl Outcomes {
         }
     }
 
-    /// Pauses the intake of new requests, or lets it continue.
+    /// Pauses or resumes the intake of new requests.
     fn set_paused(&self, is_paused: bool) {
         self.pause.set(is_paused);
     }

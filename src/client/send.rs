@@ -1,11 +1,12 @@
-//! Sending requests to replicas.
+//! Sends requests to replicas.
 //!
-//! - [`ListSender`] sends a list, and [`execute()`] one request whose body is streamed
-//!   (`body`).
-//! - `intake` takes the requests of a list, `queues` distributes them over the replicas,
-//!   `queue` holds those of one replica, and `buffer` holds their outcomes.
-//! - `call` is one call; `assembly` makes outcomes from its messages.
-//! - `resend` is the only rule for sending a request again.
+//! - [`ListSender`] sends a list. [`execute()`] sends a single request and streams its
+//!   `body`.
+//! - `intake` takes requests from the list, `queues` distributes them over the replicas,
+//!   `queue` holds those of one replica, and `buffer` holds outcomes until the caller
+//!   takes them.
+//! - `call` makes a single call, and `assembly` turns its messages into outcomes.
+//! - `resend` decides if we may send a request again. Nothing else does.
 
 mod assembly;
 mod body;

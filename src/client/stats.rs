@@ -1,36 +1,40 @@
-//! Counts and durations of one request.
+//! Counts and durations for a request.
 
 use std::time::Duration;
 
 use crate::proto;
 
-/// Counts and durations of one request. Also among the extensions of a
-/// `reqwest::Response`, unless [`Client::execute`](super::Client::execute) returned it
-/// before its body was complete.
+/// Counts and durations for one request.
+///
+/// These are also among the extensions of a `reqwest::Response`. The only exception is a
+/// response that [`Client::execute`](super::Client::execute) returned before its body
+/// was complete.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FetchStats {
-    /// The number of attempts. 0 if the request was never dispatched.
+    /// Number of attempts. 0 if the request was never dispatched.
     pub attempts: u32,
-    /// The number of redirects that the last attempt followed.
+    /// Number of redirects the last attempt followed.
     pub redirects: u32,
-    /// True if the body was cut at `max_body_bytes`, as the request allowed.
+    /// True if the body was cut off at `max_body_bytes` (because the request allowed
+    /// it).
     pub truncated: bool,
-    /// The sum of all waits for a slot.
+    /// Total time spent waiting for a slot.
     pub queued: Duration,
-    /// The time from the dispatch to the head of the final response.
+    /// Time from dispatch to the final response's head.
     pub first_byte: Option<Duration>,
-    /// The time from the first dispatch to the end.
+    /// Time from the first dispatch to the end.
     pub total: Option<Duration>,
-    /// The time of the name look-up in the last hop of the last attempt. `None`, as
-    /// for `connect` and `tls`, if the attempt did not get that far, did not need it,
-    /// or reused a connection.
+    /// How long the name look-up took, in the last attempt's last hop. `None` if the
+    /// attempt didn't get that far, didn't need this step, or reused a connection. The
+    /// same goes for `connect` and `tls`.
     pub dns: Option<Duration>,
-    /// The time to connect by TCP, through the service's proxy if it has one.
+    /// How long it took to connect by TCP (and through the service's proxy, if it has
+    /// one).
     pub connect: Option<Duration>,
-    /// The time of the TLS handshake.
+    /// How long the TLS handshake took.
     pub tls: Option<Duration>,
-    /// True if the last hop of the last attempt reused a connection.
+    /// True if the last attempt's last hop reused a connection.
     pub connection_reused: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The service inside `fetchd get`: used if no `--server` is given, over a
-//! connection in memory.
+//! The service inside `fetchd get`. We use it if there's no `--server`, and talk to it
+//! over an in-memory connection.
 
 use fetchd::{
     client::Client,
@@ -10,30 +10,32 @@ use fetchd::{
 use super::Args;
 use crate::cli::parse::List;
 
-/// The most calls that the client has open at once. A long list is sent in many.
+/// Max calls the client keeps open at once. (A long list takes many calls.) We size the
+/// embedded service's limits accordingly.
 const MAX_CALLS: u32 = 32;
 
-/// The capacity of the connection in each direction, in bytes.
+/// Buffer size of the in-memory connection, in bytes per direction.
 const BUFFER_SIZE: usize = 256 << 10;
 
-/// Starts a service and returns a client of it. The service ends with the client.
+/// Starts the service and returns a client for it. The service stops when the client is
+/// dropped.
 pub(super) fn start(args: &Args) -> anyhow::Result<Client> {
     let server = Server::new(config(args))?;
     Ok(Client::over_connector(move || {
         let (near, far) = tokio::io::duplex(BUFFER_SIZE);
-        // The task ends with the connection, which the client owns.
+        // The client owns the other end, so this task ends when the client closes it.
         tokio::spawn(server.clone().serve_connection(far, Peer::Local));
         Ok(near)
     }))
 }
 
-/// Returns a configuration in which only `args` limit the list.
+/// Builds a config that doesn't limit the list any further than `args` do.
 fn config(args: &Args) -> Config {
     Config {
         limits: Limits {
             default_concurrency: args.concurrency,
             max_concurrency: args.concurrency,
-            // One slot is reserved for each call, so these come on top.
+            // The server sets one slot aside for each call, so add those on top.
             max_in_flight: args.concurrency + 2 * MAX_CALLS,
             max_batches: Some(MAX_CALLS),
             max_request_bytes: Limits::MAX_BYTES,

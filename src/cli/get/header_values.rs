@@ -1,8 +1,8 @@
-//! Header values in the JSON of the input and the output.
+//! Header values, as they appear in our JSON input and output.
 
 use serde::{Deserialize, Serialize};
 
-/// The value of a header, or the values of several lines with the same name.
+/// One header value, or several if the name occurs on several lines.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum HeaderValues {

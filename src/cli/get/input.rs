@@ -1,5 +1,5 @@
-//! The input list: the URLs of the arguments, then the lines of a file or of standard
-//! input, read as a stream.
+//! The input list. URLs from the arguments come first, then the lines of a file or
+//! stdin. We read the latter as a stream.
 
 mod entry;
 mod lines;
@@ -10,7 +10,7 @@ use super::Args;
 use entry::Entry;
 use lines::Lines;
 
-/// The rest of the input list.
+/// The part of the input list that we haven't read yet.
 pub(super) struct Input {
     args: Args,
     urls: std::vec::IntoIter<String>,
@@ -18,7 +18,7 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Opens the input that `args` name.
+    /// Opens the input given in `args`.
     pub(super) async fn open(args: &Args) -> anyhow::Result<Self> {
         let lines = match &args.input {
             Some(path) => Some(Lines::open(path).await?),
@@ -31,9 +31,10 @@ impl Input {
         })
     }
 
-    /// Returns the next request and its URL, or `None` at the end. A line that is not
-    /// a request yields an unsendable one, so that its error appears in the output.
-    /// Cancel-safe.
+    /// Returns the next request and its URL, or `None` at the end.
+    ///
+    /// If a line isn't a valid request, we return an unsendable request instead of
+    /// failing. Its error then shows up in the output like any other. Cancel-safe.
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<(String, Request)>> {
         if let Some(url) = self.urls.next() {
             let request = self.request(Entry::from_url(&url));
@@ -56,7 +57,7 @@ impl Input {
         Ok(None)
     }
 
-    /// Returns the request of `entry`, with the arguments as defaults.
+    /// Turns `entry` into a request. The arguments supply its defaults.
     fn request(&self, entry: Entry) -> Request {
         let args = &self.args;
         let default_method = if args.data.is_some() { "POST" } else { "GET" };

@@ -1,16 +1,16 @@
-//! Ctrl-C during `fetchd get`.
+//! Handles Ctrl-C during `fetchd get`.
 
 use tokio::signal;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::exit_code;
 
-/// Returns a token that the first Ctrl-C cancels, so that the command can print
-/// the available results. The second Ctrl-C ends the process, even while it is
-/// blocked on its output.
+/// Returns a token that is cancelled at the first Ctrl-C, so that we still print the
+/// results we have. A second Ctrl-C ends the process, even if we're stuck writing
+/// output.
 pub(super) fn token() -> CancellationToken {
     let token = CancellationToken::new();
-    // Runs until the process exits.
+    // This task runs until the process exits.
     tokio::spawn(handle_signals(token.clone()));
     token
 }

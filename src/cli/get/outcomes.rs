@@ -1,9 +1,9 @@
-//! The outcomes of a list, in the order that `--unordered` chooses.
+//! List outcomes, either in input order or as they arrive (`--unordered`).
 
 use fetchd::client::{self, Fetch, InOrder, Outcome};
 use futures_util::{FutureExt, StreamExt};
 
-/// The outcomes as the client returns them.
+/// The client's outcome stream.
 pub(super) enum Outcomes {
     AsTheyArrive(client::Outcomes),
     InOrder(InOrder),
@@ -18,7 +18,7 @@ impl Outcomes {
         }
     }
 
-    /// Returns the next outcome, or `None` at the end of the list. Cancel-safe.
+    /// Returns the next outcome, or `None` once the list is done. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Outcome> {
         match self {
             Self::AsTheyArrive(outcomes) => outcomes.next().await,
@@ -26,8 +26,9 @@ impl Outcomes {
         }
     }
 
-    /// Returns all outcomes that have arrived, including those that wait for an
-    /// earlier one, in the order of their indices.
+    /// Returns everything that has arrived so far, without waiting. If we print in input
+    /// order, this includes outcomes that are still waiting for an earlier one (sorted
+    /// by index).
     pub(super) fn take_arrived(&mut self) -> Vec<Outcome> {
         let mut arrived = Vec::new();
         while let Some(Some(outcome)) = self.next().now_or_never() {

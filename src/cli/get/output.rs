@@ -1,5 +1,5 @@
-//! The output: one JSON object a line on standard output, and with `--output` the
-//! bodies in files.
+//! Prints one JSON object per line on stdout. With `--output`, bodies go to files
+//! instead.
 
 mod record;
 
@@ -15,15 +15,15 @@ use fetchd::client::{Outcome, Response};
 use super::Args;
 use record::Record;
 
-/// The destination of results.
+/// Where results go.
 pub(super) struct Output {
-    /// The directory for bodies, if they go to files.
+    /// The directory for body files, if we write any.
     directory: Option<PathBuf>,
     prints_bodies: bool,
 }
 
 impl Output {
-    /// Creates the directory that `args` name, if they do.
+    /// Creates the `--output` directory, if there is one in `args`.
     pub(super) fn create(args: &Args) -> anyhow::Result<Self> {
         if let Some(directory) = &args.output {
             fs::create_dir_all(directory)
@@ -35,7 +35,7 @@ impl Output {
         })
     }
 
-    /// Prints the outcome of the request for `url`.
+    /// Prints the outcome for `url`.
     pub(super) fn print(&self, url: &str, outcome: &Outcome) -> anyhow::Result<()> {
         let mut record = Record::new(url, outcome, self.prints_bodies);
         if let (Some(directory), Some(response)) = (&self.directory, &outcome.response) {
@@ -50,7 +50,7 @@ impl Output {
     }
 }
 
-/// Writes the body to a file named after the index, and returns its path.
+/// Writes the body to a file named after the index. Returns the file's path.
 fn write_body(directory: &Path, index: usize, response: &Response) -> anyhow::Result<String> {
     let path = directory.join(index.to_string());
     fs::write(&path, &response.body).with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,4 +1,4 @@
-//! The requests without an outcome.
+//! Tracks requests that don't have an outcome yet.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,25 +8,27 @@ use parking_lot::Mutex;
 
 use super::input::Input;
 
-/// The requests that were read from the input and have no outcome yet. All clones
-/// share one state.
+/// Requests that we've read from the input but that have no outcome yet. Clones share
+/// the same state.
 #[derive(Clone, Default)]
 pub(super) struct Pending(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// How many requests were read.
+    /// How many requests we've read.
     total: usize,
-    /// The URL of each request without an outcome, by its index.
+    /// The URLs of requests without an outcome, by index.
     urls: HashMap<usize, String>,
-    /// Why reading stopped before the end of the input.
+    /// Set if we had to stop before the end of the input.
     error: Option<anyhow::Error>,
 }
 
 impl Pending {
-    /// Returns the requests of `input`, each of which becomes pending when it is
-    /// read. The stream ends at the first error of the input, which
-    /// [`take_error`](Self::take_error) then returns.
+    /// Turns `input` into a stream of requests. Each one becomes pending when we read
+    /// it.
+    ///
+    /// The stream ends at the first input error. Call [`take_error`](Self::take_error)
+    /// afterwards to get it.
     pub(super) fn read(&self, input: Input) -> impl Stream<Item = Request> + Send + use<> {
         stream::unfold((input, self.clone()), |(mut input, pending)| async move {
             let next = input.next().await;
@@ -52,17 +54,17 @@ impl Pending {
         state.total += 1;
     }
 
-    /// Removes a request that has an outcome, and returns its URL.
+    /// Removes a request once it has an outcome. Returns its URL.
     pub(super) fn remove(&self, index: usize) -> String {
         self.0.lock().urls.remove(&index).unwrap_or_default()
     }
 
-    /// Returns how many requests were read so far.
+    /// Returns how many requests we've read so far.
     pub(super) fn total(&self) -> usize {
         self.0.lock().total
     }
 
-    /// Takes the error that ended the reading of the input, if there was one.
+    /// Takes the error that made us stop reading the input, if any.
     pub(super) fn take_error(&self) -> Option<anyhow::Error> {
         self.0.lock().error.take()
     }

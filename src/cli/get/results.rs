@@ -1,22 +1,24 @@
-//! The results of `fetchd get`: each outcome is printed and counted.
+//! Prints and counts the outcomes of `fetchd get`.
 
 use fetchd::client::{Error, Outcome, Request};
 use futures_util::Stream;
 
 use super::{Args, input::Input, output::Output, pending::Pending, summary::Summary};
 
-/// Prints and counts outcomes.
+/// Prints outcomes and counts them for the summary.
 pub(super) struct Results {
     output: Output,
     summary: Summary,
     pending: Pending,
-    /// Requests that were lost with their call. They are held back until another
-    /// request has a result, because a call that fails as a whole prints none.
+    /// Requests that were lost along with their call. We hold these back until another
+    /// request has a result: if the call fails as a whole, we want to print its error
+    /// only, and not the requests.
     lost: Vec<Outcome>,
     has_result: bool,
 }
 
-/// The most lost requests to hold back, which bounds memory.
+/// Max lost requests to hold back, to bound memory. The next one makes us print them
+/// all.
 const MAX_LOST: usize = 10_000;
 
 impl Results {
@@ -30,12 +32,13 @@ impl Results {
         }
     }
 
-    /// Returns the requests of `input`, whose outcomes are to be added.
+    /// Returns the requests in `input`. Pass their outcomes to `add`.
     pub(super) fn requests(&self, input: Input) -> impl Stream<Item = Request> + Send + use<> {
         self.pending.read(input)
     }
 
-    /// Prints and counts `outcome`, or holds it back if it was lost with its call.
+    /// Prints and counts `outcome`. If it was lost along with its call, we may hold it
+    /// back instead (see `lost`).
     pub(super) fn add(&mut self, outcome: Outcome) -> anyhow::Result<()> {
         let is_lost = matches!(outcome.error, Some(Error::Call { .. }));
         if is_lost && !self.has_result && self.lost.len() < MAX_LOST {
@@ -49,29 +52,28 @@ impl Results {
         self.print(&outcome)
     }
 
-    /// Returns why the call failed as a whole, if it did: the error of the first
-    /// request that is still held back.
+    /// If the call failed as a whole, returns its error. That's the case if we're still
+    /// holding requests back at the end, and we simply take the first one's error.
     pub(super) fn take_call_error(&mut self) -> Option<Error> {
         let lost = std::mem::take(&mut self.lost);
         lost.into_iter().find_map(|outcome| outcome.error)
     }
 
-    /// Takes the error that ended the reading of the input, if there was one.
+    /// Takes the error that made us stop reading the input, if any.
     pub(super) fn take_input_error(&self) -> Option<anyhow::Error> {
         self.pending.take_error()
     }
 
-    /// Returns true if a printed outcome has an error.
+    /// Returns true if we've printed an outcome with an error.
     pub(super) fn has_errors(&self) -> bool {
         self.summary.has_errors()
     }
 
-    /// Removes the progress bar and prints the summary.
+    /// Removes the progress bar, then prints the summary.
     pub(super) fn finish(&self) {
         self.summary.finish();
     }
 
-    /// Removes the progress bar.
     pub(super) fn clear(&self) {
         self.summary.clear();
     }

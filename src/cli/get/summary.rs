@@ -1,5 +1,4 @@
-//! The report on standard error: a progress bar if that is a terminal, and one line
-//! at the end.
+//! Reports on stderr: a progress bar (if it's a terminal) and a summary line at the end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,17 +18,17 @@ use tokio::time::Instant;
 use super::{Args, reason};
 use crate::cli::print_error;
 
-/// Counts of the outcomes.
+/// Counts outcomes for the summary.
 pub(super) struct Summary {
     is_quiet: bool,
-    /// Whether the service is another process.
+    /// True if the service runs in another process.
     is_remote: bool,
     started: Instant,
-    /// Outcomes by status class or reason.
+    /// Number of outcomes per status class or error reason.
     counts: BTreeMap<String, u64>,
     failed: u64,
     slowest: Duration,
-    /// Addresses that the egress policy denied.
+    /// Addresses the egress policy denied.
     denied: BTreeSet<IpAddr>,
     bar: ProgressBar,
 }
@@ -48,12 +47,11 @@ impl Summary {
         }
     }
 
-    /// Sets how many requests there are so far.
+    /// Sets the number of requests we've read so far.
     pub(super) fn set_total(&self, count: usize) {
         self.bar.set_length(count as u64);
     }
 
-    /// Counts `outcome`.
     pub(super) fn add(&mut self, outcome: &Outcome) {
         let name = match (&outcome.error, &outcome.response) {
             (Some(error), _) => reason(error).to_owned(),
@@ -70,22 +68,21 @@ impl Summary {
         self.bar.inc(1);
     }
 
-    /// Returns true if any request has an error.
+    /// Returns true if any request failed.
     pub(super) fn has_errors(&self) -> bool {
         self.failed > 0
     }
 
-    /// Runs `print` while the progress bar is hidden.
+    /// Hides the progress bar while `print` runs.
     pub(super) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }
 
-    /// Removes the progress bar.
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// Removes the progress bar and prints the summary line.
+    /// Removes the progress bar, then prints the summary line.
     pub(super) fn finish(&self) {
         self.clear();
         if self.is_quiet {
@@ -110,9 +107,9 @@ impl Summary {
         ));
     }
 
-    /// Returns how to allow the denied addresses, if there are any.
+    /// Tells the user how to allow the denied addresses. Empty if there aren't any.
     fn hint(&self) -> String {
-        /// The most addresses to list, so that the line stays readable.
+        /// List at most this many addresses, so that the line stays readable.
         const MAX_ADDRESSES: usize = 5;
 
         if self.denied.is_empty() {
@@ -137,8 +134,7 @@ impl Summary {
     }
 }
 
-/// Returns a hidden bar if `args` or a standard error that is not a terminal ask
-/// for none.
+/// Creates the progress bar. It's hidden with `--quiet`, or if stderr isn't a terminal.
 fn progress_bar(args: &Args) -> ProgressBar {
     let bar = if args.quiet || !io::stderr().is_terminal() {
         ProgressBar::hidden()
@@ -152,8 +148,9 @@ fn progress_bar(args: &Args) -> ProgressBar {
     bar.with_style(style).with_message("0")
 }
 
-/// Returns the address of a denial that `--allow-net` can lift. Only the message
-/// has it; a mistake costs a hint.
+/// Returns the denied address, if `--allow-net` would help. We have to search the
+/// message for it, since the error doesn't carry the address in a field. If we get this
+/// wrong, the user merely misses a hint.
 fn denied_address(error: &Error) -> Option<IpAddr> {
     let message = error.to_string();
     if error.reason() != Some(Reason::Blocked) || !message.contains("--allow-net") {

@@ -1,27 +1,27 @@
-//! Lists of values separated by commas. A list may be empty, so that an empty
-//! environment variable means the same as none.
+//! Comma-separated lists. We accept empty lists, so that setting an environment variable
+//! to the empty string is the same as not setting it.
 
 use std::{net::IpAddr, str::FromStr};
 
 use fetchd::config::HostPattern;
 use ipnet::IpNet;
 
-/// A list separated by commas.
+/// A comma-separated list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) struct List<T>(Vec<T>);
 
-/// An item of a list that cannot be parsed.
+/// A list item that we couldn't parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{expected}")]
 pub(in crate::cli) struct InvalidItem {
     expected: &'static str,
-    /// The item as it was written.
+    /// The item as the user wrote it.
     pub(in crate::cli) text: String,
 }
 
-/// A type that can be listed.
+/// Types we can parse lists of.
 pub(in crate::cli) trait Item: Sized {
-    /// What is accepted, for error messages.
+    /// Describes valid items, for error messages.
     const EXPECTED: &'static str;
 
     /// Parses one item.
@@ -29,8 +29,8 @@ pub(in crate::cli) trait Item: Sized {
 }
 
 impl<T: Clone> List<T> {
-    /// Returns the items of all lists. A flag that is given several times has
-    /// several lists.
+    /// Returns the items of all lists. (A flag that is given several times results in
+    /// several lists.)
     pub(in crate::cli) fn concat(lists: &[Self]) -> Vec<T> {
         lists.iter().flat_map(|list| list.0.clone()).collect()
     }
@@ -72,7 +72,7 @@ impl Item for HostPattern {
     }
 }
 
-/// A port.
+/// Ports.
 impl Item for u16 {
     const EXPECTED: &'static str = "expected ports from 1 to 65535, such as 80,443";
 

@@ -1,5 +1,5 @@
-//! The flags of `fetchd serve`, and the configuration that they make. The table of
-//! flags in the README has the same defaults and texts.
+//! The flags of `fetchd serve` and the config we build from them. Keep the flag table in
+//! the README in sync: its defaults and texts are the same. (A test checks this.)
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -125,8 +125,9 @@ pub(crate) struct Args {
         hide_env_values = true,
         value_parser = parse::proxy
     )]
-    // clap would treat a plain `Option` as a flag that may be missing. Here the
-    // parser itself returns the `Option`, since the value may be empty.
+    // We have to spell this out as `std::option::Option`. With a plain `Option`, clap
+    // would think that the flag may be missing. In our case it's the parser that returns
+    // an `Option`, since the value may be empty.
     proxy: std::option::Option<Proxy>,
 
     /// `User-Agent` of requests that set none
@@ -162,7 +163,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Returns the configuration of the server, which is not validated yet.
+    /// Builds the server config. It hasn't been validated at this point.
     pub(super) fn config(&self) -> Config {
         Config {
             limits: Limits {
@@ -212,7 +213,7 @@ mod tests {
         <Args as clap::Args>::augment_args(Command::new("serve"))
     }
 
-    /// Returns the row of the README's table that `arg` belongs in.
+    /// Returns the README table row for `arg`.
     fn readme_row(arg: &Arg) -> String {
         let help = arg.get_help().unwrap().to_string();
         let value = arg.get_default_values().first();
@@ -221,7 +222,7 @@ mod tests {
             Some((text, default)) => (text, default.trim_end_matches(']').to_owned()),
             None => (help.as_str(), value.unwrap()),
         };
-        // The default of `--user-agent` has the version.
+        // The default of `--user-agent` includes our version.
         let default = default.replace(env!("CARGO_PKG_VERSION"), "VERSION");
         let flag = arg.get_long().unwrap();
         format!("| `--{flag}` | {default} | {text} |\n")

@@ -1,28 +1,29 @@
-//! The environment variables of `fetchd serve`: each flag has one, whose name
-//! follows from the flag's.
+//! Environment variables for `fetchd serve`. Every flag has one, and we derive the
+//! variable's name from the flag's.
 
 use clap::{Arg, Args as _, Command};
 
 use super::Args;
 
-/// The beginning of every variable's name.
+/// All our variable names start with this.
 const PREFIX: &str = "FETCHD_";
 
-/// The beginnings of the variables that Kubernetes sets for a Service named `fetchd`.
+/// Kubernetes sets variables with these prefixes if there's a Service named `fetchd`.
 const KUBERNETES_PREFIXES: [&str; 2] = ["FETCHD_SERVICE_", "FETCHD_PORT"];
 
-/// Gives `arg` its environment variable: `FETCHD_MAX_BATCHES` for `--max-batches`.
+/// Adds the environment variable to `arg`, e.g. `FETCHD_MAX_BATCHES` to `--max-batches`.
 pub(super) fn with_variable(arg: Arg) -> Arg {
     let Some(flag) = arg.get_long() else {
         return arg;
     };
     let name = format!("{PREFIX}{}", flag.to_uppercase().replace('-', "_"));
-    // clap takes static names only; the flags are few and live as long as the process.
+    // clap wants a static name here. Leaking is fine, since there are only a few flags
+    // and they live as long as the process.
     arg.env(&*name.leak())
 }
 
-/// Logs a warning for each variable that looks like a flag's but is not, since a
-/// misspelt one would otherwise have no effect without notice.
+/// Warns about variables that start with our prefix but don't belong to a flag.
+/// Otherwise we'd silently ignore a misspelt one.
 pub(super) fn warn_about_unknown_variables() {
     let command = Args::augment_args(Command::new("serve"));
     let is_known = |name: &str| {

@@ -1,4 +1,4 @@
-//! The two listeners of the service: gRPC and admin.
+//! The service's two listeners: gRPC and admin.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -8,23 +8,22 @@ use tokio::net::TcpListener;
 use super::Args;
 use crate::cli::parse::AdminListen;
 
-/// The listeners of one process.
 pub(super) struct Listeners {
     pub(super) grpc: Bound,
     pub(super) admin: Option<Bound>,
 }
 
-/// A listener and the address that it is bound to.
+/// A listener and its bound address.
 pub(super) struct Bound {
     pub(super) listener: TcpListener,
     pub(super) address: SocketAddr,
 }
 
-/// The default address of the admin listener.
+/// Where the admin listener binds if the flag isn't set.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 impl Listeners {
-    /// Binds the listeners that `args` name.
+    /// Binds the listeners given in `args`.
     pub(super) async fn bind(args: &Args) -> anyhow::Result<Self> {
         let grpc = Bound::at(args.listen).await?;
         let admin = match args.admin_listen {
@@ -48,8 +47,9 @@ impl Bound {
     }
 }
 
-/// Binds the default admin listener. A failure is logged and does not stop the
-/// start: another process may have the port, and the flag did not ask for it.
+/// Tries to bind the admin listener to its default address. If that fails (say, because
+/// another process has the port), we only log it and start without one, since the user
+/// didn't ask for it.
 async fn default_admin() -> Option<Bound> {
     match Bound::at(DEFAULT_ADMIN).await {
         Ok(admin) => Some(admin),

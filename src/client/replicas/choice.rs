@@ -1,4 +1,4 @@
-//! The choice of a replica for a request.
+//! Picks a replica for a request.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -8,11 +8,11 @@ use std::{
 use super::Replica;
 use crate::client::pending::Pending;
 
-/// Returns the replicas of `admitted` that may get `pending`.
+/// Returns the `admitted` replicas that may get this request.
 ///
-/// A replica that failed the request is a candidate only if all have failed it. A
-/// request that is not idempotent goes to replicas without a recent failure if there
-/// are any.
+/// We leave out replicas that have already failed the request, unless all of them have.
+/// If the request isn't idempotent, we also prefer replicas without a recent failure,
+/// since we can't send it again if it gets lost.
 pub(crate) fn candidates<'a>(
     admitted: &'a [Arc<Replica>],
     pending: &mut Pending,
@@ -33,8 +33,8 @@ pub(crate) fn candidates<'a>(
 
 /// Returns the replica that `host` prefers.
 ///
-/// This is rendezvous hashing: replicas that come and go do not change the preference
-/// between the others.
+/// We use rendezvous hashing here. If a replica comes or goes, hosts only move to or
+/// from that replica, and all others keep theirs.
 pub(crate) fn preferred<'a>(
     host: &str,
     replicas: impl Iterator<Item = &'a Arc<Replica>>,

@@ -1,9 +1,9 @@
-//! The health of a replica: admitted, ejected, or probed.
+//! Tracks a replica's health: admitted, ejected, or being probed.
 //!
-//! A replica that fails is ejected: it gets no requests for 0.2 s, and twice as long
-//! with each further failure, up to 5 s. After that it is probed, and admitted again if
-//! it answers. So a replica that is gone, hangs or is not a fetchd service costs each
-//! request one attempt at most.
+//! If a replica fails, we eject it, so it doesn't get any requests for a while. The
+//! first time that's 0.2 s. It doubles with every further failure, up to 5 s. After that
+//! we probe the replica, and admit it again if it answers. This means that a replica
+//! that's gone, hangs or isn't a fetchd service costs each request one attempt at most.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -14,12 +14,12 @@ use tokio::time::Instant;
 
 use crate::client::failure::Disposition;
 
-/// The recent successes and failures of a replica.
+/// A replica's recent successes and failures.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    /// The failures since the last result.
+    /// Number of failures since the last result.
     failures: u32,
-    /// The calls in a row that never left the client.
+    /// Number of calls in a row that never left the client.
     unsent: u32,
     is_foreign: bool,
     state: State,
@@ -27,24 +27,24 @@ pub(super) struct Health {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
-    /// The replica may get requests.
+    /// May get requests.
     #[default]
     Admitted,
-    /// The replica gets no request, and no probe before this time.
+    /// Doesn't get any requests. We don't probe it before `until` either.
     Ejected { until: Instant },
-    /// A probe is under way.
+    /// We're probing it right now.
     Probed,
 }
 
-/// The time of the first ejection, and the longest.
+/// How long the first ejection lasts, and the longest (before jitter).
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// The longest ejection that a full replica may ask for.
+/// A full replica tells us when to retry. We wait no longer than this (before jitter).
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 
-/// The number of calls in a row that may be handed back unsent before the replica is to
-/// blame.
+/// If a call comes back unsent, it's usually not the replica's fault, so we let this
+/// many in a row pass. The next one ejects the replica.
 const MAX_UNSENT: u32 = 3;
 
 impl Health {
@@ -73,8 +73,8 @@ impl Health {
         self.is_foreign = false;
     }
 
-    /// Records a failed call. While the replica is ejected, a failure is a late
-    /// consequence of the same cause and has no effect.
+    /// Records a failed call. If the replica is already ejected, we ignore this, since
+    /// it's most likely a late result of the same problem.
     pub(super) fn record_failure(&mut self, disposition: Disposition) {
         if self.state != State::Admitted {
             return;
@@ -92,7 +92,7 @@ impl Health {
         self.eject(disposition);
     }
 
-    /// Starts a probe if one is due, and returns true if it has started one.
+    /// Starts a probe if one is due. Returns true if it did.
     pub(super) fn start_probe(&mut self, now: Instant) -> bool {
         let is_due = self.probe_due().is_some_and(|due| due <= now);
         if is_due {
@@ -101,7 +101,7 @@ impl Health {
         is_due
     }
 
-    /// Records the result of a probe.
+    /// Records how a probe ended.
     pub(super) fn end_probe(&mut self, failure: Option<Disposition>) {
         match failure {
             None => self.state = State::Admitted,
@@ -109,7 +109,8 @@ impl Health {
         }
     }
 
-    /// Makes another probe due at once if this one has no result.
+    /// Called when a probe is dropped. If it hasn't ended, another one may start at
+    /// once.
     pub(super) fn abandon_probe(&mut self) {
         if self.state == State::Probed {
             let until = Instant::now();
@@ -136,7 +137,8 @@ impl Health {
     }
 }
 
-/// Returns a random time up to `max`, so that clients do not come back all at once.
+/// Returns a random duration of up to `max`. Without this, all clients would come back
+/// at the same time.
 fn jitter(max: Duration) -> Duration {
     let random = RandomState::new().hash_one(());
     let share = u32::try_from(random >> 32).unwrap_or(u32::MAX);
@@ -155,7 +157,7 @@ mod tests {
         *,
     };
 
-    /// Returns a replica at a port that nothing listens on.
+    /// A replica at a port nobody listens on.
     fn replica() -> Arc<Replica> {
         let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
         Arc::new(Replica::new("127.0.0.1:1".to_owned(), 0, channel))
@@ -170,7 +172,7 @@ mod tests {
         let replica = replica();
         let retry_after = Some(Duration::MAX);
         replica.record_failure(Disposition::NotDispatched { retry_after });
-        // Neither changes the ejection.
+        // Neither of these changes the ejection.
         replica.record_failure(Disposition::Lost);
         replica.record_success();
         assert!(!replica.is_admitted() && probe(&replica).is_none());

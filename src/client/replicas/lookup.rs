@@ -1,4 +1,4 @@
-//! The look-up of a service's name.
+//! Looks up service names.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -11,17 +11,17 @@ use crate::{
     client::{Error, redact::redacted},
 };
 
-/// One address of a service.
+/// One of a service's addresses.
 pub(super) struct Address {
-    /// The address as text. Tells the replica from the others.
+    /// The address as text. We also use it to tell replicas apart.
     pub(super) name: String,
     pub(super) endpoint: Endpoint,
 }
 
-/// The time limit for one look-up.
+/// Time limit for one look-up.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Parses the URL of a service.
+/// Parses a service URL.
 pub(super) fn parse_service_url(url: &str) -> Result<Uri, Error> {
     match url.parse::<Uri>() {
         Ok(uri) if uri.scheme_str() == Some("http") && uri.host().is_some() => Ok(uri),
@@ -36,7 +36,7 @@ pub(super) fn parse_service_url(url: &str) -> Result<Uri, Error> {
     }
 }
 
-/// Returns the addresses of the service at `url`, or `None` if the look-up failed.
+/// Looks up the addresses of the service at `url`. Returns `None` if that fails.
 pub(super) async fn resolve(url: &Uri) -> Option<Vec<Address>> {
     let host = url.host()?.trim_matches(['[', ']']);
     let port = url.port_u16().unwrap_or(80);
@@ -47,7 +47,7 @@ pub(super) async fn resolve(url: &Uri) -> Option<Vec<Address>> {
         let authority = Authority::try_from(name.as_str()).ok()?;
         let uri = Uri::builder().scheme("http").authority(authority);
         let uri = uri.path_and_query("/").build().ok()?;
-        // The name that the caller gave stays the `:authority` of every call.
+        // We connect to the address, but keep sending the caller's name as `:authority`.
         let endpoint = Endpoint::from(uri).origin(url.clone());
         Some(Address { name, endpoint })
     });

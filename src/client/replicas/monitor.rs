@@ -1,4 +1,4 @@
-//! Watches the replicas while a list or a request is under way.
+//! Keeps an eye on the replicas while a list or a request is running.
 
 use std::sync::Arc;
 
@@ -8,17 +8,19 @@ use tokio::sync::watch;
 use super::{Replica, Replicas, outage::Outage, sleep_until};
 use crate::client::{Error, failure::Failure};
 
-/// Watches the replicas while a list or a request is under way: looks up their names,
-/// probes those that are ejected, and measures how long none has answered.
+/// Keeps an eye on the replicas while a list or a request is running. It looks up their
+/// names, probes the ejected ones, and measures how long none of them has answered.
 pub(crate) struct Monitor {
     replicas: Arc<Replicas>,
-    /// The probes of this monitor. If they are dropped, others may start theirs.
+    /// The probes we've started. If we're dropped before they end, other monitors may
+    /// start theirs.
     probes: FuturesUnordered<BoxFuture<'static, Result<(), Failure>>>,
-    /// Changes at the end of each probe, of other monitors too.
+    /// Notified when any probe ends, including those of other monitors.
     probe_ended: watch::Receiver<()>,
     refresh: BoxFuture<'static, ()>,
     outage: Outage,
-    /// Set if the outage has lasted too long, until a replica is admitted again.
+    /// Set once the outage has lasted too long. Cleared when a replica is admitted
+    /// again.
     unavailable: Option<Error>,
 }
 
@@ -38,10 +40,11 @@ impl Monitor {
         &self.replicas
     }
 
-    /// Starts the probes that are due. `is_idle` is true if no request waits for a
-    /// replica, so that an outage matters to none.
+    /// Starts all probes that are due.
     ///
-    /// Every probe that ends after this call completes the next [`Monitor::changed`].
+    /// Pass true as `is_idle` if no request is waiting for a replica. In this case an
+    /// outage doesn't hurt anyone, so we don't measure it. Note that any probe that ends
+    /// after this call wakes up the next [`Monitor::changed`].
     pub(crate) fn begin_turn(&mut self, is_idle: bool) {
         self.probe_ended.mark_unchanged();
         let due = self.replicas.due_probes();
@@ -55,8 +58,8 @@ impl Monitor {
         }
     }
 
-    /// Waits until a replica may have been admitted, ejected, added or removed, or a
-    /// probe is due. Cancel-safe.
+    /// Waits until something may have changed: a replica was admitted, ejected, added or
+    /// removed, or a probe is due. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
         tokio::select! {
             biased;
@@ -75,11 +78,11 @@ impl Monitor {
         }
     }
 
-    /// Waits until a replica is admitted, and returns all that are.
+    /// Waits until at least one replica is admitted, and returns all that are.
     ///
     /// # Errors
     ///
-    /// The outage has lasted too long.
+    /// Fails if the outage has lasted too long.
     pub(crate) async fn admitted(&mut self) -> Result<Vec<Arc<Replica>>, Error> {
         self.replicas.refresh().await;
         loop {
@@ -97,12 +100,11 @@ impl Monitor {
         }
     }
 
-    /// Records that a replica answered a call.
+    /// Records that a replica answered a call. This ends the outage.
     pub(crate) fn record_answer(&mut self) {
         self.outage.reset();
     }
 
-    /// Records that a call failed.
     pub(crate) fn record_failure(&mut self, failure: &Failure) {
         self.outage.record_failure(failure);
     }
@@ -112,7 +114,8 @@ impl Monitor {
         sleep_until(self.outage.end())
     }
 
-    /// Returns the error of all requests from now on, until a replica is admitted.
+    /// Gives up. Until a replica is admitted again, all requests get the error we return
+    /// here.
     pub(crate) fn give_up(&mut self) -> Error {
         let error = self.outage_error();
         self.outage.reset();
@@ -120,13 +123,14 @@ impl Monitor {
         error
     }
 
-    /// Returns the error of all requests if the outage has lasted too long.
+    /// If we've given up, returns the error for all requests.
     pub(crate) fn unavailable(&self) -> Option<&Error> {
         self.unavailable.as_ref()
     }
 
-    /// Polls the probes without waiting. While the service is unavailable, every
-    /// request fails at once, and nothing else may poll them.
+    /// Polls the probes, without waiting for them. We need this after we've given up:
+    /// all requests fail at once then, so we may never get to [`Monitor::changed`],
+    /// which normally polls them.
     fn check_availability(&mut self) {
         while let Some(Some(result)) = self.probes.next().now_or_never() {
             self.record_probe(result);

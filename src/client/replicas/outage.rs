@@ -1,7 +1,7 @@
-//! The time during which no replica answers.
+//! Measures how long no replica has answered.
 //!
-//! If an outage lasts too long, all remaining requests of a list end together. Otherwise
-//! each would wait for the same time limit in turn.
+//! If that takes too long, all remaining requests of the list end together. Otherwise
+//! each of them would have to wait for the same time limit, one after the other.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::client::{
     failure::{Disposition, Failure},
 };
 
-/// The outage of all replicas, as seen by one list or one request.
+/// An outage of all replicas, from the point of view of one list or one request.
 #[derive(Debug)]
 pub(super) struct Outage {
     give_up_after: Duration,
@@ -26,12 +26,12 @@ struct Current {
     last: Failure,
 }
 
-/// The factor by which an outage may last longer if the replicas are full: they do
-/// answer, and will have room.
+/// If the replicas are full, we wait this many times longer before giving up. They do
+/// answer in this case, and will have room sooner or later.
 const FULL_FACTOR: u32 = 4;
 
 impl Outage {
-    /// Returns the tracker of an outage that may last for `give_up_after`.
+    /// Creates the tracker. An outage may last for `give_up_after`.
     pub(super) fn new(give_up_after: Duration) -> Self {
         Self {
             give_up_after,
@@ -39,13 +39,15 @@ impl Outage {
         }
     }
 
-    /// Ends the outage: a replica answered a call, or no request waits for an answer.
+    /// Ends the outage, because a replica answered a call or because no request is
+    /// waiting.
     pub(super) fn reset(&mut self) {
         self.current = None;
     }
 
-    /// Records that a replica answered a probe. A full replica may answer an empty
-    /// batch, and still reject every other.
+    /// Records that a replica answered a probe. This ends the outage, except if the
+    /// replicas are full: a full replica may well answer an empty batch and still reject
+    /// all others.
     pub(super) fn record_probe_answer(&mut self) {
         self.current.take_if(|current| !current.is_full());
     }
@@ -60,14 +62,13 @@ impl Outage {
         self.current = Some(Current { since, last });
     }
 
-    /// Returns the time at which the outage will have lasted too long.
+    /// When the outage will have lasted too long.
     pub(super) fn end(&self) -> Option<Instant> {
         let current = self.current.as_ref()?;
         current.since.checked_add(self.limit(current))
     }
 
-    /// Returns the error of the remaining requests after an outage of the replicas
-    /// `names`.
+    /// Creates the error for the remaining requests. `names` lists the replicas.
     pub(super) fn error(&self, names: &str) -> Error {
         let (limit, cause) = match &self.current {
             Some(current) => (self.limit(current), format!(": {}", current.last.error)),
@@ -88,7 +89,7 @@ impl Outage {
 }
 
 impl Current {
-    /// Returns true if the replicas answer that they are full.
+    /// Returns true if the last failure says that the replica is full.
     fn is_full(&self) -> bool {
         let retry_after = match self.last.disposition {
             Disposition::NotDispatched { retry_after } => retry_after,

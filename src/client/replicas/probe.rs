@@ -1,4 +1,4 @@
-//! The probe of an ejected replica.
+//! Probes ejected replicas.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,19 +10,19 @@ use tokio::{
 use super::Replica;
 use crate::{client::failure::Failure, proto::FetchBatchRequest};
 
-/// An empty batch that shows whether a replica works again. If it is dropped before its
-/// end, another probe may start at once.
+/// Sends an empty batch to an ejected replica, to see if it has recovered. If a probe is
+/// dropped before it ends, another one may start at once.
 pub(super) struct Probe {
     replica: Arc<Replica>,
-    /// Notified at the end, and when the probe is dropped.
+    /// Notified when the probe ends or is dropped.
     ended: watch::Sender<()>,
 }
 
-/// The time limit for an empty batch.
+/// Time limit for the empty batch.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Probe {
-    /// Returns a probe of `replica` if one is due by `now`.
+    /// Starts a probe of `replica`, if one is due by `now`.
     pub(super) fn of(
         replica: &Arc<Replica>,
         now: Instant,
@@ -35,8 +35,8 @@ impl Probe {
         })
     }
 
-    /// Sends the batch. The replica is admitted if it answers, and ejected again if it
-    /// does not.
+    /// Sends the batch. If the replica answers, we admit it. Otherwise we eject it
+    /// again.
     pub(super) async fn run(self) -> Result<(), Failure> {
         let result = time::timeout(TIMEOUT, self.call())
             .await

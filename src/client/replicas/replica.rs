@@ -1,4 +1,4 @@
-//! One replica of a service.
+//! A single replica.
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -10,9 +10,9 @@ use crate::{client::failure::Disposition, proto::fetch_service_client::FetchServ
 /// One replica of a service.
 #[derive(Debug)]
 pub(crate) struct Replica {
-    /// The address. Tells the replica from the others.
+    /// The address. We also use it to tell replicas apart.
     name: String,
-    /// The position of the URL that led to the replica.
+    /// Index of the URL we found this replica through.
     pub(super) url_index: usize,
     service: FetchServiceClient<Channel>,
     pub(super) health: Mutex<Health>,
@@ -28,42 +28,41 @@ impl Replica {
         }
     }
 
-    /// Returns the address.
+    /// Returns the replica's address.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns a client for calls to the replica.
+    /// Returns a gRPC client to call the replica with.
     pub(crate) fn service(&self) -> FetchServiceClient<Channel> {
         self.service.clone()
     }
 
-    /// Returns true if the replica may get requests.
     pub(crate) fn is_admitted(&self) -> bool {
         self.health.lock().is_admitted()
     }
 
-    /// Records that the replica returned a result.
+    /// Records that we got a result from the replica.
     pub(crate) fn record_success(&self) {
         self.health.lock().record_success();
     }
 
-    /// Records a failed call, and ejects the replica if it is to blame.
+    /// Records a failed call. Ejects the replica if it's to blame.
     pub(crate) fn record_failure(&self, disposition: Disposition) {
         self.health.lock().record_failure(disposition);
     }
 
-    /// Returns true if nothing has failed since the last result.
+    /// Returns true if the replica hasn't failed since its last result.
     pub(super) fn is_proven(&self) -> bool {
         self.health.lock().is_proven()
     }
 
-    /// Returns true if the peer is not a fetchd service or does not accept this client.
+    /// Returns true if the peer isn't a fetchd service or doesn't accept us.
     pub(super) fn is_foreign(&self) -> bool {
         self.health.lock().is_foreign()
     }
 
-    /// Returns the time of the next probe if the replica is ejected.
+    /// If the replica is ejected, returns when to probe it.
     pub(super) fn probe_due(&self) -> Option<Instant> {
         self.health.lock().probe_due()
     }

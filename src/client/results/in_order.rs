@@ -1,4 +1,4 @@
-//! The outcomes of a list in the order of its requests.
+//! List outcomes in request order.
 
 use std::{
     collections::BTreeMap,
@@ -11,23 +11,25 @@ use futures_util::{Stream, StreamExt};
 use super::Outcomes;
 use crate::client::Outcome;
 
-/// A stream of the outcomes of a list in the order of its requests, each as soon as all
-/// before it have arrived.
+/// A stream of list outcomes in request order. Each is returned as soon as it and all
+/// earlier ones have arrived.
 ///
-/// The stream buffers outcomes that arrive early. If it holds 10,000 of them, or 64 MiB
-/// of bodies, no further requests are sent until the missing outcome has arrived.
+/// Outcomes that arrive early have to be buffered. Once we hold 10,000 of them (or 64
+/// MiB of bodies), we don't send any more requests until the missing outcome has
+/// arrived.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct InOrder {
     outcomes: Outcomes,
     buffered: BTreeMap<usize, Outcome>,
-    /// The size of the buffered bodies.
+    /// Total body size of the buffered outcomes, in bytes.
     buffered_bytes: usize,
-    /// The position of the next outcome.
+    /// Position of the outcome to return next.
     next: usize,
 }
 
-/// The limits of the buffer at which the intake of requests pauses.
+/// If the buffer reaches either limit, we stop taking new requests. Requests already
+/// sent may still push it beyond the limit.
 const MAX_BUFFERED: usize = 10_000;
 const MAX_BUFFERED_BYTES: usize = 64 << 20;
 
@@ -41,17 +43,16 @@ impl InOrder {
         }
     }
 
-    /// Takes the outcomes that have arrived before their turn, in the order of the
-    /// requests.
+    /// Takes the buffered outcomes, i.e. those that arrived early, in request order.
     ///
-    /// This is for a caller that stops before the end of the list: the stream never
-    /// yields these outcomes, nor any that it would have yielded after them.
+    /// Use this if you want to stop before the end of the list. The stream won't return
+    /// these outcomes any more, nor any later ones.
     pub fn take_buffered(&mut self) -> impl Iterator<Item = Outcome> + use<> {
         self.buffered_bytes = 0;
         std::mem::take(&mut self.buffered).into_values()
     }
 
-    /// Pauses the intake of requests while the buffer is full.
+    /// Pauses the intake if the buffer is full, and resumes it otherwise.
     fn update_pause(&self) {
         let is_full =
             self.buffered.len() >= MAX_BUFFERED || self.buffered_bytes >= MAX_BUFFERED_BYTES;

@@ -1,5 +1,5 @@
-//! Properties: whatever a service sends, in whatever order, each request has the right
-//! result or a clear error.
+//! Property tests: no matter what a service sends, and in which order, each request ends
+//! up with the right result or with a clear error.
 
 #![allow(clippy::cast_possible_truncation)]
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The plan for one request: the pieces of its body if it has a head, and whether it
+/// The plan for one request: its body pieces (if it gets a head at all), and whether it
 /// ends with an error.
 #[derive(Debug, Clone)]
 struct Planned {
@@ -37,8 +37,8 @@ fn planned() -> impl Strategy<Value = Planned> {
     })
 }
 
-/// Returns batches, each with its parts in a random order, and the number of parts in
-/// each message.
+/// Generates batches. For each, this returns the parts in random order and how many of
+/// them to put in a message.
 fn batches() -> impl Strategy<Value = (Vec<Planned>, Vec<ResultPart>, usize)> {
     let batch = prop::collection::vec(planned(), 0..8);
     (batch, any::<prop::sample::Index>(), 1..6_usize).prop_perturb(
@@ -54,7 +54,7 @@ fn batches() -> impl Strategy<Value = (Vec<Planned>, Vec<ResultPart>, usize)> {
     )
 }
 
-/// Returns the parts of one result, in order.
+/// Returns the parts of a single result, in order.
 fn parts((index, planned): (usize, &Planned)) -> VecDeque<ResultPart> {
     let pieces = planned.body.clone().unwrap_or_else(|| vec![Vec::new()]);
     let total: usize = pieces.iter().map(Vec::len).sum();
@@ -88,7 +88,8 @@ fn parts((index, planned): (usize, &Planned)) -> VecDeque<ResultPart> {
     parts.collect()
 }
 
-/// Returns the outcomes that the client makes of these parts: as they arrive, and in order.
+/// Runs the client on these parts. Returns the outcomes twice: as they arrive, and in
+/// order.
 fn received(
     count: usize,
     parts: &[ResultPart],
@@ -135,7 +136,8 @@ fn received(
     (arrived, ordered)
 }
 
-/// Asserts that each request has exactly one outcome, and that `ordered` is in order.
+/// Checks that each request has exactly one outcome and that `ordered` really is in
+/// order.
 fn assert_one_each(count: usize, arrived: &[Outcome], ordered: &[Outcome]) {
     let mut indices: Vec<_> = arrived.iter().map(|outcome| outcome.index).collect();
     indices.sort_unstable();
@@ -165,7 +167,8 @@ fn is_broken_contract(outcome: &Outcome) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 10_000,
-        // Not every fault applies to every batch.
+        // We need many rejects here because some faults can't be applied to some
+        // batches.
         max_global_rejects: 100_000,
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -194,28 +197,28 @@ proptest! {
         let last = own.next_back().unwrap_or(first);
         let ends_after = parts[last + 1..].iter().filter(|part| part.end.is_some()).count();
         match fault {
-            // A missing end.
+            // The end is missing.
             0 => parts[last].end = None,
-            // A second end.
+            // There's a second end.
             1 => parts.insert(last + 1, parts[last].clone()),
-            // A part after the end.
+            // A part arrives after the end.
             2 => {
                 let late = ResultPart { index, body: "late".into(), ..ResultPart::default() };
                 parts.insert(last + 1, late);
             }
-            // An index out of range.
+            // An index is out of range.
             3 => parts[place].index = batch.len() as u32,
-            // A body before its head.
+            // A body arrives before its head.
             4 => {
                 parts.insert(first, ResultPart { index, body: "early".into(), ..ResultPart::default() });
             }
-            // A second head.
+            // There's a second head.
             5 => {
                 prop_assume!(parts[first].head.is_some() && parts[first].end.is_none());
                 let head = parts[first].head.clone();
                 parts.insert(first + 1, ResultPart { index, head, ..ResultPart::default() });
             }
-            // A wrong size of the body.
+            // The end reports a wrong body size.
             _ => {
                 prop_assume!(parts[first].head.is_some());
                 parts[last].end.as_mut().expect("the last part has the end").body_bytes += 1;
@@ -223,13 +226,14 @@ proptest! {
         }
         let (arrived, ordered) = received(batch.len(), &parts, per_message);
         assert_one_each(batch.len(), &arrived, &ordered);
-        // Results before the fault are valid; all others are reported as missing.
+        // Results that arrived before the fault are fine. All others must be reported as
+        // missing.
         for outcome in &ordered {
             let planned = &batch[outcome.index];
             prop_assert!(is_as_planned(outcome, planned) || is_broken_contract(outcome), "{outcome:?}");
         }
         let is_noticed = ordered.iter().any(is_broken_contract);
-        // A fault after the end of every request is harmless.
+        // By then every request has ended, so a fault after that can't do any harm.
         let is_harmless = matches!(fault, 1 | 2) && ends_after == 0;
         prop_assert_eq!(is_noticed, !is_harmless, "fault {}", fault);
     }

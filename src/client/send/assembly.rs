@@ -1,4 +1,4 @@
-//! Outcomes from the parts of a call.
+//! Assembles outcomes from the parts a call sends us.
 
 use bytes::{Bytes, BytesMut};
 
@@ -7,16 +7,17 @@ use crate::{
     proto::{FetchEnd, ResultPart},
 };
 
-/// Puts the results of one call together from their parts, which arrive in any order.
+/// Assembles the results of one call. Their parts may arrive in any order.
 ///
-/// Each request gets exactly one outcome. A part that contradicts another is an error.
+/// Each request gets exactly one outcome. If a part contradicts another one, that's an
+/// error.
 #[derive(Debug)]
 pub(super) struct Assembly {
     requests: Vec<Progress>,
     unfinished: usize,
 }
 
-/// The progress of one result.
+/// How far we've got with a result.
 #[derive(Debug)]
 enum Progress {
     Waiting,
@@ -24,11 +25,12 @@ enum Progress {
     Ended,
 }
 
-/// The violation if a body was cut without notice.
+/// The error message if a body isn't as long as its end says (e.g. because it was cut
+/// short and nobody told us).
 pub(super) const OTHER_SIZE: &str = "a body of another size than its end reports";
 
 impl Assembly {
-    /// Returns the assembly of `count` results.
+    /// Creates the assembly for a call with `count` requests.
     pub(super) fn new(count: usize) -> Self {
         let requests = std::iter::repeat_with(|| Progress::Waiting);
         Self {
@@ -37,7 +39,7 @@ impl Assembly {
         }
     }
 
-    /// Adds a part, and returns the outcome if the part completes one.
+    /// Adds a part. If this completes a result, returns its outcome.
     pub(super) fn add(&mut self, part: ResultPart) -> Result<Option<Outcome>, Error> {
         let index = part.index as usize;
         let Some(progress) = self.requests.get_mut(index) else {
@@ -60,7 +62,8 @@ impl Assembly {
         let Some(end) = part.end else {
             return Ok(None);
         };
-        // If the end is wrong, the request stays without an outcome.
+        // Reset the progress first. If the end turns out to be wrong, the request
+        // doesn't get an outcome and still counts as unfinished.
         let arrived = std::mem::replace(progress, Progress::Waiting);
         let outcome = outcome(index, arrived, end)?;
         *progress = Progress::Ended;
@@ -68,7 +71,7 @@ impl Assembly {
         Ok(Some(outcome))
     }
 
-    /// Returns the number of requests without an outcome.
+    /// Returns how many requests don't have an outcome yet.
     pub(super) fn unfinished(&self) -> usize {
         self.unfinished
     }

@@ -1,4 +1,4 @@
-//! The body of one request, as a stream.
+//! Streams the body of a single request.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -15,27 +15,27 @@ use crate::{
     },
 };
 
-/// The parts of the only result of a call.
+/// The parts of a call that has a single result.
 pub(super) struct Parts {
     responses: Streaming<FetchBatchResponse>,
     received: VecDeque<ResultPart>,
-    /// True until the first message.
+    /// True until the first message arrives.
     is_empty: bool,
     silence_timeout: Duration,
 }
 
-/// The rest of a body.
+/// The part of a body that we haven't returned yet.
 pub(super) struct BodyStream {
     parts: Parts,
-    /// The bytes that were received and are not handed out yet.
+    /// Bytes that we've received but not returned.
     buffer: Bytes,
-    /// The number of bytes that were handed out.
+    /// Number of bytes we've returned so far.
     handed_out: u64,
     end: Option<FetchEnd>,
 }
 
 impl Parts {
-    /// Makes the call.
+    /// Makes the call and waits for its response to begin.
     pub(super) async fn request(
         mut service: FetchServiceClient<Channel>,
         message: FetchBatchRequest,
@@ -51,7 +51,8 @@ impl Parts {
         })
     }
 
-    /// Returns the next part. The stream must not end before the last one.
+    /// Returns the next part. It's an error if the stream ends here, so don't call this
+    /// after the last part.
     pub(super) async fn next(&mut self) -> Result<ResultPart, Failure> {
         loop {
             if let Some(part) = self.received.pop_front() {
@@ -72,16 +73,16 @@ impl Parts {
         }
     }
 
-    /// Reads the call to its end, so that the service does not count it as cancelled.
-    /// Errors are ignored: the result is complete.
+    /// Reads the call to its end. If we dropped it instead, the service would count it
+    /// as cancelled. We ignore errors, since the result is complete at this point.
     async fn finish(&mut self) {
         while let Ok(Some(_)) = self.responses.message().await {}
     }
 }
 
 impl BodyStream {
-    /// Returns the stream of `first` and of the bytes in the rest of `parts`. `end` is
-    /// set if there is no further part.
+    /// Creates a body stream that starts with `first` and goes on with `parts`. Set
+    /// `end` if there aren't any further parts.
     pub(super) fn new(parts: Parts, first: Bytes, end: Option<FetchEnd>) -> Self {
         Self {
             parts,
@@ -91,7 +92,8 @@ impl BodyStream {
         }
     }
 
-    /// Returns the bytes of the body. An incomplete body ends with an error.
+    /// Converts to a stream of bytes. If the body is incomplete, the stream ends with an
+    /// error.
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Error>> + Send {
         stream::try_unfold(self, |mut body| async move {
             let bytes = body.next().await?;
@@ -99,7 +101,7 @@ impl BodyStream {
         })
     }
 
-    /// Returns the next bytes, or `None` after the last of a complete body.
+    /// Returns the next bytes, or `None` if we've returned the whole body.
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if !self.buffer.is_empty() {
@@ -118,7 +120,7 @@ impl BodyStream {
         }
     }
 
-    /// Checks that the body is complete.
+    /// Checks that we've got the whole body.
     async fn check(&mut self, end: FetchEnd) -> Result<(), Error> {
         if let Some(error) = end.error {
             return Err(Error::from_fetch(error));

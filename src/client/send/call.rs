@@ -1,4 +1,4 @@
-//! One call of several requests.
+//! A single call, which usually carries several requests.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -21,13 +21,13 @@ use crate::{
     proto::{FetchBatchRequest, FetchBatchResponse, fetch_service_client::FetchServiceClient},
 };
 
-/// A call, and its requests that have no outcome yet.
+/// A call, along with those of its requests that don't have an outcome yet.
 pub(crate) struct Call {
-    /// The requests by their index in the call.
+    /// The requests, by their index in the call. We take each one out when it ends.
     pending: Vec<Option<Pending>>,
-    /// The number of requests that may be in flight at once.
+    /// Max number of requests in flight at once.
     slots: usize,
-    /// The number of requests without an [`CallEvent::Outcome`].
+    /// Number of requests that haven't had a [`CallEvent::Outcome`].
     remaining: usize,
     responses: Responses,
     silence_timeout: Duration,
@@ -36,44 +36,46 @@ pub(crate) struct Call {
     has_ended: bool,
 }
 
-/// An event of a call.
+/// Something that happened in a call.
 pub(crate) enum CallEvent {
-    /// A message arrived that completes no result.
+    /// We received a message, but it doesn't complete a result.
     Alive,
-    /// A request has its outcome, with its position in the caller's list.
+    /// A request has ended. The outcome's index is already the position in the caller's
+    /// list.
     Outcome {
         pending: Pending,
         outcome: Box<Outcome>,
-        /// True if no other request of the call takes the slot.
+        /// True if there's no other request in this call that could take over the slot.
         frees_slot: bool,
     },
     /// The call is over.
     Ended {
-        /// The requests that have no outcome.
+        /// Requests that don't have an outcome.
         lost: Vec<Pending>,
-        /// The number of slots that they held.
+        /// Number of slots they occupied.
         slots: usize,
         failure: Option<Failure>,
     },
 }
 
-/// The responses of a call.
+/// A call's responses.
 pub(crate) enum Responses {
-    /// The call is still to be made.
+    /// We haven't made the call yet.
     NotRequested(Box<(FetchServiceClient<Channel>, FetchBatchRequest)>),
     Open {
         messages: BoxStream<'static, Result<FetchBatchResponse, Status>>,
-        /// True until the first message.
+        /// True until the first message arrives.
         is_empty: bool,
     },
 }
 
-/// The slowest pace at which a service may receive a message before it answers, in bytes
-/// per second.
+/// The slowest upload we tolerate, in bytes per second. The service has to receive our
+/// whole message before it can answer. We add the time it needs for that at this pace to
+/// the silence timeout, so that large messages don't run into it.
 const MIN_PACE: usize = 128 << 10;
 
 impl Call {
-    /// Returns the call of `next` to `replica`.
+    /// Creates a call to `replica`.
     pub(super) fn to(
         replica: &Arc<Replica>,
         next: NextCall,
@@ -91,8 +93,8 @@ impl Call {
         Self::new(next.requests, next.slots, responses, silence_timeout)
     }
 
-    /// Returns a call of `requests`, of which `slots` may be in flight at once. It fails
-    /// if no message arrives for `silence_timeout`.
+    /// Creates a call. It runs up to `slots` of its requests at once, and fails if no
+    /// message arrives for `silence_timeout`.
     pub(crate) fn new(
         requests: Vec<Pending>,
         slots: usize,
@@ -111,8 +113,8 @@ impl Call {
         }
     }
 
-    /// Returns the events of the call. The call is made at the first poll, and dropping
-    /// the stream cancels it.
+    /// Returns the call's events. We make the call when the stream is first polled, and
+    /// cancel it if the stream is dropped.
     pub(crate) fn events(self) -> impl Stream<Item = CallEvent> + Send {
         stream::unfold(self, |mut call| async move {
             let event = call.next().await?;
@@ -134,7 +136,7 @@ impl Call {
                     Ok(()) => {}
                     Err(error) => return Some(self.end(Some(Failure::lost(error)))),
                 },
-                // Nothing is missing, however the call ends.
+                // We have all outcomes, so it doesn't matter how the call ends.
                 _ if self.assembly.unfinished() == 0 => return Some(self.end(None)),
                 Ok(None) => {
                     let error = Error::contract("the stream ended without an end for each request");
@@ -156,8 +158,8 @@ impl Call {
         })
     }
 
-    /// Ends the call. The outcomes that were complete before stay valid and follow this
-    /// event.
+    /// Ends the call. Outcomes that were already complete are still valid. We return
+    /// those after this event.
     fn end(&mut self, failure: Option<Failure>) -> CallEvent {
         self.has_ended = true;
         let complete: BTreeSet<_> = self.ready.iter().map(|outcome| outcome.index).collect();
@@ -176,7 +178,7 @@ impl Call {
         }
     }
 
-    /// Returns the next message, or `None` after the last.
+    /// Returns the next message, or `None` if there are no more.
     async fn receive(&mut self) -> Result<Option<FetchBatchResponse>, Failure> {
         let (messages, is_empty) = match &mut self.responses {
             Responses::NotRequested(call) => {
@@ -206,7 +208,7 @@ impl Call {
 }
 
 impl Responses {
-    /// Returns the responses of a call that was accepted.
+    /// Wraps the responses of a call that the service has accepted.
     pub(crate) fn open(messages: BoxStream<'static, Result<FetchBatchResponse, Status>>) -> Self {
         Self::Open {
             messages,
@@ -215,7 +217,8 @@ impl Responses {
     }
 }
 
-/// Waits for `answer`, and fails after `timeout`. No timer is set if the answer is ready.
+/// Waits for `answer`, but not longer than `timeout`. If the answer is ready we return
+/// it right away, without setting a timer.
 pub(super) async fn until_silent<F: Future>(
     answer: F,
     timeout: Duration,

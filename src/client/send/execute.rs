@@ -1,4 +1,4 @@
-//! Sends one request in a call of its own.
+//! Sends a single request in its own call.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,8 +17,8 @@ use crate::{
     proto::{FetchBatchRequest, FetchEnd},
 };
 
-/// Sends `request`, again if it is lost and may be sent again, and returns the response
-/// when its first part has arrived.
+/// Sends `request` and returns the response once its first part has arrived. If the
+/// request gets lost on the way, we send it again (provided that's allowed).
 pub(crate) async fn execute(
     replicas: Arc<Replicas>,
     request: Request,
@@ -53,7 +53,7 @@ async fn send(monitor: &mut Monitor, pending: &mut Pending) -> Result<reqwest::R
     }
 }
 
-/// Makes the call, and returns the response when its first part has arrived.
+/// Makes the call and returns the response once its first part has arrived.
 async fn call(
     replica: &Replica,
     pending: &Pending,
@@ -72,7 +72,8 @@ async fn call(
         });
     };
     let response = Response::from_head(head).map_err(Failure::lost)?;
-    // The end comes with the head if the body is short.
+    // If the body is short, we get its end along with the head. Then we know the stats
+    // already.
     let stats = first.end.as_ref().map(FetchStats::from_end);
     let body = BodyStream::new(parts, first.body, first.end);
     let mut response = response.with_body(reqwest::Body::wrap_stream(body.into_stream()));
@@ -82,7 +83,7 @@ async fn call(
     Ok(response)
 }
 
-/// Returns the failure of a request that ended without a response.
+/// Converts the end of a request that didn't get a response.
 fn failure(end: FetchEnd) -> Failure {
     let Some(error) = end.error.map(Error::from_fetch) else {
         return Failure::lost(Error::contract("an end with neither response nor error"));

@@ -1,4 +1,4 @@
-//! The intake of a list's requests.
+//! Takes requests from a list.
 
 use std::sync::Arc;
 
@@ -7,24 +7,24 @@ use futures_util::{FutureExt, StreamExt, stream::BoxStream};
 use super::PauseFlag;
 use crate::client::Request;
 
-/// The requests to send.
+/// Where the requests come from.
 pub(crate) enum Source {
-    /// All requests are known.
+    /// A list. We know all requests from the start.
     List(Vec<Request>),
-    /// Further requests arrive over time.
+    /// A stream. Requests arrive over time, possibly forever.
     Stream(BoxStream<'static, Request>),
 }
 
 /// Takes requests from a stream and numbers them.
 pub(super) struct Intake {
-    /// `None` after the end of the stream.
+    /// Set to `None` when the stream ends.
     requests: Option<BoxStream<'static, Request>>,
-    /// The number of requests that were taken.
+    /// How many requests we've taken.
     taken: usize,
     pause: Arc<PauseFlag>,
 }
 
-/// A request with its position in the list.
+/// A request, with its position in the list.
 pub(super) struct Numbered {
     pub(super) position: usize,
     pub(super) request: Request,
@@ -39,17 +39,17 @@ impl Intake {
         }
     }
 
-    /// Returns true if all requests were taken.
+    /// Returns true if we've taken all requests.
     pub(super) fn has_ended(&self) -> bool {
         self.requests.is_none()
     }
 
-    /// Returns true if further requests may be taken now.
+    /// Returns true if we may take requests now, i.e. we aren't at the end or paused.
     pub(super) fn is_open(&self) -> bool {
         self.requests.is_some() && !self.pause.is_set()
     }
 
-    /// Returns the next request if there is one now.
+    /// Returns the next request if it's available without waiting.
     pub(super) fn take_ready(&mut self) -> Option<Numbered> {
         if !self.is_open() {
             return None;
@@ -58,8 +58,10 @@ impl Intake {
         self.number(request)
     }
 
-    /// Waits for the next request if the intake `has_room`, and returns `None` at the
-    /// end of the list or if the pause flag changes. Cancel-safe.
+    /// Waits for the next request. If `has_room` is false, we don't take any.
+    ///
+    /// Returns `None` at the end of the list, and also if the pause flag changes.
+    /// Cancel-safe.
     pub(super) async fn next(&mut self, has_room: bool) -> Option<Numbered> {
         let is_open = has_room && self.is_open();
         let next = async {

@@ -1,4 +1,4 @@
-//! Sends a list of requests.
+//! Sends request lists.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,16 +24,16 @@ use crate::client::{
     replicas::{Monitor, Replica, Replicas, sleep_until},
 };
 
-/// The settings of a list.
+/// Settings for a list.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ListSettings {
-    /// The largest number of requests in flight. 0 means the default of a service.
+    /// Max number of requests in flight. 0 means the service's default.
     pub(crate) concurrency: u32,
     pub(crate) timeout: Option<Duration>,
 }
 
-/// Sends the requests of a list to the replicas, in as many calls as necessary, and
-/// sends lost requests again, until each has its outcome.
+/// Sends a list of requests to the replicas. This takes as many calls as necessary, and
+/// if requests get lost we send them again, until each has an outcome.
 pub(crate) struct ListSender {
     intake: Intake,
     queues: ReplicaQueues,
@@ -44,7 +44,7 @@ pub(crate) struct ListSender {
 }
 
 impl ListSender {
-    /// Returns the sender of `source`. The timeout of the list counts from now.
+    /// Creates the sender for `source`. Note that the list timeout starts here.
     pub(crate) fn new(
         replicas: Arc<Replicas>,
         source: Source,
@@ -68,7 +68,7 @@ impl ListSender {
         }
     }
 
-    /// Returns the outcomes as they arrive. Dropping the stream cancels the remaining
+    /// Returns outcomes as they arrive. Dropping the stream cancels the remaining
     /// requests.
     pub(crate) fn outcomes(self) -> impl Stream<Item = Outcome> + Send {
         stream::unfold(self, |mut sender| async move {
@@ -98,11 +98,12 @@ impl ListSender {
         }
     }
 
-    /// Waits for the next event and handles it.
+    /// Waits for something to happen, then handles it.
     async fn wait(&mut self) {
         let has_room = self.has_room();
         let is_open = !self.outcomes.is_complete();
-        // The services end the requests that they have: wait for them a little longer.
+        // Past the deadline, the services end their requests themselves and tell us.
+        // Give them a little longer to do so.
         let end_of_grace = self.deadline.end_of_grace().filter(|_| is_open);
         let outage_end = self.monitor.outage_end();
         let deadline = self.deadline.at().filter(|_| self.queues.has_unassigned());
@@ -136,8 +137,8 @@ impl ListSender {
         self.outcomes.has_room() && self.queues.has_room()
     }
 
-    /// Takes the requests that are ready while there is room for them. Returns true if
-    /// the intake has no further request now.
+    /// Takes requests as long as we have room and don't have to wait for them. Returns
+    /// true if the intake has no more at the moment.
     fn take_ready_requests(&mut self) -> bool {
         while self.has_room() {
             match self.intake.take_ready() {
@@ -169,7 +170,7 @@ impl ListSender {
         }
     }
 
-    /// Makes the calls that are large enough.
+    /// Makes all calls that are worth making now (see `ReplicaQueues::next_call`).
     fn make_calls(&mut self, intake_is_idle: bool) {
         let replicas = self.monitor.replicas();
         let admitted = replicas.admitted();
@@ -214,7 +215,7 @@ impl ListSender {
         }
     }
 
-    /// Hands out `outcome`, unless the request may be sent again.
+    /// Returns `outcome` to the caller, unless we may send the request again.
     fn finish(&mut self, replica: &Arc<Replica>, mut pending: Pending, outcome: Outcome) {
         let disposition = outcome.disposition();
         if disposition == Disposition::Final {
@@ -230,7 +231,8 @@ impl ListSender {
         }
     }
 
-    /// Sends the requests of a failed call again, or ends them with its error.
+    /// Handles the requests of a failed call. If we may send a request again, we do. If
+    /// not, it ends with the call's error.
     fn resend(&mut self, replica: &Arc<Replica>, lost: Vec<Pending>, failure: &Failure) {
         self.monitor.record_failure(failure);
         let resend = Resend::after(self.monitor.replicas(), replica, failure.disposition);
@@ -244,7 +246,7 @@ impl ListSender {
         }
     }
 
-    /// Cancels all calls and ends all requests with `error`.
+    /// Cancels all calls and fails all requests with `error`.
     fn fail_all(&mut self, error: &Error) {
         self.calls.clear();
         self.queues.clear();

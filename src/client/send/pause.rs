@@ -1,11 +1,11 @@
-//! A flag that pauses the intake of new requests.
+//! Pauses the intake of new requests.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Notify, futures::Notified};
 
-/// Pauses the intake of new requests while too many results wait for the caller. Set
-/// by the consumer of results, and read by the sender of requests.
+/// A flag that pauses the intake while too many results are waiting for the caller.
+/// Whoever consumes the results sets it, and the request sender checks it.
 #[derive(Debug, Default)]
 pub(crate) struct PauseFlag {
     is_set: AtomicBool,
@@ -18,14 +18,15 @@ impl PauseFlag {
         self.is_set.load(Ordering::Relaxed)
     }
 
-    /// Pauses the intake, or lets it continue.
+    /// Pauses or resumes the intake.
     pub(crate) fn set(&self, is_set: bool) {
         if self.is_set.swap(is_set, Ordering::Relaxed) != is_set {
             self.changed.notify_one();
         }
     }
 
-    /// Waits for a change. Cancel-safe; a change without a waiter is kept for the next.
+    /// Waits until the flag changes. Cancel-safe. If nobody's waiting when it changes,
+    /// the next caller is notified right away.
     pub(super) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }

@@ -1,4 +1,4 @@
-//! The requests of one replica.
+//! Queues the requests for one replica.
 
 use prost::Message;
 
@@ -7,43 +7,45 @@ use crate::client::{Request, pending::Pending};
 /// The requests of one replica.
 #[derive(Debug, Default)]
 pub(super) struct ReplicaQueue {
-    /// The requests that wait for a call.
+    /// Requests that we haven't sent yet.
     pub(super) assigned: Vec<Pending>,
-    /// The number of requests that were sent and have no outcome.
+    /// Number of requests we've sent that don't have an outcome yet.
     pub(super) outstanding: usize,
-    /// The number of requests that the open calls may have in flight.
+    /// Max number of requests the open calls may have in flight, in total.
     pub(super) in_flight: usize,
-    /// The number of open calls.
+    /// Number of open calls.
     pub(super) calls: usize,
 }
 
-/// A call that is ready to be made.
+/// A call we're about to make.
 pub(super) struct NextCall {
     pub(super) requests: Vec<Pending>,
-    /// The number of requests that may be in flight at once. 0 means the default of the
-    /// service.
+    /// Max number of requests in flight at once. 0 means the service's default.
     pub(super) concurrency: u32,
-    /// The number of slots that the call may fill in the share of the replica.
+    /// How many of the replica's slots this call may use.
     pub(super) slots: usize,
 }
 
-/// The limits of one call. They are well below the usual limits of a service.
+/// Limits for one call. If we reach one, the remaining requests go into the next call.
+/// We keep these well below the limits services usually have.
 const MAX_CALL_REQUESTS: usize = 1000;
 const MAX_SINGLE_CALL_REQUESTS: usize = 10_000;
 const MAX_CALL_BYTES: usize = 8 << 20;
 
 impl ReplicaQueue {
-    /// Returns the number of requests.
+    /// Returns the number of requests, whether sent or not.
     pub(super) fn len(&self) -> usize {
         self.assigned.len() + self.outstanding
     }
 
-    /// Takes the requests of the next call. `single_call` is the concurrency of a list
-    /// that goes as one call.
+    /// Takes the requests for the next call. If the list goes out as one call,
+    /// `single_call` is its concurrency.
     ///
-    /// Any other call has more requests than `free` slots, unless one of them is not
-    /// idempotent: if a call is lost, it is not known which requests were dispatched,
-    /// and such a request should not be lost while it waits.
+    /// In all other cases, we may put more requests in a call than there are `free`
+    /// slots. The rest wait at the service. We don't do this with requests that aren't
+    /// idempotent, though. If the call is lost, we can't tell which requests were
+    /// dispatched, so we couldn't send such a request again, even if it was only waiting
+    /// for a slot.
     pub(super) fn next_call(&mut self, single_call: Option<u32>, free: usize) -> NextCall {
         let count = self.count_of_next_call(single_call.is_some(), free);
         let requests: Vec<_> = self.assigned.drain(..count).collect();
@@ -76,12 +78,12 @@ impl ReplicaQueue {
                 let may_wait = is_single || *position < free || pending.is_idempotent();
                 may_wait && bytes <= MAX_CALL_BYTES
             });
-        // A request above the limit has a call of its own.
+        // If the first request is above the limit already, send it in its own call.
         fits.count().max(1)
     }
 }
 
-/// Returns true if all of `list` fits in one call.
+/// Returns true if we can send all of `list` in one call.
 pub(super) fn fits_one_call(list: &[Request]) -> bool {
     let bytes: usize = list.iter().map(Request::size).sum();
     list.len() <= MAX_SINGLE_CALL_REQUESTS && bytes <= MAX_CALL_BYTES

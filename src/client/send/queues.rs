@@ -1,4 +1,4 @@
-//! The distribution of a list over the replicas, and over calls.
+//! Distributes a list over the replicas and splits it into calls.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,38 +11,41 @@ use crate::client::{
 /// The queues of all replicas.
 pub(super) struct ReplicaQueues {
     replicas: Arc<Replicas>,
-    /// The largest number of requests in flight, over all replicas.
+    /// Max number of requests in flight, over all replicas.
     concurrency: usize,
-    /// Set if the list goes as one call: the concurrency of the call.
+    /// The call's concurrency, if the list goes out as one call.
     single_call: Option<u32>,
-    /// The size of the largest body so far, in bytes.
+    /// The largest body size we've seen so far, in bytes.
     largest_body: Option<usize>,
-    /// The queues by the names of their replicas.
+    /// One queue per replica, by replica name.
     queues: HashMap<String, ReplicaQueue>,
-    /// The requests without a replica.
+    /// Requests that don't have a replica yet.
     unassigned: Vec<Pending>,
 }
 
-/// The concurrency if the caller sets none: the default of a service.
+/// Used if the caller doesn't set a concurrency. Services have the same default.
 const DEFAULT_CONCURRENCY: usize = 50;
 
-/// The largest number of requests that are sent ahead for each that may be in flight.
-/// They wait at the service, so that each call carries many requests.
+/// If there's only one replica, we send it more requests than may be in flight, so that
+/// each call carries many of them. The rest simply wait at the service. At most, we send
+/// this many times the concurrency.
 const MAX_DEPTH: usize = 40;
 
-/// The limit on the bodies of the requests that are sent ahead, in bytes. Their size is
-/// estimated by the largest body so far; requests that were sent cannot be called back.
+/// Limits the total body size of the requests we send ahead, in bytes. Since we don't
+/// know their size yet, we assume that each is as large as the largest body so far.
+/// We're careful here because we can't call a request back once we've sent it.
 const MAX_BYTES_AHEAD: usize = 8 << 20;
 
-/// The largest number of open calls to one replica.
+/// Max number of open calls per replica. If we reach it, requests wait for a call to
+/// end.
 const MAX_CALLS: usize = 32;
 
-/// The divisor for the part of its fair share that a replica may get on top of it.
+/// This is a divisor: a replica may get up to 1/4 more than its fair share.
 const EXTRA_SHARE: usize = 4;
 
 impl ReplicaQueues {
-    /// Returns the empty queues of a list with this `concurrency` (0: the default). The
-    /// list goes as one call if it `is_single_call`.
+    /// Creates empty queues for a list. A `concurrency` of 0 means the default. Set
+    /// `is_single_call` if the list goes out as one call.
     pub(super) fn new(replicas: Arc<Replicas>, concurrency: u32, is_single_call: bool) -> Self {
         Self {
             replicas,
@@ -57,20 +60,20 @@ impl ReplicaQueues {
         }
     }
 
-    /// Returns true if a further request may be added.
+    /// Returns true if we may add another request.
     pub(super) fn has_room(&self) -> bool {
         let assigned: usize = self.queues.values().map(ReplicaQueue::len).sum();
         let all = assigned + self.unassigned.len();
         self.single_call.is_some() || all < self.concurrency * self.depth()
     }
 
-    /// Returns true if a request has no replica.
+    /// Returns true if there's a request without a replica.
     pub(super) fn has_unassigned(&self) -> bool {
         !self.unassigned.is_empty()
     }
 
-    /// Adds `pending` to the queue of the replica that its host prefers among those with
-    /// room. It stays unassigned if no replica is admitted.
+    /// Queues `pending` for one of the replicas (see `choose`). If none is admitted, the
+    /// request stays unassigned.
     pub(super) fn assign(&mut self, mut pending: Pending) {
         let admitted = self.replicas.admitted();
         match self.choose(&admitted, &mut pending) {
@@ -82,18 +85,18 @@ impl ReplicaQueues {
         }
     }
 
-    /// Adds `pending` without a replica.
+    /// Adds a request without choosing a replica for it.
     pub(super) fn push_unassigned(&mut self, pending: Pending) {
         self.unassigned.push(pending);
     }
 
-    /// Takes the requests without a replica.
+    /// Takes all requests that don't have a replica.
     pub(super) fn take_unassigned(&mut self) -> Vec<Pending> {
         std::mem::take(&mut self.unassigned)
     }
 
-    /// Takes the unsent requests of replicas that were removed or ejected, and leaves
-    /// them unassigned.
+    /// Takes back requests that we haven't sent yet, if their replica was removed or
+    /// ejected since. They become unassigned.
     pub(super) fn unassign_ejected(&mut self) {
         let all = self.replicas.all();
         let find = |name: &str| all.iter().find(|replica| replica.name() == name);
@@ -106,11 +109,13 @@ impl ReplicaQueues {
             .retain(|name, queue| queue.len() > 0 || queue.calls > 0 || find(name).is_some());
     }
 
-    /// Returns the next call to the replica `name`, which is one of `admitted`.
+    /// Returns the next call to the replica `name`. `admitted` is the number of admitted
+    /// replicas.
     ///
-    /// A call is made if a quarter of the replica's share is free, or half if requests
-    /// are sent ahead, or any part of it if the waiting requests are few and the
-    /// `intake_is_idle`.
+    /// To avoid lots of tiny calls, we wait until a quarter of the replica's share is
+    /// free (or half, if we send requests ahead). There's one exception: if the
+    /// `intake_is_idle` and all waiting requests fit in the free slots, we send them
+    /// right away.
     pub(super) fn next_call(
         &mut self,
         name: &str,
@@ -118,14 +123,15 @@ impl ReplicaQueues {
         intake_is_idle: bool,
     ) -> Option<NextCall> {
         let share = self.share(admitted);
-        // The more calls there are, the fewer results share a message.
+        // Each message carries results of one call only. With more calls, messages carry
+        // fewer results each, so we don't want too many.
         let least = share.div_ceil(if self.depth() > 1 { 2 } else { 4 });
         let in_flight: usize = self.queues.values().map(|queue| queue.in_flight).sum();
         let queue = self.queues.get_mut(name)?;
         if queue.assigned.is_empty() || queue.calls >= MAX_CALLS {
             return None;
         }
-        // Ejected replicas may still have open calls.
+        // Don't exceed the total either. Ejected replicas may still have open calls.
         let free = share
             .saturating_sub(queue.in_flight)
             .min(self.concurrency.saturating_sub(in_flight));
@@ -136,8 +142,8 @@ impl ReplicaQueues {
         Some(queue.next_call(self.single_call, free))
     }
 
-    /// Records an outcome of the replica `name` with a body of this size. `frees_slot`
-    /// is true if no other request of the call takes its slot.
+    /// Records an outcome from the replica `name`. Set `frees_slot` if no other request
+    /// in the call takes over the slot.
     pub(super) fn record_outcome(&mut self, name: &str, body_bytes: usize, frees_slot: bool) {
         let queue = self.queues.entry(name.to_owned()).or_default();
         queue.outstanding -= 1;
@@ -145,8 +151,8 @@ impl ReplicaQueues {
         self.largest_body = self.largest_body.max(Some(body_bytes));
     }
 
-    /// Records the end of a call to the replica `name`. The call `lost` this number of
-    /// requests, which held this number of `slots`.
+    /// Records that a call to the replica `name` has ended. It lost this many requests,
+    /// and they occupied this many `slots`.
     pub(super) fn record_end(&mut self, name: &str, lost: usize, slots: usize) {
         let queue = self.queues.entry(name.to_owned()).or_default();
         queue.calls -= 1;
@@ -157,14 +163,13 @@ impl ReplicaQueues {
         }
     }
 
-    /// Removes all requests.
     pub(super) fn clear(&mut self) {
         self.queues.clear();
         self.unassigned.clear();
     }
 
-    /// Returns the replica for `pending`: the one that its host prefers among those with
-    /// room, or the one with the fewest requests if none has room.
+    /// Chooses a replica for `pending`. We use the one its host prefers, skipping those
+    /// that don't have room. If none has room, we use the one with the fewest requests.
     fn choose<'a>(
         &self,
         admitted: &'a [Arc<Replica>],
@@ -179,8 +184,9 @@ impl ReplicaQueues {
         preferred(pending.host(), with_room).or_else(|| all().min_by_key(|replica| len(replica)))
     }
 
-    /// Returns the number of requests that are sent for each that may be in flight. With
-    /// several replicas it is one: another replica could fetch a request that waits.
+    /// Returns how many requests we send for each that may be in flight. If there are
+    /// several replicas we never send ahead, since another replica might be free to
+    /// fetch the request earlier.
     fn depth(&self) -> usize {
         let Some(largest_body) = self.largest_body else {
             return 1;
@@ -192,7 +198,7 @@ impl ReplicaQueues {
         (MAX_BYTES_AHEAD / in_flight_bytes).clamp(1, MAX_DEPTH)
     }
 
-    /// Returns the fair share of one replica of `count`.
+    /// Returns a replica's fair share of the concurrency, if there are `count` replicas.
     fn share(&self, count: usize) -> usize {
         self.concurrency.div_ceil(count.max(1))
     }

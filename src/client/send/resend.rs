@@ -1,4 +1,4 @@
-//! The only rule for sending a request again.
+//! Decides if we may send a request again. No other code does.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::client::{
     replicas::{Replica, Replicas},
 };
 
-/// Decides which requests may be sent again after a failure at a replica.
+/// Decides which requests we may send again after a replica failed.
 pub(super) struct Resend<'a> {
     replicas: &'a Replicas,
     replica: &'a Replica,
@@ -16,13 +16,13 @@ pub(super) struct Resend<'a> {
     max_losses: u32,
 }
 
-/// The smallest limit on the losses of a request. There is a limit because a request
-/// that kills each service that it reaches must not be sent forever.
+/// How often we may lose a request, at minimum (with many replicas, it's two losses for
+/// each). We have to stop at some point. Otherwise a request that kills every service it
+/// reaches would go on doing so forever.
 const MAX_LOSSES: u32 = 6;
 
 impl<'a> Resend<'a> {
-    /// Records a failure at `replica`, and returns the rule for the requests that it
-    /// had.
+    /// Records the failure at `replica`, then returns the rule for the requests it had.
     pub(super) fn after(
         replicas: &'a Replicas,
         replica: &'a Arc<Replica>,
@@ -42,9 +42,14 @@ impl<'a> Resend<'a> {
         }
     }
 
-    /// Returns true if `pending` may be sent again: nothing was dispatched, or the
-    /// request is idempotent and was not lost too often. It then prefers another
-    /// replica.
+    /// Returns true if we may send `pending` again.
+    ///
+    /// We always may if the call was `Unsent` or `NotDispatched`. If the replica refused
+    /// the call, there has to be another replica that hasn't failed the request yet. If
+    /// the request may have been dispatched, it has to be idempotent. Apart from the
+    /// first case, every failure counts as a loss, and we stop if there are too many.
+    ///
+    /// Either way, the request avoids this replica from now on.
     pub(super) fn allows(&self, pending: &mut Pending) -> bool {
         pending.avoid(self.replica.name());
         match self.disposition {
@@ -56,13 +61,13 @@ impl<'a> Resend<'a> {
         }
     }
 
-    /// Returns true if a replica has not failed the request yet.
+    /// Returns true if there's a replica that hasn't failed this request yet.
     fn has_untried(&self, pending: &Pending) -> bool {
         let all = self.replicas.all();
         all.iter().any(|replica| !pending.avoids(replica.name()))
     }
 
-    /// Counts a loss, and returns true if the limit is not reached.
+    /// Counts a loss. Returns true if the request is still below the limit.
     fn counts_loss(&self, pending: &mut Pending) -> bool {
         pending.count_loss() < self.max_losses
     }
@@ -119,7 +124,7 @@ mod tests {
             |disposition| Resend::after(&replicas, &replica, disposition).allows(&mut pending);
         let resent = (0..100).take_while(|_| allows(Disposition::Lost)).count();
         assert_eq!(resent, 5);
-        // The outage limits failed connects, and nothing else does.
+        // Failed connects don't count as losses. They're limited by the outage alone.
         assert!(allows(NOT_DISPATCHED));
     }
 }

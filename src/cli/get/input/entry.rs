@@ -1,4 +1,4 @@
-//! An entry of the input list: a URL, or a request as a JSON object.
+//! An entry in the input list: either a URL or a JSON object that describes a request.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::cli::get::header_values::HeaderValues;
 
-/// A request as the input describes it.
+/// A request as written in the input.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Entry {
@@ -18,7 +18,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Parses a line of the input. Returns `None` for a blank line or a comment.
+    /// Parses an input line. Blank lines and comments give `None`.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "expected UTF-8".to_owned())?;
         match text.trim() {
@@ -38,7 +38,7 @@ impl Entry {
         }
     }
 
-    /// Returns true if the entry sets the header `name`, in any case.
+    /// Returns true if the entry sets the header `name` (case doesn't matter).
     pub(super) fn has_header(&self, name: &str) -> bool {
         self.headers
             .keys()

@@ -1,4 +1,4 @@
-//! The lines of a file or of standard input.
+//! Reads lines from a file or stdin.
 
 use std::{mem, path::Path};
 
@@ -11,16 +11,16 @@ use tokio::{
 /// Reads a file line by line.
 pub(super) struct Lines {
     reader: Box<dyn AsyncBufRead + Unpin + Send>,
-    /// The name of the file, for errors.
+    /// The file name, for error messages.
     name: String,
-    /// The number of the last line, from 1.
+    /// Number of the line we returned last. The first line is 1.
     number: u64,
-    /// The beginning of the next line.
+    /// The bytes of the next line that we've read so far.
     partial: Vec<u8>,
 }
 
 impl Lines {
-    /// Opens the file at `path`, or standard input if that is `-`.
+    /// Opens the file at `path`, or stdin if `path` is `-`.
     pub(super) async fn open(path: &Path) -> anyhow::Result<Self> {
         if path == Path::new("-") {
             let stdin = BufReader::new(io::stdin());
@@ -41,8 +41,10 @@ impl Lines {
         }
     }
 
-    /// Returns the next line, or `None` at the end. Cancel-safe: the beginning of a
-    /// line is kept.
+    /// Returns the next line, or `None` at the end.
+    ///
+    /// This is cancel-safe: if we're dropped in the middle of a line, the next call
+    /// picks up the bytes we've already read.
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
         let read = self.reader.read_until(b'\n', &mut self.partial).await;
         read.with_context(|| format!("cannot read {}", self.name))?;
@@ -51,7 +53,7 @@ impl Lines {
         Ok((!line.is_empty()).then_some(line))
     }
 
-    /// Returns the position of the last line, for errors.
+    /// Returns the file name and line number of the last line, for error messages.
     pub(super) fn position(&self) -> String {
         format!("{}, line {}", self.name, self.number)
     }

@@ -1,4 +1,4 @@
-//! A result as a JSON object.
+//! The JSON object we print for a result.
 
 use std::{collections::BTreeMap, ops::Not, time::Duration};
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cli::get::{header_values::HeaderValues, reason};
 
-/// A result as it is printed, with its fields in this order.
+/// A printed result. Fields are serialized in this order.
 #[derive(Serialize)]
 pub(super) struct Record<'a> {
     index: usize,
@@ -48,7 +48,7 @@ struct ErrorFields {
 }
 
 impl<'a> Record<'a> {
-    /// Describes the outcome of the request for `url`.
+    /// Creates the record for an outcome of `url`.
     pub(super) fn new(url: &'a str, outcome: &'a Outcome, with_body: bool) -> Self {
         let response = outcome.response.as_ref();
         let stats = &outcome.stats;
@@ -105,13 +105,14 @@ fn headers(headers: &HeaderMap) -> BTreeMap<&str, HeaderValues> {
         .collect()
 }
 
-/// Decodes a header value as ISO 8859-1, which has a character for every byte,
-/// because HTTP does not promise UTF-8.
+/// Decodes a header value as ISO 8859-1. HTTP doesn't promise UTF-8, and this charset
+/// has a character for every byte, so it can't fail.
 fn text(value: &HeaderValue) -> String {
     value.as_bytes().iter().copied().map(char::from).collect()
 }
 
-/// Rounds to microseconds, which are precise enough and short.
+/// Converts to milliseconds, rounded to three decimals. Microseconds are precise enough,
+/// and they keep the output short.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
