@@ -1,5 +1,5 @@
-//! The admin listener: `/metrics`, `/healthz` and `/readyz` over HTTP/1.1, for operators
-//! and Kubernetes.
+//! The admin listener. It serves `/metrics`, `/healthz` and `/readyz` over HTTP/1.1, for
+//! operators and Kubernetes probes.
 
 use std::{
     convert::Infallible,
@@ -24,39 +24,41 @@ use tokio::{
 
 use crate::{egress::Policy, local_address::is_local, schedule::Scheduler, telemetry::Metrics};
 
-/// The admin listener of a [`Server`](crate::server::Server), which
-/// [`Server::admin`](crate::server::Server::admin) returns.
+/// A server's admin listener. Use [`Server::admin`](crate::server::Server::admin) to get
+/// one.
 ///
 /// It answers:
 ///
-/// - `/metrics` with the metrics in the text format of Prometheus,
-/// - `/healthz` with 200 if the process runs,
-/// - `/readyz` with 200 if the server takes new batches, else with 503.
+/// - `/metrics` with all metrics, in the Prometheus text format,
+/// - `/healthz` with 200 as long as the process is running,
+/// - `/readyz` with 200 if the server accepts new batches, or 503 otherwise.
 #[derive(Clone)]
 pub struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) scheduler: Scheduler,
     pub(crate) policy: Policy,
-    /// The server takes new batches.
+    /// Set while the server accepts new batches.
     pub(crate) is_ready: Arc<AtomicBool>,
 }
 
-/// The most connections at once.
+/// The maximum number of open connections. Any more have to wait in the accept queue.
 const MAX_CONNECTIONS: usize = 64;
 
-/// How long a connection may take to send its request, and again to read the response.
+/// How long a connection may take to send its request. It gets the same time again to
+/// read the response.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long to wait after a connection could not be accepted.
+/// How long to wait after `accept` fails.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Admin {
-    /// Answers requests until the future is dropped. No fetch may reach the address of
-    /// `listener`.
+    /// Answers requests until the future is dropped.
+    ///
+    /// From here on, the egress policy denies fetches to the address of `listener`.
     ///
     /// # Errors
     ///
-    /// Returns an error if the local address of `listener` cannot be read. Otherwise it
+    /// Returns an error if the local address of `listener` can't be read. Otherwise, this
     /// never returns.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         self.policy.deny_listener(listener.local_addr()?, is_local);
@@ -87,10 +89,11 @@ impl Admin {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST_TIMEOUT)
-            // One request only, so that an idle peer does not hold a connection.
+            // We only answer one request, so that idle peers can't hold on to
+            // connections.
             .keep_alive(false)
             .serve_connection(TokioIo::new(tcp), service);
-        // A peer that breaks off or is too slow gets no answer.
+        // If the peer disconnects or is too slow, there's nobody to tell.
         let _ = time::timeout(2 * REQUEST_TIMEOUT, connection).await;
     }
 

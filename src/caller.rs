@@ -1,29 +1,31 @@
-//! The callers of the service, told apart by their addresses.
+//! Identifies the callers of the service by address.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The other end of a connection to a server.
 ///
-/// All limits hold for all peers. The server asks a peer to reconnect if the connection
-/// reaches [`max_connection_age`](crate::config::Limits::max_connection_age), if it has
-/// had no batch for 5 min, or if another caller needs its place.
+/// All limits apply to every kind of peer. The server asks a peer to reconnect when the
+/// connection reaches [`max_connection_age`](crate::config::Limits::max_connection_age),
+/// when it has had no batch for 5 minutes, or when another caller needs its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Peer {
-    /// A caller that connected over TCP, from this address.
+    /// A caller that's connected over TCP, with its address.
     Tcp(SocketAddr),
-    /// The process itself, over a stream in memory. It counts as one caller.
+    /// The process itself, connected through an in-memory stream. It counts as a single
+    /// caller.
     Local,
 }
 
-/// The party that limits and shares are counted for: an address, or the process
-/// itself. All addresses of an IPv6 /64 network count as one caller, because a single
-/// machine usually has a whole /64.
+/// Who we count limits and shares for: either an address or the process itself.
+///
+/// All addresses in an IPv6 /64 count as one caller, since a single machine usually gets
+/// a whole /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Caller(Option<IpAddr>);
 
 impl Peer {
-    /// Returns the address of a TCP peer.
+    /// Returns the peer's address if it's connected over TCP.
     pub(crate) fn address(self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(address),
@@ -33,7 +35,7 @@ impl Peer {
 }
 
 impl Caller {
-    /// Returns the caller at `address`, or the process itself if there is none.
+    /// Returns the caller at `address`. Without an address, that's the process itself.
     pub(crate) fn at(address: Option<SocketAddr>) -> Self {
         Self(address.map(|address| match address.ip().to_canonical() {
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
@@ -41,7 +43,7 @@ impl Caller {
         }))
     }
 
-    /// Returns true if the caller is the process itself.
+    /// Returns true if this is the process itself.
     pub(crate) fn is_self(self) -> bool {
         self.0.is_none()
     }

@@ -1,9 +1,10 @@
-//! The chain of causes behind an error.
+//! Formats an error together with its causes.
 
 use std::error::Error;
 
-/// Returns the messages of `error` and of its causes, joined by colons. A cause that
-/// the text already ends with is not repeated.
+/// Returns the messages of `error` and all of its causes, joined by colons. We skip a
+/// cause if the text already ends with it, since many errors include their cause in the
+/// message.
 pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     for cause in chain(error).skip(1) {
@@ -16,7 +17,7 @@ pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// Returns `error`, then its cause, then the cause of that, to the root.
+/// Iterates over `error` and its causes, down to the root cause.
 pub(crate) fn chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

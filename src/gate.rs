@@ -1,12 +1,14 @@
-//! Decides which request may start: one for which its host, its batch, its caller
-//! and the process all have a free slot. A request takes all four at once, and holds
-//! nothing while it waits.
+//! Decides which request may start next.
 //!
-//! Each batch has a [`BatchQueue`] of waiting requests. A slot that becomes free goes
-//! to the callers in turn, then to the batches of that caller in turn, and in a batch
-//! to the first request whose host is not full. One slot of the process is reserved
-//! for each batch that may be open, so that every batch makes progress. The other
-//! slots are shared, and no caller can take all of them.
+//! A request may start if its host, its batch, its caller and the process all have a free
+//! slot. It takes all four at once, so it doesn't hold on to anything while it waits.
+//!
+//! Each batch has a [`BatchQueue`] with its waiting requests. When a slot becomes free,
+//! we give it to the next caller in turn, and then to that caller's next batch in turn.
+//! Within the batch, it goes to the first request whose host isn't full.
+//!
+//! We reserve one slot for each batch that may be open, so that every batch makes
+//! progress. All other slots are shared, and no caller can take all of those.
 
 mod batch;
 mod counts;
@@ -27,45 +29,47 @@ use batch::{BatchState, HostId};
 pub(crate) use counts::{Counts, Waits};
 use state::{BatchId, State};
 
-/// The limits on requests in flight, shared by all batches. Cheap to clone; all clones
-/// share one state.
+/// Limits how many requests are in flight, for all batches together.
+///
+/// Clones share the same state.
 #[derive(Clone)]
 pub(crate) struct Gate {
     state: Arc<Mutex<State>>,
     limits_hosts: bool,
 }
 
-/// The waiting requests of one batch. Dropping it removes them from the gate.
+/// A batch's waiting requests. Dropping it removes them from the gate.
 pub(crate) struct BatchQueue {
     gate: Gate,
     id: BatchId,
     changed: Arc<Notify>,
 }
 
-/// The right to have one request in flight. Dropping it frees the slot.
+/// Permission to have one request in flight. Dropping it frees the slot.
 pub(crate) struct Slot {
     gate: Gate,
     batch: BatchId,
     host: HostId,
 }
 
-/// Marks a batch as stalled, because its caller does not read. Dropping it removes
-/// the mark.
+/// Marks a batch as stalled, i.e., its caller isn't reading. Dropping it removes the
+/// mark.
 pub(crate) struct StallGuard<'a>(&'a BatchQueue);
 
-/// The limits of a [`Gate`].
+/// A [`Gate`]'s limits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Capacity {
-    /// The most requests in flight in the process, reserved slots included.
+    /// The maximum number of requests in flight in the process. This includes reserved
+    /// slots.
     pub(crate) slots: usize,
-    /// The number of slots that are reserved, one for each batch that may be open.
+    /// How many of the slots are reserved. There's one for each batch that may be open.
     pub(crate) reserved: usize,
-    /// The most requests in flight to one host, or `None` for no limit.
+    /// The maximum number of requests in flight to a host, or `None` if it's unlimited.
     pub(crate) per_host: Option<usize>,
 }
 
 impl Gate {
-    /// Creates a gate without any batch.
+    /// Creates a gate that has no batches yet.
     pub(crate) fn new(capacity: Capacity) -> Self {
         Self {
             state: Arc::new(Mutex::new(State::new(capacity))),
@@ -73,8 +77,8 @@ impl Gate {
         }
     }
 
-    /// Adds a batch of `requests` of `caller`, of which `concurrency` may be in
-    /// flight. `host_of` returns the host of a request; it is called only if hosts
+    /// Adds a batch of `requests` for `caller`. Up to `concurrency` of them may be in
+    /// flight at a time. `host_of` returns a request's host, and we only call it if hosts
     /// have a limit.
     pub(crate) fn join(
         &self,
@@ -94,17 +98,19 @@ impl Gate {
         }
     }
 
-    /// Counts the requests at the gate.
+    /// Returns how many requests are waiting and in flight.
     pub(crate) fn counts(&self) -> Counts {
         self.state().counts()
     }
 
-    /// Returns true if requests of callers other than `caller` wait for a shared slot.
+    /// Returns true if callers other than `caller` have batches waiting for a shared
+    /// slot.
     pub(crate) fn has_other_waiters(&self, caller: Caller) -> bool {
         self.state().has_other_waiters(caller)
     }
 
-    /// Returns the host of a request, or the same for all if hosts have no limit.
+    /// Returns a request's host. If hosts don't have a limit, it's the same for all
+    /// requests.
     fn host_key(&self, request: Sendable, host_of: impl Fn(Sendable) -> String) -> String {
         if self.limits_hosts {
             host_of(request)
@@ -125,7 +131,7 @@ impl BatchQueue {
         Some((request, self.slot(host)))
     }
 
-    /// Frees `slot`, which must belong to this batch, and takes the next request that
+    /// Frees `slot`, which must belong to this batch, then takes the next request that
     /// may start.
     pub(crate) fn exchange(&self, slot: Slot) -> Option<(Sendable, Slot)> {
         let next = self.gate.state().exchange(self.id, slot.host);
@@ -134,37 +140,38 @@ impl BatchQueue {
         Some((request, self.slot(host)))
     }
 
-    /// Puts a request back that was taken. Returns false if the queue is closed.
+    /// Puts back a request that was taken. Returns false if the queue is closed.
     #[must_use]
     pub(crate) fn put_back(&self, request: Sendable, host_of: impl Fn(Sendable) -> String) -> bool {
         let host = self.gate.host_key(request, host_of);
         self.gate.state().put_back(self.id, request, &host)
     }
 
-    /// Returns true if no request waits, for a slot or to be taken.
+    /// Returns true if no requests are left, including those that have a slot but haven't
+    /// been taken.
     pub(crate) fn is_empty(&self) -> bool {
         self.gate.state().is_empty(self.id)
     }
 
-    /// Waits until there may be a request to take. Wake-ups count from the moment
-    /// when the future is enabled or first polled.
+    /// Waits until there might be a request to take. Note that wake-ups only count after
+    /// the future was enabled or polled for the first time.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 
-    /// Completes [`BatchQueue::changed`].
+    /// Wakes up whoever is waiting in [`BatchQueue::changed`], or the next one to do so.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
     }
 
-    /// Limits the batch to its reserved slot until the guard is dropped.
+    /// Limits the batch to its reserved slot until the returned guard is dropped.
     pub(crate) fn stall(&self) -> StallGuard<'_> {
         self.gate.state().stall(self.id);
         StallGuard(self)
     }
 
-    /// Closes the queue and returns the requests that were waiting in it. No request
-    /// can wait in it from then on.
+    /// Closes the queue and returns all requests that were still in it. After this, you
+    /// can't put requests back.
     pub(crate) fn close(&self) -> Vec<Sendable> {
         self.gate.state().close(self.id)
     }
@@ -179,7 +186,7 @@ impl BatchQueue {
 }
 
 impl Slot {
-    /// Drops a slot that is free already.
+    /// Drops a slot that has already been freed, so that we don't free it twice.
     fn forget(mut self) {
         self.batch = BatchId::MAX;
     }

@@ -1,13 +1,15 @@
-//! The addresses of this machine.
+//! Finds out if an address belongs to this machine.
 
 use std::{
     io,
     net::{IpAddr, UdpSocket},
 };
 
-/// Returns true if `address` belongs to this machine: the system refuses to bind a
-/// socket to any other. If it refuses for another reason, the address counts as
-/// local, so that the egress policy denies it.
+/// Returns true if `address` belongs to this machine.
+///
+/// We simply try to bind a socket to it, which the OS refuses for any other address. If
+/// binding fails for some other reason, we play it safe and treat the address as local,
+/// so that the egress policy denies it.
 pub(crate) fn is_local(address: IpAddr) -> bool {
     match UdpSocket::bind((address, 0)) {
         Ok(_) => true,

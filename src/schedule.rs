@@ -1,14 +1,13 @@
-//! Runs batches: turns a list of requests into the stream of their parts.
+//! Runs batches. A batch is a list of requests, and running it gives a stream of parts.
 //!
-//! Each batch has a task of its own, the driver. It starts a worker for each slot that
-//! the gate gives to the batch, at most as many as the concurrency of the batch. A
-//! worker makes one attempt after another, and sends the parts to the stream through a
-//! queue that is bounded in bytes. So if a caller does not read, the workers do not
-//! read from its origins. A request that waits, for a slot or for another attempt,
-//! needs neither slot nor task.
+//! Each batch has its own task, called the driver. It starts a worker for every slot that
+//! the gate gives to the batch, up to the batch's concurrency. A worker makes one attempt
+//! after another, and sends the parts to the stream through a queue that's bounded in
+//! bytes. So if a caller doesn't read, the workers don't read from its origins either. A
+//! request that's waiting for a slot or for a retry needs neither a slot nor a task.
 //!
-//! The stream owns the driver, and the driver owns the workers. Dropping the stream
-//! stops them, and closes their connections.
+//! The stream owns the driver, and the driver owns the workers. If you drop the stream,
+//! everything stops and the connections are closed.
 
 mod attempt;
 mod driver;
@@ -45,12 +44,13 @@ use crate::{
 };
 use jobs::Jobs;
 
-/// Runs batches within the limits of one process. Cheap to clone; all clones share
-/// these limits.
+/// Runs batches, within limits that apply to the whole process.
+///
+/// Clones share these limits.
 #[derive(Clone)]
 pub(crate) struct Scheduler(Arc<Engine>);
 
-/// The results of a batch, in order of arrival. Dropping it stops the batch.
+/// A batch's results, in order of arrival. Dropping it stops the batch.
 pub(crate) struct PartStream {
     run: Arc<Run>,
     queue: part_queue::Receiver,
@@ -58,11 +58,11 @@ pub(crate) struct PartStream {
     _driver: AbortOnDropHandle<()>,
 }
 
-/// Aborts a batch whose caller counts as gone. Cheap to clone.
+/// Aborts a batch, because its caller is considered gone. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct AbortHandle(Arc<Run>);
 
-/// The state that all batches share.
+/// State shared by all batches.
 struct Engine {
     fetcher: Fetcher,
     gate: Gate,
@@ -71,19 +71,19 @@ struct Engine {
     stopping: CancellationToken,
 }
 
-/// The state of one running batch.
+/// State of a running batch.
 struct Run {
     engine: Arc<Engine>,
     batch: Batch,
     jobs: Jobs,
-    /// The batch is aborted: its requests need no end.
+    /// Cancelled when the batch is aborted. Its requests don't need a result then.
     aborted: CancellationToken,
-    /// The error that ends the requests of all workers, once the batch must stop.
+    /// Set once the batch has to stop. All workers end their request with this error.
     end_error: SetOnce<FetchError>,
 }
 
 impl Scheduler {
-    /// Creates a scheduler with connections of its own.
+    /// Creates a scheduler. It has its own connection pool.
     pub(crate) fn new(
         config: &Config,
         policy: egress::Policy,
@@ -99,7 +99,7 @@ impl Scheduler {
         }))
     }
 
-    /// Starts a batch.
+    /// Starts running a batch.
     pub(crate) fn run(&self, batch: Batch) -> PartStream {
         let (sender, queue) = part_queue::channel(self.0.metrics.stalled.clone());
         let unfinished = batch.requests.count();
@@ -119,27 +119,28 @@ impl Scheduler {
         }
     }
 
-    /// Returns true if requests of callers other than `caller` wait for a slot.
+    /// Returns true if callers other than `caller` have requests waiting for a slot.
     pub(crate) fn has_other_waiters(&self, caller: Caller) -> bool {
         self.0.gate.has_other_waiters(caller)
     }
 
-    /// Counts the requests that wait for a slot, and those that have one.
+    /// Returns how many requests are waiting for a slot, and how many have one.
     pub(crate) fn gate_counts(&self) -> gate::Counts {
         self.0.gate.counts()
     }
 
-    /// Ends all unfinished requests, and all requests that come later, with
-    /// `REASON_SHUTTING_DOWN`.
+    /// Ends all unfinished requests with `REASON_SHUTTING_DOWN`. This goes for any
+    /// requests that come later, too.
     pub(crate) fn stop(&self) {
         self.0.stopping.cancel();
     }
 }
 
 impl PartStream {
-    /// Polls for the next part. Returns `None` after the last; every request has had
-    /// exactly one end by then, unless [`PartStream::take_unfinished`] returns more
-    /// than 0.
+    /// Polls for the next part. Returns `None` after the last one.
+    ///
+    /// Every request has had exactly one end by then. If not,
+    /// [`PartStream::take_unfinished`] returns how many are missing.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
         let part = ready!(self.queue.poll_recv(cx));
         if part.as_ref().is_some_and(|part| part.end.is_some()) {
@@ -148,13 +149,13 @@ impl PartStream {
         Poll::Ready(part)
     }
 
-    /// Returns a handle that aborts the batch.
+    /// Returns a handle for aborting the batch.
     pub(crate) fn abort_handle(&self) -> AbortHandle {
         AbortHandle(Arc::clone(&self.run))
     }
 
-    /// Returns how many requests have had no end, and 0 from the second call on. More
-    /// than 0 after the last part is a bug in the service.
+    /// Returns how many requests haven't ended, and resets that to 0. If it's more than 0
+    /// after the last part, there's a bug somewhere.
     pub(crate) fn take_unfinished(&mut self) -> u32 {
         std::mem::take(&mut self.unfinished)
     }
@@ -174,13 +175,13 @@ impl AbortHandle {
 }
 
 impl Run {
-    /// Ends the requests of all workers with `error`.
+    /// Makes all workers end their request with `error`.
     fn end_workers(&self, error: FetchError) {
-        // Only the driver sets it, and only once.
+        // This can't fail, because only the driver sets it, and only once.
         let _ = self.end_error.set(error);
     }
 
-    /// Waits until the batch must stop, and returns the error that says why.
+    /// Waits until the batch has to stop, and returns the reason as an error.
     async fn stopped(&self) -> FetchError {
         tokio::select! {
             () = self.deadline() => FetchError::new(
@@ -193,10 +194,10 @@ impl Run {
         }
     }
 
-    /// Waits until the deadline of the batch, if it has one.
+    /// Waits for the batch's deadline. If it has none, this never completes.
     async fn deadline(&self) {
         match self.batch.deadline {
-            // A timer would fire only at its next tick.
+            // Return right away. A timer wouldn't fire until its next tick.
             Some(deadline) if deadline <= Instant::now() => {}
             Some(deadline) => time::sleep_until(deadline).await,
             None => std::future::pending().await,

@@ -1,5 +1,5 @@
-//! The server: it accepts HTTP/2 connections, limits the resources that each can take,
-//! and drains when it is asked to shut down. Besides batches, it answers health and
+//! The server. It accepts HTTP/2 connections, limits how much each of them can use, and
+//! drains when asked to shut down. Apart from batches, it also answers health and
 //! reflection calls.
 
 mod accept;
@@ -40,12 +40,13 @@ use registry::Registry;
 pub use crate::caller::Peer;
 pub use shutdown::Shutdown;
 
-/// A service that can be served on any number of connections. Cheap to clone; all clones
-/// share one state.
+/// A fetchd server, which can serve any number of connections.
+///
+/// Cheap to clone; all clones share their state.
 ///
 /// # Examples
 ///
-/// Serves on a free port until it is asked to shut down:
+/// Serve on a free port until a shutdown is requested:
 ///
 /// ```
 /// use fetchd::{
@@ -63,7 +64,7 @@ pub use shutdown::Shutdown;
 /// let shutdown = Shutdown::new();
 /// let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
 ///
-/// // Open batches have the drain timeout to finish.
+/// // Open batches get the drain timeout to finish.
 /// shutdown.request();
 /// serving.await??;
 /// # Ok(())
@@ -74,27 +75,27 @@ pub struct Server {
     service: Service,
     auxiliary: Auxiliary,
     registry: Registry,
-    /// The auxiliary calls of all connections.
+    /// Limits auxiliary calls across all connections.
     auxiliary_calls: Quota,
     health: HealthReporter,
     policy: egress::Policy,
     scheduler: Scheduler,
     metrics: Arc<Metrics>,
     config: Arc<Config>,
-    /// The server takes new batches.
+    /// Set while we accept new batches.
     is_ready: Arc<AtomicBool>,
-    /// Cancelled when new batches are rejected and connections are asked to close.
+    /// Cancelled once we reject new batches and ask connections to close.
     draining: CancellationToken,
     open_batches: TaskTracker,
     open_connections: TaskTracker,
 }
 
 impl Server {
-    /// Returns a server that does not serve yet.
+    /// Creates a server. It doesn't accept anything until [`Server::serve`] is called.
     ///
     /// # Errors
     ///
-    /// Returns an error if a setting is out of its range.
+    /// Returns an error if a setting is out of range.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
         let user_agent = config.user_agent_header()?;
@@ -117,7 +118,7 @@ impl Server {
             service,
             auxiliary,
             registry: Registry::new(connections),
-            // Enough for one health watch on each connection.
+            // Enough for each connection to have a health watch.
             auxiliary_calls: Registry::quota(connections),
             health,
             policy,
@@ -131,8 +132,8 @@ impl Server {
         })
     }
 
-    /// Returns the admin listener of this server, which answers `/metrics`, `/healthz`
-    /// and `/readyz`.
+    /// Returns this server's admin listener, which answers `/metrics`, `/healthz` and
+    /// `/readyz`.
     pub fn admin(&self) -> Admin {
         Admin {
             metrics: Arc::clone(&self.metrics),
@@ -142,25 +143,25 @@ impl Server {
         }
     }
 
-    /// Accepts connections until `shutdown` is requested, and then drains.
+    /// Accepts connections until `shutdown` is requested, then drains.
     ///
-    /// A shutdown has three steps:
+    /// A shutdown happens in three steps:
     ///
-    /// 1. For the drain delay, the server is `NOT_SERVING`, but accepts connections and
-    ///    batches all the same.
-    /// 2. For the drain timeout, connections are asked to close, new batches are
-    ///    rejected, and open batches go on.
-    /// 3. The unfinished requests end with `REASON_SHUTTING_DOWN`. After 500 ms the
+    /// 1. During the drain delay, health checks report `NOT_SERVING`, but we still accept
+    ///    connections and batches.
+    /// 2. During the drain timeout, connections are asked to close and new batches are
+    ///    rejected, while open batches continue.
+    /// 3. Unfinished requests end with `REASON_SHUTTING_DOWN`. After 500 ms, any
     ///    remaining connections are cut.
     ///
-    /// The second and the third step end early if all batches and connections have ended.
-    /// A second [`Shutdown::request`] cuts the first and the second step short. Dropping
-    /// the future cuts all connections.
+    /// Steps 2 and 3 finish early once all batches and connections have ended. Calling
+    /// [`Shutdown::request`] a second time cuts steps 1 and 2 short. Dropping the future
+    /// cuts all connections.
     ///
     /// # Errors
     ///
-    /// Returns an error if the local address of `listener` cannot be read. The egress
-    /// policy must deny that address, so the server does not start without it.
+    /// Returns an error if the local address of `listener` can't be read. The egress
+    /// policy has to deny fetches to that address, so we don't start without knowing it.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> io::Result<()> {
         self.policy.deny_listener(listener.local_addr()?, is_local);
         self.health.set_serving::<Service>().await;

@@ -1,5 +1,5 @@
-//! The gRPC adapter: it turns messages into batches, parts into messages, and errors of
-//! a whole call into statuses (in [`status`] only).
+//! The gRPC side of fetchd. It turns messages into batches, parts into messages, and call
+//! errors into statuses. All statuses are made in [`status`].
 
 mod admission;
 mod batch;
@@ -43,7 +43,9 @@ use report::Report;
 use response_stream::ResponseStream;
 use stall::Watchdog;
 
-/// The `FetchService` of the contract. Cheap to clone; all clones share one state.
+/// Implements the `FetchService` of our gRPC API.
+///
+/// Clones share the same state.
 #[derive(Clone)]
 pub(crate) struct Service {
     admission: Admission,
@@ -52,19 +54,20 @@ pub(crate) struct Service {
     config: Arc<Config>,
 }
 
-/// One call of [`FETCH_BATCH`]. It is counted, by the code that it ends with, when its
-/// response ends or when it is dropped.
+/// A call to [`FETCH_BATCH`]. When its response ends, or when it's dropped, it's counted
+/// under the code it ended with.
 pub(crate) struct Call<'a> {
     service: &'a Service,
     context: CallContext,
     report: Report,
 }
 
-/// The path of the only method.
+/// The path of the service's only method.
 pub(crate) const FETCH_BATCH: &str = "/fetchd.v1.FetchService/FetchBatch";
 
 impl Service {
-    /// Returns a service that runs the calls that `admission` admits on `scheduler`.
+    /// Creates a service that runs batches on `scheduler`, once `admission` has let them
+    /// in.
     pub(crate) fn new(
         admission: Admission,
         scheduler: Scheduler,
@@ -79,7 +82,7 @@ impl Service {
         }
     }
 
-    /// Begins a call, whose headers have arrived.
+    /// Begins a call as soon as its headers have arrived.
     pub(crate) fn begin(&self, context: CallContext) -> Call<'_> {
         Call {
             service: self,
@@ -102,13 +105,13 @@ impl NamedService for Service {
 }
 
 impl Call<'_> {
-    /// Rejects the call.
+    /// Ends the call with an error, before it has started a batch.
     pub(crate) fn reject(mut self, status: Status) -> Response<Body> {
         self.report.end(Code::of(&status));
         status.into_http()
     }
 
-    /// Receives the message of the call from `body`, and starts its batch.
+    /// Receives the call's message from `body` and starts the batch.
     pub(crate) async fn answer(mut self, body: Incoming) -> Response<Body> {
         let (batch, permit) = match self.receive(body).await {
             Ok(received) => received,

@@ -1,4 +1,4 @@
-//! Limited amounts that callers share: no caller may take all of one.
+//! Splits limited amounts between callers, so that no caller can take all of one.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,9 +8,9 @@ use crate::caller::Caller;
 
 /// A limited amount, and how much of it each caller holds.
 ///
-/// A caller that holds `ratio` times the free amount gets no more, so some of the
-/// amount is left for the others, however many calls it makes. The process itself may
-/// take all of it.
+/// A caller that already holds `ratio` times the free amount doesn't get more. That way
+/// there's always something left for the others, no matter how many calls it makes. The
+/// process itself is exempt, and may take everything.
 #[derive(Debug)]
 pub(crate) struct Shares {
     free: usize,
@@ -18,13 +18,13 @@ pub(crate) struct Shares {
     held: HashMap<Caller, usize>,
 }
 
-/// A limited amount from which callers reserve. Cheap to clone; all clones share one
-/// amount.
+/// A limited amount that callers can reserve parts of.
+///
+/// Clones share the amount.
 #[derive(Debug, Clone)]
 pub(crate) struct Quota(Arc<Mutex<Shares>>);
 
-/// An amount that one caller has reserved from a [`Quota`]. Dropping it releases the
-/// amount.
+/// A part of a [`Quota`] reserved for one caller. Released on drop.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     quota: Quota,
@@ -33,7 +33,7 @@ pub(crate) struct Reservation {
 }
 
 impl Shares {
-    /// Returns shares of `amount`, all of which is free.
+    /// Creates shares of `amount`. Nothing is taken at first.
     pub(crate) fn new(amount: usize, ratio: usize) -> Self {
         Self {
             free: amount,
@@ -47,14 +47,14 @@ impl Shares {
         if amount == 0 || amount > self.free || caller.is_self() {
             return amount <= self.free;
         }
-        // The last unit decides, as if the amount were taken one unit at a time.
+        // Pretend we take the amount one unit at a time, and check the last one.
         let held = self.held.get(&caller).copied().unwrap_or(0) + (amount - 1);
         let free = self.free - (amount - 1);
         held < free.saturating_mul(self.ratio)
     }
 
-    /// Takes `amount` for `caller`. Returns false, and takes nothing, if it may not
-    /// have that much.
+    /// Takes `amount` for `caller`. If the caller can't have all of it, this takes
+    /// nothing and returns false.
     #[must_use]
     pub(crate) fn take(&mut self, caller: Caller, amount: usize) -> bool {
         let is_allowed = self.allows(caller, amount);
@@ -65,7 +65,7 @@ impl Shares {
         is_allowed
     }
 
-    /// Releases `amount`, which `caller` had taken.
+    /// Returns `amount`, which `caller` must have taken before.
     pub(crate) fn release(&mut self, caller: Caller, amount: usize) {
         self.free += amount;
         if let Some(held) = self.held.get_mut(&caller) {
@@ -78,7 +78,7 @@ impl Shares {
 }
 
 impl Quota {
-    /// Returns a quota of `amount`, shared as [`Shares`] are.
+    /// Creates a quota of `amount`. See [`Shares`] for how it's split.
     pub(crate) fn new(amount: usize, ratio: usize) -> Self {
         Self(Arc::new(Mutex::new(Shares::new(amount, ratio))))
     }
@@ -88,7 +88,7 @@ impl Quota {
         self.0.lock().allows(caller, amount)
     }
 
-    /// Reserves `amount` for `caller`. Returns `None` if it may not have that much.
+    /// Reserves `amount` for `caller`, or returns `None` if it can't have that much.
     pub(crate) fn reserve(&self, caller: Caller, amount: usize) -> Option<Reservation> {
         let mut reservation = Reservation {
             quota: self.clone(),
@@ -100,8 +100,8 @@ impl Quota {
 }
 
 impl Reservation {
-    /// Adds `amount`. Returns false, and adds nothing, if the caller may not have that
-    /// much more.
+    /// Grows the reservation by `amount`. If the caller can't have that much more, this
+    /// adds nothing and returns false.
     #[must_use]
     pub(crate) fn grow(&mut self, amount: usize) -> bool {
         let is_taken = self.quota.0.lock().take(self.caller, amount);
@@ -151,7 +151,7 @@ mod tests {
             let mut shares = Shares::new(256 << 20, 31);
             let one = caller("10.0.0.1");
             while shares.take(one, step) {}
-            // Smaller steps take the remainder that the large ones leave.
+            // Now take the remainder in smaller steps.
             while shares.take(one, 1 << 16) {}
             assert!(shares.free >= 8 << 20, "{step}: {} is free", shares.free);
             assert!(shares.take(caller("10.0.0.2"), 1 << 20));

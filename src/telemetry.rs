@@ -1,5 +1,7 @@
-//! The metrics of the service: the only place that knows their names and labels.
-//! Labels come from closed sets: never a URL, a host or a caller.
+//! The service's metrics. Names and labels are only defined here.
+//!
+//! Note that all labels come from closed sets. We never use a URL, host or caller as a
+//! label.
 
 use std::time::Duration;
 
@@ -10,24 +12,24 @@ use prometheus::{
 
 use crate::gate;
 
-/// The metrics of one server.
+/// All metrics of a server.
 pub(crate) struct Metrics {
     registry: Registry,
-    /// Open batches.
     pub(crate) batches_active: IntGauge,
-    /// Calls of `FetchBatch`, by the gRPC code that they ended with.
+    /// `FetchBatch` calls, by the gRPC code they ended with.
     pub(crate) batches: IntCounterVec,
-    /// Ended requests by outcome. The counters are looked up once, when they are made.
+    /// Ended requests, by outcome. We look the counters up once in [`Metrics::new`] so
+    /// that counting a request doesn't have to.
     fetches: Vec<(&'static str, IntCounter)>,
-    /// Attempts after the first, by the failure of the attempt before.
+    /// Retries, by the failure of the previous attempt.
     pub(crate) retries: IntCounterVec,
-    /// Bytes of response bodies sent to callers.
+    /// Response body bytes sent to callers.
     pub(crate) body_bytes: IntCounter,
-    /// Fetches that wait for their caller to read.
+    /// Fetches that are waiting for their caller to read.
     pub(crate) stalled: IntGauge,
-    /// Requests that the egress policy denied, by rule.
+    /// Requests denied by the egress policy, by rule.
     pub(crate) denied: IntCounterVec,
-    /// 1 once a shutdown has begun, 0 before.
+    /// 1 if a shutdown has begun, otherwise 0.
     pub(crate) draining: IntGauge,
     fetch_duration: Histogram,
     queue_duration: Histogram,
@@ -36,7 +38,7 @@ pub(crate) struct Metrics {
     limit_waits: IntCounterVec,
 }
 
-/// The outcomes of requests: the class of a status, or the reason of an error.
+/// All request outcomes: the status class, or the error reason.
 const OUTCOMES: [&str; 20] = [
     "1xx",
     "2xx",
@@ -60,10 +62,11 @@ const OUTCOMES: [&str; 20] = [
     "internal",
 ];
 
-/// The limits that requests wait for.
+/// The limits a request may have to wait for.
 const LIMITS: [&str; 3] = ["batch", "host", "process"];
 
-/// Buckets in seconds, from the answer of a cache to the default maximum timeout.
+/// Histogram buckets in seconds. They range from a cached response to the default maximum
+/// timeout.
 const FETCH_SECONDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0,
 ];
@@ -72,7 +75,7 @@ const QUEUE_SECONDS: [f64; 12] = [
 ];
 
 impl Metrics {
-    /// Returns all metrics, each at 0.
+    /// Creates and registers all metrics. They all start at 0.
     pub(crate) fn new() -> Self {
         let registry = Registry::new();
         let gauge = |name, help| registered(&registry, IntGauge::new(name, help).expect(VALID));
@@ -137,14 +140,15 @@ impl Metrics {
             ),
             registry,
         };
-        // Expose the counters before they are first incremented.
+        // Create these now, so that they're exposed even before the first request has to
+        // wait.
         for limit in LIMITS {
             metrics.limit_waits.with_label_values(&[limit]);
         }
         metrics
     }
 
-    /// Counts an ended request under `outcome`, one of [`OUTCOMES`].
+    /// Counts a request that ended with `outcome`, which should be one of [`OUTCOMES`].
     pub(crate) fn count_fetch(&self, outcome: &str) {
         let counter = self.fetches.iter().find(|(name, _)| *name == outcome);
         if let Some((_, counter)) = counter {
@@ -152,8 +156,8 @@ impl Metrics {
         }
     }
 
-    /// Records how long a request waited for slots and, if it was dispatched, how long
-    /// it took.
+    /// Records how long a request waited for slots. If it was ever dispatched, also
+    /// records how long it took in total.
     pub(crate) fn note_times(&self, queued: Duration, total: Option<Duration>) {
         self.queue_duration.observe(queued.as_secs_f64());
         if let Some(total) = total {
@@ -161,7 +165,7 @@ impl Metrics {
         }
     }
 
-    /// Sets the metrics of the gate to its counts.
+    /// Updates the gate metrics from its counts.
     pub(crate) fn note_gate(&self, counts: gate::Counts) {
         let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
         self.queued.set(gauge(counts.waiting));
@@ -177,7 +181,7 @@ impl Metrics {
         }
     }
 
-    /// Returns all metrics in the text format of Prometheus.
+    /// Renders all metrics in the Prometheus text format.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {

@@ -1,4 +1,4 @@
-//! One batch at the gate: its waiting requests, by host.
+//! A batch at the gate, with its waiting requests sorted by host.
 
 use std::{
     cmp::Reverse,
@@ -10,58 +10,60 @@ use tokio::sync::Notify;
 
 use crate::{caller::Caller, request::Sendable};
 
-/// The position of a [`HostQueue`] in its batch.
+/// A [`HostQueue`]'s index in its batch.
 pub(super) type HostId = u32;
 
-/// One batch.
+/// A batch's state.
 pub(super) struct BatchState {
     pub(super) caller: Caller,
     pub(super) concurrency: usize,
     pub(super) in_flight: usize,
-    /// One of the requests in flight has the reserved slot of the batch.
+    /// Whether one of the requests in flight has the batch's reserved slot.
     pub(super) has_reserved: bool,
-    /// The number of requests in flight with a shared slot.
+    /// How many of the requests in flight have a shared slot.
     pub(super) shared: usize,
-    /// The number of requests in flight with a borrowed slot.
+    /// How many of the requests in flight have a borrowed slot.
     pub(super) borrowed: usize,
-    /// One queue for each host, or a single queue if hosts have no limit.
+    /// One queue per host. If hosts don't have a limit, there's just a single queue.
     pub(super) hosts: Vec<HostQueue>,
     by_name: HashMap<Arc<str>, HostId>,
-    /// The first waiting request of each queue that is not known to be blocked.
+    /// The first waiting request of each queue, except for queues whose host we know is
+    /// full.
     pub(super) ready: BTreeSet<(Sendable, HostId)>,
-    /// Requests that have a slot, but have not been taken yet.
+    /// Requests that have a slot but haven't been taken yet.
     pub(super) started: VecDeque<(Sendable, HostId)>,
     pub(super) waiting: usize,
     pub(super) has_turn: bool,
-    /// The number of workers that wait for the caller to read.
+    /// How many workers are waiting for the caller to read.
     pub(super) stalled: usize,
-    /// The limit that the next request to start waits for.
+    /// The limit that keeps the next request from starting.
     pub(super) blocked_by: Option<Limit>,
     pub(super) changed: Arc<Notify>,
     pub(super) phase: Phase,
 }
 
-/// The life of a batch.
+/// A batch's lifecycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
-    /// No further request starts.
+    /// No more requests may start.
     Closed,
-    /// The batch is over; its requests in flight are ending.
+    /// The batch is gone, but some of its requests are still in flight.
     Left,
 }
 
-/// The waiting requests of one batch to one host.
+/// A batch's waiting requests for one host.
 pub(super) struct HostQueue {
     pub(super) host: Arc<str>,
     pub(super) waiting: BinaryHeap<Reverse<Sendable>>,
-    /// The host is full.
+    /// Whether the host is full.
     pub(super) is_blocked: bool,
-    /// The host was full when the first request could have started.
+    /// Whether the host was full when the first request could have started. We need this
+    /// to count how many requests had to wait for their host.
     pub(super) was_blocked: bool,
 }
 
-/// A limit that a request can wait for.
+/// A limit a request may have to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {
     Batch,
@@ -91,7 +93,7 @@ impl BatchState {
         }
     }
 
-    /// Queues `requests`, each for the host that `host_of` returns.
+    /// Queues `requests`, each one for the host that `host_of` returns.
     pub(super) fn fill(
         &mut self,
         requests: impl Iterator<Item = Sendable>,
@@ -114,7 +116,7 @@ impl BatchState {
         }
     }
 
-    /// Queues one more request, for `host`.
+    /// Queues one more request for `host`.
     pub(super) fn push(&mut self, request: Sendable, host: &str) {
         let id = self.host(host);
         let queue = &mut self.hosts[id as usize];
@@ -126,7 +128,7 @@ impl BatchState {
         self.make_ready(id as usize);
     }
 
-    /// Returns the queue for `host`, which may be new.
+    /// Returns the queue for `host`. If there isn't one yet, it's created.
     fn host(&mut self, host: &str) -> HostId {
         if let Some(id) = self.by_name.get(host) {
             return *id;
@@ -143,7 +145,7 @@ impl BatchState {
         id
     }
 
-    /// Marks the first request of a queue as ready to start, unless its host is full.
+    /// Marks a queue's first request as ready to start, unless the host is full.
     pub(super) fn make_ready(&mut self, host: usize) {
         let queue = &self.hosts[host];
         if let (false, Some(Reverse(first))) = (queue.is_blocked, queue.waiting.peek()) {
@@ -152,17 +154,19 @@ impl BatchState {
         }
     }
 
-    /// Returns true if a request could start if it got a slot of the process.
+    /// Returns true if there's a request that could start if the process had a slot for
+    /// it.
     pub(super) fn needs_slot(&self) -> bool {
         self.in_flight < self.concurrency && !self.ready.is_empty()
     }
 
-    /// Returns true if the batch may have more than its reserved slot.
+    /// Returns true if the batch may have more than just its reserved slot.
     pub(super) fn may_share(&self) -> bool {
         self.stalled == 0
     }
 
-    /// Returns the limit that blocks the waiting requests, if it is not the process.
+    /// Returns the limit that the batch's waiting requests are blocked by. Returns `None`
+    /// if nothing waits. Only call this if the batch doesn't need a slot of the process.
     pub(super) fn own_limit(&self) -> Option<Limit> {
         if self.waiting == 0 {
             None
@@ -173,8 +177,8 @@ impl BatchState {
         }
     }
 
-    /// Closes the batch and removes its waiting requests, and those that have a slot
-    /// but have not been taken.
+    /// Closes the batch. Removes and returns its waiting requests, and separately those
+    /// that have a slot but haven't been taken.
     pub(super) fn close(&mut self) -> (Vec<Sendable>, VecDeque<(Sendable, HostId)>) {
         let queues = self.hosts.iter_mut();
         let waiting = queues.flat_map(|queue| queue.waiting.drain().map(|Reverse(first)| first));

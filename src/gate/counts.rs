@@ -1,26 +1,26 @@
-//! The counts of a gate, for the metrics.
+//! Counts how many requests are at the gate, for the metrics.
 
 use super::batch::Limit;
 
-/// The requests at a gate.
+/// How many requests are at a gate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Requests that wait for a slot.
+    /// Requests waiting for a slot.
     pub(crate) waiting: usize,
-    /// Requests that have a slot.
+    /// Requests holding a slot.
     pub(crate) in_flight: usize,
-    /// Requests that had to wait so far.
+    /// Requests that have had to wait so far.
     pub(crate) waits: Waits,
 }
 
-/// How many requests had to wait so far, by the limit that they waited for.
+/// How many requests have had to wait so far, by the limit they waited for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Waits {
-    /// The concurrency of their batch.
+    /// Waited for their batch's concurrency.
     pub(crate) batch: u64,
-    /// The limit on their host.
+    /// Waited for their host's limit.
     pub(crate) host: u64,
-    /// The slots of the process.
+    /// Waited for a slot of the process.
     pub(crate) process: u64,
 }
 

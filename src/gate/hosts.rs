@@ -1,4 +1,5 @@
-//! The requests in flight to each host, and the queues that wait for a full host.
+//! Counts the requests in flight to each host, and remembers which queues wait for a full
+//! host.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -7,22 +8,22 @@ use std::{
 
 use super::{batch::HostId, state::BatchId};
 
-/// The hosts with requests in flight. Empty if hosts have no limit.
+/// All hosts with requests in flight. We don't track them if hosts have no limit.
 pub(super) struct Hosts {
-    /// The most requests in flight to one host.
+    /// The maximum number of requests in flight to a host.
     pub(super) limit: Option<usize>,
     pub(super) busy: HashMap<Arc<str>, HostState>,
 }
 
-/// One host.
+/// A host with requests in flight.
 #[derive(Default)]
 pub(super) struct HostState {
     pub(super) in_flight: usize,
-    /// The queues that wait for this host.
+    /// The queues waiting for this host.
     blocked: Vec<Waiter>,
 }
 
-/// A queue that waits for its host.
+/// A queue that's waiting for its host.
 pub(super) struct Waiter {
     pub(super) batch: BatchId,
     pub(super) host: HostId,
@@ -36,8 +37,8 @@ impl Hosts {
         }
     }
 
-    /// Takes a slot of `host`. If the host is full, returns false and lets the queue
-    /// `id` of `batch` wait for it.
+    /// Takes a slot for `host`. If the host is full, this returns false, and the queue
+    /// `id` of `batch` starts waiting for it.
     pub(super) fn take(&mut self, host: &Arc<str>, batch: BatchId, id: HostId) -> bool {
         let Some(limit) = self.limit else {
             return true;
@@ -51,7 +52,7 @@ impl Hosts {
         true
     }
 
-    /// Frees a slot of `host`, and returns the queues that wait for it.
+    /// Frees a slot for `host`. Returns the queues that were waiting for it.
     pub(super) fn free(&mut self, host: &Arc<str>) -> Vec<Waiter> {
         let Entry::Occupied(mut entry) = self.busy.entry(Arc::clone(host)) else {
             return Vec::new();

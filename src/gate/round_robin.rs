@@ -1,21 +1,21 @@
-//! Whose turn it is: the callers in turn, and the batches of each in turn.
+//! Decides whose turn it is. Callers take turns, and so do the batches of each caller.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::state::BatchId;
 use crate::caller::Caller;
 
-/// The batches that wait for a shared slot.
+/// Batches waiting for a shared slot.
 #[derive(Default)]
 pub(super) struct RoundRobin {
-    /// The callers that have batches here.
+    /// The callers that have batches in here, in turn.
     callers: VecDeque<Caller>,
-    /// The batches of each of `callers`; none of the lists is empty.
+    /// Each caller's batches, in turn. None of these lists is ever empty.
     batches: BTreeMap<Caller, VecDeque<BatchId>>,
 }
 
 impl RoundRobin {
-    /// Adds a batch of `caller` at the end.
+    /// Adds a batch for `caller`, as the last in turn.
     pub(super) fn push(&mut self, caller: Caller, batch: BatchId) {
         let batches = self.batches.entry(caller).or_default();
         if batches.is_empty() {
@@ -24,8 +24,8 @@ impl RoundRobin {
         batches.push_back(batch);
     }
 
-    /// Removes the next batch that `is_allowed` accepts. The others keep their
-    /// places.
+    /// Removes and returns the next batch that `is_allowed` accepts. Batches that it
+    /// doesn't accept keep their place.
     pub(super) fn pop(&mut self, is_allowed: impl Fn(BatchId) -> bool) -> Option<BatchId> {
         let (position, batch) = self.find(is_allowed)?;
         let caller = self.callers.remove(position)?;
@@ -39,8 +39,8 @@ impl RoundRobin {
         id
     }
 
-    /// Returns the position of the next caller with a batch that `is_allowed` accepts,
-    /// and the position of that batch among the batches of the caller.
+    /// Finds the next caller with a batch that `is_allowed` accepts. Returns the caller's
+    /// position, and the batch's position among the caller's batches.
     fn find(&self, is_allowed: impl Fn(BatchId) -> bool) -> Option<(usize, usize)> {
         for (position, caller) in self.callers.iter().enumerate() {
             let mut batches = self.batches[caller].iter();
@@ -51,7 +51,7 @@ impl RoundRobin {
         None
     }
 
-    /// Removes `batch` of `caller`.
+    /// Removes one of the caller's batches, if it's in here.
     pub(super) fn remove(&mut self, caller: Caller, batch: BatchId) {
         let Some(batches) = self.batches.get_mut(&caller) else {
             return;
@@ -63,7 +63,7 @@ impl RoundRobin {
         }
     }
 
-    /// Returns true if a batch of a caller other than `caller` waits.
+    /// Returns true if a caller other than `caller` has a batch waiting.
     pub(super) fn has_other(&self, caller: Caller) -> bool {
         self.callers.iter().any(|waiting| *waiting != caller)
     }

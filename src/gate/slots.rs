@@ -1,48 +1,48 @@
-//! The slots of the process, and how many each caller holds.
+//! The process's slots, and how many of them each caller holds.
 
 use super::{Capacity, batch::BatchState};
 
-/// The slots of the process.
+/// The process's slots.
 pub(super) struct Slots {
-    /// The number of shared slots, taken or free.
+    /// How many shared slots there are in total, taken or free.
     total_shared: usize,
     /// Free shared slots.
     pub(super) shared: usize,
-    /// When no more shared slots than these are free, they go only to callers that
-    /// hold fewer than this many.
+    /// When this many shared slots or fewer are free, a caller only gets one if it holds
+    /// fewer than this many.
     pub(super) headroom: usize,
-    /// Free reserved slots. There is one for each batch that may be open.
+    /// Free reserved slots. In total, there's one for each batch that may be open.
     pub(super) reserved: usize,
 }
 
-/// The slots that the batches of one caller hold together.
+/// How many slots a caller's batches hold, all together.
 #[derive(Debug, Default)]
 pub(super) struct CallerUsage {
-    /// The number of its batches.
+    /// How many batches the caller has.
     pub(super) batches: usize,
-    /// The caller is the process itself.
+    /// Whether the caller is the process itself.
     pub(super) is_self: bool,
-    /// Its shared slots.
+    /// Shared slots held by the caller.
     pub(super) shared: usize,
-    /// Its shared slots, without those of stalled batches.
+    /// Same as `shared`, but not counting stalled batches.
     pub(super) active: usize,
-    /// Its borrowed slots.
+    /// Borrowed slots held by the caller.
     pub(super) borrowed: usize,
 }
 
-/// The kind of slot that a request takes.
+/// Where a request's slot comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// The slot that is reserved for its batch.
+    /// The slot reserved for its batch.
     Reserved,
-    /// A slot that all batches share.
+    /// One of the slots shared by all batches.
     Shared,
-    /// A slot that is reserved for a batch that is not open yet.
+    /// A slot reserved for a batch that isn't open yet.
     Borrowed,
 }
 
-/// One caller leaves one in this many shared slots to the others, but at most one for
-/// each batch that may be open.
+/// A single caller leaves 1/32 of the shared slots to the others, but never more than one
+/// for each batch that may be open.
 const HEADROOM_SHARE: usize = 32;
 
 impl Slots {
@@ -56,9 +56,9 @@ impl Slots {
         }
     }
 
-    /// Takes a slot for a request of `batch`, whose caller has `usage`: the reserved
-    /// slot of the batch if it is free, or else a slot from `source`, which must have
-    /// a free one.
+    /// Takes a slot for a request in `batch`. If the batch's reserved slot is free, we
+    /// use that. Otherwise we use one from `source`, which must have a free slot. `usage`
+    /// must be the usage of the batch's caller.
     pub(super) fn take(&mut self, source: Source, batch: &mut BatchState, usage: &mut CallerUsage) {
         match source {
             _ if !batch.has_reserved && self.reserved > 0 => {
@@ -79,8 +79,8 @@ impl Slots {
         }
     }
 
-    /// Frees a slot of `batch`, whose caller has `usage`: first a borrowed one, then a
-    /// shared one, then the reserved one.
+    /// Frees one of the slots of `batch`. We free borrowed slots first, then shared ones,
+    /// and the reserved one last. `usage` must be the usage of the batch's caller.
     pub(super) fn free(&mut self, batch: &mut BatchState, usage: &mut CallerUsage) {
         if batch.borrowed > 0 {
             batch.borrowed -= 1;
@@ -97,22 +97,24 @@ impl Slots {
         }
     }
 
-    /// Returns the equal share of each of `callers` in the shared slots.
+    /// Returns how many shared slots each caller would get if we split them equally.
     pub(super) fn equal_share(&self, callers: usize) -> usize {
         (self.total_shared - self.headroom) / callers.max(1)
     }
 
-    /// Returns true if the caller with `usage` may take one more shared slot. The
+    /// Returns true if the caller with this usage may take another shared slot. The
     /// process itself may take all of them.
     pub(super) fn may_share(&self, usage: &CallerUsage) -> bool {
         self.shared > self.headroom || usage.shared < self.headroom || usage.is_self
     }
 
-    /// Returns true if the caller with `usage` may borrow a reserved slot while no
-    /// shared slot is free: if it holds less than an `equal_share` of the shared
-    /// slots, and at least twice as many reserved slots are free as it has borrowed.
-    /// So a caller gets more than one slot for each of its batches, even if another
-    /// caller took all shared slots.
+    /// Returns true if the caller with this usage may borrow a reserved slot. This is for
+    /// when it can't get a shared one.
+    ///
+    /// The caller must hold less than `equal_share` slots, not counting reserved or
+    /// stalled ones. Also, at least twice as many reserved slots must be free as the
+    /// caller has borrowed. This way, a caller gets more than one slot per batch, even if
+    /// another caller took all shared slots.
     pub(super) fn may_borrow(&self, usage: &CallerUsage, equal_share: usize) -> bool {
         usage.active + usage.borrowed < equal_share && usage.borrowed < self.reserved / 2
     }

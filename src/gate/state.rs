@@ -1,4 +1,4 @@
-//! The state of a gate, behind its lock.
+//! A gate's state. The gate keeps it behind a lock.
 
 mod start;
 
@@ -18,20 +18,20 @@ use crate::{caller::Caller, request::Sendable};
 
 pub(super) type BatchId = u64;
 
-/// All batches, and the free slots.
+/// All batches and free slots.
 pub(super) struct State {
     slots: Slots,
-    /// The callers that have a batch. There are few, and each request looks them up
-    /// several times, so a tree is faster than hashing.
+    /// All callers with a batch. We use a tree because it's faster than hashing here:
+    /// there are few callers, and we look them up several times for every request.
     callers: BTreeMap<Caller, CallerUsage>,
     batches: BTreeMap<BatchId, BatchState>,
     next_batch: BatchId,
-    /// Batches with nothing in flight whose reserved slot may be free. The list is
-    /// emptied whenever slots or requests change.
+    /// Batches that have nothing in flight and might get their reserved slot. We empty
+    /// this whenever slots or requests change.
     idle: VecDeque<BatchId>,
-    /// Batches that wait for a shared slot.
+    /// Batches waiting for a shared slot.
     turns: RoundRobin,
-    /// Batches that got something to take since the lock was acquired.
+    /// Batches that got a request to take since we acquired the lock.
     changed: Vec<BatchId>,
     hosts: Hosts,
     waits: Waits,
@@ -69,8 +69,8 @@ impl State {
         self.batches.get_mut(&id)?.started.pop_front()
     }
 
-    /// Frees the slot of a request of the batch, and takes the next request of the
-    /// same batch. The batch is not notified of a request that is taken here.
+    /// Frees a request's slot, then takes the next request of the same batch. We don't
+    /// notify the batch about that one, since it's returned right here.
     pub(super) fn exchange(&mut self, id: BatchId, host: HostId) -> Option<(Sendable, HostId)> {
         self.free(id, host);
         let taken = self.take(id);
@@ -98,7 +98,7 @@ impl State {
         batch.is_none_or(|batch| batch.waiting == 0 && batch.started.is_empty())
     }
 
-    /// Closes a batch and returns its requests that have not been taken.
+    /// Closes a batch and returns all of its requests that haven't been taken.
     pub(super) fn close(&mut self, id: BatchId) -> Vec<Sendable> {
         let Some(batch) = self.batches.get_mut(&id) else {
             return Vec::new();
@@ -112,7 +112,7 @@ impl State {
         untaken
     }
 
-    /// Removes a batch as soon as its slots are free.
+    /// Closes a batch, and removes it as soon as its slots are free.
     pub(super) fn leave(&mut self, id: BatchId) {
         self.close(id);
         if let Some(batch) = self.batches.get_mut(&id) {
@@ -138,13 +138,13 @@ impl State {
         }
     }
 
-    /// Frees the slot of a request.
+    /// Frees a request's slot.
     pub(super) fn release(&mut self, id: BatchId, host: HostId) {
         self.free(id, host);
         self.notify();
     }
 
-    /// Notes that a worker of the batch waits for the caller to read.
+    /// Records that one of the batch's workers is waiting for the caller to read.
     pub(super) fn stall(&mut self, id: BatchId) {
         if let Some(batch) = self.batches.get_mut(&id) {
             batch.stalled += 1;
@@ -154,7 +154,8 @@ impl State {
         }
     }
 
-    /// Notes that a worker of the batch no longer waits for the caller to read.
+    /// Records that one of the batch's workers is no longer waiting for the caller to
+    /// read.
     pub(super) fn unstall(&mut self, id: BatchId) {
         if let Some(batch) = self.batches.get_mut(&id) {
             batch.stalled -= 1;
@@ -179,13 +180,13 @@ impl State {
         counts
     }
 
-    /// Returns true if batches of callers other than `caller` wait for a shared slot.
+    /// Returns true if callers other than `caller` have batches waiting for a shared
+    /// slot.
     pub(super) fn has_other_waiters(&self, caller: Caller) -> bool {
         self.turns.has_other(caller)
     }
 
-    /// Frees the slot of a request of the batch, and starts the requests that may use
-    /// it.
+    /// Frees a request's slot, then starts any requests that can use it.
     fn free(&mut self, id: BatchId, host: HostId) {
         let Some(batch) = self.batches.get_mut(&id) else {
             return;
@@ -205,7 +206,7 @@ impl State {
         self.start_all();
     }
 
-    /// Frees a slot of `host`, and lets the queues continue that waited for it.
+    /// Frees a slot for `host`. The queues that were waiting for it may continue.
     fn free_host(&mut self, host: &Arc<str>) {
         for waiter in self.hosts.free(host) {
             if let Some(batch) = self.batches.get_mut(&waiter.batch) {
@@ -216,7 +217,7 @@ impl State {
         }
     }
 
-    /// Notifies the batches that changed, except those with nothing left to take.
+    /// Notifies all changed batches, unless there's nothing left for them to take.
     fn notify(&mut self) {
         for id in self.changed.drain(..) {
             let batch = self.batches.get(&id);

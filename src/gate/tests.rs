@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The process itself, which may take all shared slots.
+/// The process itself. It's allowed to take all shared slots.
 fn own() -> Caller {
     Caller::at(None)
 }
@@ -25,7 +25,7 @@ fn ids(indices: Range<u32>) -> impl Iterator<Item = Sendable> {
     indices.map(Sendable::for_test)
 }
 
-/// Adds a batch of `count` requests to one host.
+/// Adds a batch of `count` requests that all go to the same host.
 fn join(gate: &Gate, concurrency: usize, count: u32) -> BatchQueue {
     gate.join(own(), concurrency, ids(0..count), host)
 }
@@ -67,7 +67,7 @@ fn batch_does_not_exceed_its_concurrency() {
 fn one_slot_is_reserved_for_each_batch() {
     let gate = gate(6, 3, None);
     let first = join(&gate, 100, 100);
-    // Its reserved slot and the three shared slots.
+    // It gets its reserved slot plus all three shared slots.
     let greedy = take_all(&first);
     assert_eq!(greedy.len(), 4);
     let others = [join(&gate, 100, 2), join(&gate, 100, 2)];
@@ -95,7 +95,7 @@ fn freed_slots_go_to_the_batches_in_turn() {
     let mut kept: Vec<_> = small.iter().flat_map(take_all).collect();
     assert_eq!((held.len(), kept.len()), (7, 2));
     for _ in 0..3 {
-        // Each batch gets one of the three shared slots.
+        // We just freed three shared slots, so each batch gets one.
         let freed: Vec<_> = held.drain(..3).collect();
         drop(freed);
         let got = [&large, &small[0], &small[1]].map(take_all);
@@ -117,7 +117,7 @@ fn batch_beside_a_greedy_one_borrows_slots() {
     let other = gate.join(caller(2), 100, ids(0..100), host);
     let borrowed = take_all(&other);
     assert_eq!((taken.len(), borrowed.len()), (40, 8));
-    // Enough reserved slots are left for new batches.
+    // There are still enough reserved slots for new batches.
     let late: Vec<_> = (0..12)
         .map(|_| gate.join(caller(3), 100, ids(0..1), host))
         .collect();
@@ -130,8 +130,8 @@ fn batch_beside_a_greedy_one_borrows_slots() {
 #[test]
 fn freed_slots_go_to_the_callers_in_turn() {
     let gate = gate(100 + 8, 8, None);
-    // It takes all shared slots. The batches below take the reserved slots, so that
-    // none can be borrowed.
+    // This takes all shared slots. The batches below take all reserved slots, so there
+    // are none left to borrow.
     let filling = gate.join(own(), 1000, ids(0..1000), host);
     let mut held = take_all(&filling);
     let many: Vec<_> = (0..4)
@@ -168,7 +168,7 @@ fn exchange_takes_the_next_request_of_the_same_batch() {
     let mut taken = take_all(&batch);
     let (_, slot) = taken.remove(0);
     let _others = take_all(&other);
-    // The shared slot goes to the other batch, whose turn it is.
+    // The shared slot goes to the other batch, because it's that one's turn.
     assert!(batch.exchange(slot).is_none());
     assert_eq!(indices(&take_all(&other)), [1]);
     let (_, slot) = taken.remove(0);
@@ -184,10 +184,10 @@ fn full_host_does_not_block_other_hosts() {
     let batch = gate.join(own(), 100, ids(0..7), host_of);
     let taken = take_all(&batch);
     assert_eq!(indices(&taken), [0, 1, 4, 6]);
-    // The other batch finds both hosts full.
+    // Both hosts are full for the other batch.
     let other = gate.join(own(), 100, ids(0..7), host_of);
     assert!(other.take().is_none());
-    // A freed slot goes first to the batch with nothing in flight.
+    // The freed slot goes to the other batch, since it has nothing in flight.
     let mut taken = taken.into_iter();
     drop(taken.next());
     let theirs = take_all(&other);
@@ -230,7 +230,7 @@ fn dropped_batch_frees_its_slots() {
     let waiting = join(&gate, 5, 10);
     assert!(waiting.take().is_none(), "the host is full");
     drop(batch);
-    // Two slots had not been taken and are free; the third is still held.
+    // We only took one slot, and we still hold it. The other two are free.
     assert_eq!(take_all(&waiting).len(), 2);
     drop(slot);
     drop(waiting);
@@ -294,8 +294,8 @@ proptest! {
                     }
                 }
                 Step::Leave { batch } if batch < batches.len() => {
-                    // Its requests in flight end with it. Otherwise there could be more
-                    // batches than reserved slots.
+                    // Drop its requests in flight, too. Otherwise we could end up with
+                    // more batches than reserved slots.
                     let (batch, _) = batches.swap_remove(batch);
                     slots.retain(|(_, slot)| slot.batch != batch.id);
                 }
@@ -315,7 +315,8 @@ fn many_batches_of_one_caller_leave_slots_to_other_callers() {
         .map(|_| gate.join(caller(1), 50, ids(0..100), host))
         .collect();
     let mut held: Vec<Vec<_>> = batches.iter().map(take_all).collect();
-    // Some requests of each batch end before the next batch is looked at.
+    // End a request of every batch, and let the batch take more before we get to the next
+    // one.
     for _ in 0..3 {
         for (batch, held) in batches.iter().zip(&mut held) {
             if let Some((_, slot)) = held.pop() {
@@ -326,7 +327,7 @@ fn many_batches_of_one_caller_leave_slots_to_other_callers() {
     }
     let all: usize = held.iter().map(Vec::len).sum();
     assert!((900..=768 + 200).contains(&all), "{all}");
-    // Stalled batches do not count against another batch of the same caller.
+    // Stalled batches don't count against their caller's other batches.
     let _stalled: Vec<_> = batches.iter().map(BatchQueue::stall).collect();
     let read = gate.join(caller(1), 50, ids(0..100), host);
     assert!(take_all(&read).len() > 10);

@@ -1,4 +1,4 @@
-//! One attempt at one request.
+//! Makes a single attempt at a request.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     retry::{AttemptResult, Budget, Verdict},
 };
 
-/// An attempt in progress.
+/// An attempt that's in progress.
 struct RunningAttempt<'a> {
     worker: &'a Worker,
     job: &'a mut Job,
@@ -21,17 +21,19 @@ struct RunningAttempt<'a> {
     budget: &'a Budget,
 }
 
-/// What follows an attempt. Only the worker hands the last part over, so that its
-/// future holds a single part and stays small.
-#[allow(clippy::large_enum_variant)] // A box would be an allocation for each request.
+/// What to do after an attempt.
+///
+/// We return the last part instead of handing it over here, and leave that to the worker.
+/// Its future then only holds a single part, which keeps it small.
+#[allow(clippy::large_enum_variant)] // Boxing it would cost an allocation per request.
 pub(super) enum Step {
-    /// The request ends.
+    /// The request has ended, and this is its last part.
     End(LastPart),
-    /// Another attempt follows after this delay.
+    /// Make another attempt after this delay.
     Retry(Duration),
 }
 
-/// Makes an attempt at `job`, which has a slot.
+/// Makes an attempt at `job`, which must have a slot.
 pub(super) async fn make(worker: &Worker, job: &mut Job) -> Step {
     let run = &worker.run;
     let request = match run.batch.requests.decode(job.request) {
@@ -43,7 +45,7 @@ pub(super) async fn make(worker: &Worker, job: &mut Job) -> Step {
     if job.is_first_attempt() {
         budget.count_request();
     }
-    // It borrows the request, since a move would leave room for two in the future.
+    // Borrow the request. If we moved it, the future would have room for two of them.
     let mut attempt = RunningAttempt {
         worker,
         job,
@@ -51,7 +53,7 @@ pub(super) async fn make(worker: &Worker, job: &mut Job) -> Step {
         budget: &budget,
     };
     loop {
-        // It is resent at most once.
+        // This runs twice at most, since we only resend once.
         if let Some(step) = attempt.send().await {
             return step;
         }
@@ -59,8 +61,8 @@ pub(super) async fn make(worker: &Worker, job: &mut Job) -> Step {
 }
 
 impl RunningAttempt<'_> {
-    /// Sends the request and hands the response over, except its last part. Returns
-    /// `None` if the request must be resent at once.
+    /// Sends the request and hands over the response, except for its last part. Returns
+    /// `None` if we have to resend the request right away.
     async fn send(&mut self) -> Option<Step> {
         let worker = self.worker;
         let fetcher = &worker.run.engine.fetcher;
@@ -79,7 +81,7 @@ impl RunningAttempt<'_> {
         }
     }
 
-    /// Hands the response over part by part, except its last part.
+    /// Hands over the response part by part, except for the last one.
     async fn respond(&mut self, response: Response<'_>) -> Option<Step> {
         let Response { head, mut body } = response;
         self.job.note_head();
@@ -92,7 +94,8 @@ impl RunningAttempt<'_> {
         loop {
             let (bytes, end) = body.next_part(self.job.clock()).await;
             if let Some(end) = end {
-                // The connection is free for the next request, or closed.
+                // At this point the connection is either free for the next request, or
+                // closed.
                 return self.finish(head, bytes, end);
             }
             let length = bytes.len();
@@ -102,7 +105,8 @@ impl RunningAttempt<'_> {
                 body: bytes,
                 end: None,
             };
-            // The time in which the caller does not read does not count.
+            // Time spent waiting for the caller to read doesn't count towards the
+            // timeouts.
             let since = Instant::now();
             self.worker.hand_over(part).await;
             self.job.clock().extend(since.elapsed());
@@ -110,7 +114,7 @@ impl RunningAttempt<'_> {
         }
     }
 
-    /// Decides what follows the last part of a response, with the bytes `body`.
+    /// Decides what to do after the last part of a response. `body` is that part's bytes.
     fn finish(&mut self, head: Option<Head>, body: Bytes, end: BodyEnd) -> Option<Step> {
         let verdict = match &end {
             BodyEnd::Complete | BodyEnd::Truncated => Verdict::Done,
@@ -136,7 +140,8 @@ impl RunningAttempt<'_> {
         }))
     }
 
-    /// Decides whether the request is sent again, and notes it.
+    /// Decides if we send the request again, and records that in the job and in the
+    /// metrics.
     fn decide<'r>(&mut self, result: AttemptResult<'r>) -> Verdict<'r> {
         let engine = &self.worker.run.engine;
         let attempt = self.job.attempt(self.request, self.budget);

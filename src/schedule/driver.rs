@@ -1,5 +1,5 @@
-//! The task of a batch: starts a worker for each slot that the gate gives to the
-//! batch, and ends the unfinished requests if the batch must stop.
+//! The task that runs a batch. It starts a worker for every slot the gate gives to the
+//! batch. If the batch has to stop early, it ends all unfinished requests.
 
 use std::{pin::pin, sync::Arc};
 
@@ -11,8 +11,8 @@ use tokio::{
 use super::{Run, last_part::LastPart, part_queue::Sender, worker::Worker};
 use crate::response::FetchError;
 
-/// Runs a batch until every request has its end, or until the batch is aborted.
-/// Dropping the future stops all workers.
+/// Runs a batch until all of its requests have ended, or until it's aborted. Dropping the
+/// future stops all workers.
 pub(super) async fn drive(run: Arc<Run>, parts: Sender) {
     let driving = drive_to_end(&run, &parts);
     run.aborted.run_until_cancelled(driving).await;
@@ -34,11 +34,11 @@ async fn drive_to_end(run: &Arc<Run>, parts: &Sender) {
     run.end_workers(error.clone());
     end_waiting(run, parts, &error).await;
     while workers.join_next().await.is_some() {}
-    // A worker may have put its job back just before it was ended.
+    // Check again, because a worker may have put its job back just before we ended it.
     end_waiting(run, parts, &error).await;
 }
 
-/// Starts workers until all requests are finished.
+/// Starts workers until all requests are done.
 async fn run_workers(run: &Arc<Run>, parts: &Sender, workers: &mut JoinSet<()>) {
     loop {
         let mut changed = pin!(run.jobs.changed());
@@ -46,7 +46,7 @@ async fn run_workers(run: &Arc<Run>, parts: &Sender, workers: &mut JoinSet<()>) 
         let due = run.jobs.enqueue_due(&run.batch);
         while let Some((job, slot)) = run.jobs.take(&run.batch) {
             let worker = Worker::new(Arc::clone(run), parts.clone());
-            // Boxed, since spawning moves the future several times, and it is large.
+            // Box the future. It's large, and spawning it would move it several times.
             workers.spawn(Box::pin(worker.work(job, slot)));
         }
         while workers.try_join_next().is_some() {}
@@ -61,7 +61,7 @@ async fn run_workers(run: &Arc<Run>, parts: &Sender, workers: &mut JoinSet<()>) 
     }
 }
 
-/// Ends the requests that cannot be sent, which need no slot.
+/// Ends the requests that can't be sent. They don't need a slot for that.
 async fn end_refused(run: Arc<Run>, parts: Sender) {
     for (index, invalid) in run.batch.requests.refused() {
         let last = LastPart::refused(index, run.batch.arrival, invalid.into());
@@ -69,7 +69,7 @@ async fn end_refused(run: Arc<Run>, parts: Sender) {
     }
 }
 
-/// Ends the requests that no worker has.
+/// Ends all requests that aren't being worked on.
 async fn end_waiting(run: &Run, parts: &Sender, error: &FetchError) {
     while let Some(job) = run.jobs.take_any(&run.batch) {
         parts.send(job.fail(error.clone()).into()).await;

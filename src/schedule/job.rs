@@ -1,4 +1,4 @@
-//! One request, from its first wait for a slot to its end.
+//! A single request, from when it first waits for a slot until it ends.
 
 use std::time::Duration;
 
@@ -13,26 +13,27 @@ use crate::{
     retry::{Attempt, Budget, RetryCause},
 };
 
-/// The state of one request.
+/// A request's state.
 pub(super) struct Job {
     pub(super) request: Sendable,
-    /// The trace of the last attempt.
+    /// Stats from the last attempt.
     pub(super) trace: AttemptStats,
-    /// The last attempt was resent.
+    /// Whether the last attempt was resent.
     is_resent: bool,
     attempts: u32,
-    /// Why the attempt before the last was retried.
+    /// Why we retried the previous attempt.
     previous: Option<String>,
-    /// Since when it waits for a slot, unless it has one.
+    /// When it started waiting for a slot. `None` if it has one.
     waiting_since: Option<Instant>,
-    /// The time spent waiting for slots before.
+    /// How long it has waited for slots, not counting the current wait.
     queued: Duration,
     started: Option<Started>,
-    /// The bytes of the body that were handed over, if any part was.
+    /// How many body bytes we've handed over. `None` if we haven't handed over any part
+    /// yet.
     sent: Option<u64>,
 }
 
-/// The state from the first dispatch on.
+/// State that only exists after the first dispatch.
 struct Started {
     at: Instant,
     first_byte: Option<Duration>,
@@ -40,7 +41,7 @@ struct Started {
 }
 
 impl Job {
-    /// Creates the job of a request that waits since `arrival`.
+    /// Creates a job for a request that has been waiting since `arrival`.
     pub(super) fn new(request: Sendable, arrival: Instant) -> Self {
         Self {
             request,
@@ -55,8 +56,8 @@ impl Job {
         }
     }
 
-    /// Starts an attempt, for which the job has a slot now. The time spent waiting
-    /// for the slot does not count towards the timeout.
+    /// Starts an attempt, because the job just got a slot. Time spent waiting for the
+    /// slot doesn't count towards the timeout.
     pub(super) fn dispatch(&mut self, options: &Options) {
         let now = Instant::now();
         let waited = self.waited(now);
@@ -74,42 +75,42 @@ impl Job {
         });
     }
 
-    /// Returns how long the job has been waiting for a slot at `now`.
+    /// Returns how long the job has been waiting for a slot, as of `now`.
     fn waited(&self, now: Instant) -> Duration {
-        // During a back-off, the wait has not begun yet.
+        // During a back-off, `waiting_since` is in the future, so this is 0.
         let since = self.waiting_since.unwrap_or(now);
         now.saturating_duration_since(since)
     }
 
-    /// Returns true in the first attempt.
+    /// Returns true during the first attempt.
     pub(super) fn is_first_attempt(&self) -> bool {
         self.attempts == 1
     }
 
-    /// Returns the timeouts of the request. There must have been a dispatch.
+    /// Returns the request's timeouts. Panics if it was never dispatched.
     pub(super) fn clock(&mut self) -> &mut Clock {
         let started = self.started.as_mut();
         &mut started.expect("an attempt begins with a dispatch").clock
     }
 
-    /// Notes that the head of the final response arrived.
+    /// Records that we got the head of the final response.
     pub(super) fn note_head(&mut self) {
         if let Some(started) = &mut self.started {
             started.first_byte = Some(started.at.elapsed());
         }
     }
 
-    /// Notes that a part with `body` bytes was handed to the caller.
+    /// Records that we handed over a part with `body` bytes.
     pub(super) fn note_sent(&mut self, body: usize) {
         *self.sent.get_or_insert(0) += body as u64;
     }
 
-    /// Notes that the attempt is resent.
+    /// Records that we're resending the attempt.
     pub(super) fn note_resend(&mut self) {
         self.is_resent = true;
     }
 
-    /// Notes that the request is retried because of `cause`.
+    /// Records that we'll retry the request because of `cause`.
     pub(super) fn note_retry(&mut self, cause: &RetryCause<'_>) {
         self.previous = Some(cause.to_string());
         if let Some(started) = &mut self.started {
@@ -117,7 +118,7 @@ impl Job {
         }
     }
 
-    /// Describes the current attempt.
+    /// Describes the current attempt, for the retry policy.
     pub(super) fn attempt<'a>(&mut self, request: &'a Request, budget: &'a Budget) -> Attempt<'a> {
         Attempt {
             request,
@@ -130,12 +131,12 @@ impl Job {
         }
     }
 
-    /// Lets the job wait for a slot again from `due` on.
+    /// Makes the job wait for a slot again, starting at `due`.
     pub(super) fn wait_from(&mut self, due: Instant) {
         self.waiting_since = Some(due);
     }
 
-    /// Returns the end of the job, whose last part has `body` bytes.
+    /// Returns the job's end. `body` is how many bytes there are in its last part.
     pub(super) fn end(&self, body: usize, error: Option<FetchError>) -> End {
         let started = self.started.as_ref();
         End {
@@ -153,13 +154,14 @@ impl Job {
         }
     }
 
-    /// Returns the last part of a job that ends with `error` and nothing else.
+    /// Returns the last part of a job that failed with `error` and has nothing else to
+    /// return.
     pub(super) fn fail(&self, error: FetchError) -> LastPart {
         LastPart::failed(self.request.index(), self.end(0, Some(error)))
     }
 
-    /// Adds the cause of the last retry to a timeout, which left too little time for
-    /// this attempt.
+    /// Adds the reason for the last retry if `error` is a timeout. Without it, you
+    /// couldn't tell why there was so little time left for this attempt.
     fn explain(&self, mut error: FetchError) -> FetchError {
         if let (Reason::Timeout, Some(previous)) = (error.reason, &self.previous) {
             error.message = format!(

@@ -1,4 +1,4 @@
-//! The unfinished requests of a batch that no worker has.
+//! Keeps the requests of a batch that aren't finished, and that no worker has right now.
 
 use std::{
     cmp::Ordering,
@@ -16,31 +16,31 @@ use crate::{
     request::{Batch, Sendable},
 };
 
-/// The requests that wait for a slot, and those that wait for another attempt.
+/// Requests that are waiting, either for a slot or for their next attempt.
 pub(super) struct Jobs {
     queue: BatchQueue,
     state: Mutex<State>,
 }
 
-/// The jobs that had an attempt, and the requests that will have none.
+/// Jobs that already had an attempt, and requests that won't get one.
 #[derive(Default)]
 struct State {
-    /// Jobs that wait for the end of their back-off.
+    /// Jobs in back-off.
     delayed: BinaryHeap<Delayed>,
-    /// Jobs that wait for a slot again.
+    /// Jobs that are past their back-off, and waiting for a slot again.
     queued: HashMap<Sendable, Job>,
-    /// Requests of the closed queue, which are to be ended.
+    /// Requests left when the queue was closed. They still need to be ended.
     closed: Vec<Sendable>,
 }
 
-/// A job that waits for the end of its back-off.
+/// A job in back-off.
 struct Delayed {
     due: Instant,
     job: Job,
 }
 
 impl Jobs {
-    /// Lets all requests of `batch` that can be sent wait at `gate`.
+    /// Queues the requests of `batch` at `gate`, except for those that can't be sent.
     pub(super) fn new(gate: &Gate, batch: &Batch) -> Self {
         let requests = batch.requests.sendable();
         Self {
@@ -49,8 +49,8 @@ impl Jobs {
         }
     }
 
-    /// Lets the jobs whose back-off is over wait at the gate, and returns when the
-    /// next back-off ends.
+    /// Moves jobs whose back-off is over to the gate's queue. Returns when the next
+    /// back-off ends, if there is one.
     pub(super) fn enqueue_due(&self, batch: &Batch) -> Option<Instant> {
         let mut state = self.state.lock();
         while let Some(delayed) = state.delayed.peek() {
@@ -68,19 +68,20 @@ impl Jobs {
         None
     }
 
-    /// Takes the next job that may start, with its slot.
+    /// Takes the next job that may start, along with its slot.
     pub(super) fn take(&self, batch: &Batch) -> Option<(Job, Slot)> {
         let (request, slot) = self.queue.take()?;
         Some((self.job(request, batch), slot))
     }
 
-    /// Frees `slot`, and takes the next job that may start, with its slot.
+    /// Frees `slot`, then takes the next job that may start, along with its slot.
     pub(super) fn exchange(&self, slot: Slot, batch: &Batch) -> Option<(Job, Slot)> {
         let (request, slot) = self.queue.exchange(slot)?;
         Some((self.job(request, batch), slot))
     }
 
-    /// Takes any job, without a slot. The queue is closed for that.
+    /// Takes any job, even if there's no slot for it. Closes the queue to get at the
+    /// requests in there.
     pub(super) fn take_any(&self, batch: &Batch) -> Option<Job> {
         let mut state = self.state.lock();
         if let Some(delayed) = state.delayed.pop() {
@@ -94,29 +95,29 @@ impl Jobs {
         Some(self.job(request, batch))
     }
 
-    /// Returns true if no job waits, for a slot or for the end of its back-off.
+    /// Returns true if no jobs are waiting for a slot or for the end of their back-off.
     pub(super) fn is_empty(&self) -> bool {
         let state = self.state.lock();
         state.delayed.is_empty() && self.queue.is_empty()
     }
 
-    /// Waits until there may be a job to take, or another back-off to wait for.
-    /// Wake-ups count from the moment when the future is enabled or first polled.
+    /// Waits until there might be a job to take, or a new back-off to wait for. Note that
+    /// wake-ups only count after the future was enabled or polled for the first time.
     pub(super) fn changed(&self) -> Notified<'_> {
         self.queue.changed()
     }
 
-    /// Limits the batch to its reserved slot until the guard is dropped.
+    /// Limits the batch to its reserved slot until the returned guard is dropped.
     pub(super) fn stall(&self) -> StallGuard<'_> {
         self.queue.stall()
     }
 
-    /// Removes all waiting requests, without an end.
+    /// Removes all waiting requests without ending them.
     pub(super) fn abort(&self) {
         self.queue.close();
     }
 
-    /// Puts `job` back for another attempt after `delay`.
+    /// Puts `job` back, to be tried again after `delay`.
     pub(super) fn put_back(&self, mut job: Job, delay: Duration) {
         let due = Instant::now() + delay;
         job.wait_from(due);
@@ -124,10 +125,10 @@ impl Jobs {
         self.queue.wake();
     }
 
-    /// Returns the job of `request`, which is new unless it had an attempt.
+    /// Returns the job for `request`. If it hasn't had an attempt, that's a new one.
     fn job(&self, request: Sendable, batch: &Batch) -> Job {
         let mut state = self.state.lock();
-        // The map is empty in most batches, which saves the look-up.
+        // Most batches never retry. Their map is empty, so we can skip the lookup.
         if !state.queued.is_empty()
             && let Some(job) = state.queued.remove(&request)
         {
@@ -137,7 +138,7 @@ impl Jobs {
     }
 }
 
-/// Returns the host of a request of `batch`: name and port of its own URL.
+/// Returns the host that a request counts towards: the name and port in its own URL.
 fn host_of(batch: &Batch) -> impl Fn(Sendable) -> String {
     |request| match batch.requests.decode(request) {
         Ok(request) => Target::of(&request.uri).to_string(),
@@ -145,7 +146,7 @@ fn host_of(batch: &Batch) -> impl Fn(Sendable) -> String {
     }
 }
 
-/// The order of the heap, whose greatest item comes first: the one that is due first.
+/// Reversed, because [`BinaryHeap`] is a max-heap and we want the job that's due first.
 impl Ord for Delayed {
     fn cmp(&self, other: &Self) -> Ordering {
         other.due.cmp(&self.due)

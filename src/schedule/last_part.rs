@@ -1,11 +1,12 @@
-//! The last part of a request.
+//! A request's last part.
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::response::{End, FetchError, Head, Part, Timing};
 
-/// The last part of a request, which always has an end. A job is over only with one.
+/// A request's last part. Unlike a [`Part`], it always has an end. A job isn't done
+/// without one.
 pub(super) struct LastPart {
     pub(super) index: u32,
     pub(super) head: Option<Head>,
@@ -14,7 +15,7 @@ pub(super) struct LastPart {
 }
 
 impl LastPart {
-    /// Creates the last part of the request at `index`, which has no response.
+    /// Creates the last part for the request at `index`, which didn't get a response.
     pub(super) fn failed(index: u32, end: End) -> Self {
         Self {
             index,
@@ -24,8 +25,8 @@ impl LastPart {
         }
     }
 
-    /// Creates the last part of the request at `index`, which arrived at `arrival` and
-    /// cannot be sent because of `error`.
+    /// Creates the last part for the request at `index`, which can't be sent because of
+    /// `error`. `arrival` is when the request arrived.
     pub(super) fn refused(index: u32, arrival: Instant, error: FetchError) -> Self {
         let end = End {
             error: Some(error),

@@ -1,5 +1,5 @@
-//! The queue of parts between the tasks of a batch and its stream. It is bounded in
-//! bytes, so that it holds many small results or a few large ones.
+//! The queue that carries parts from a batch's tasks to its stream. It's bounded in
+//! bytes, so it can hold either many small results or a few large ones.
 
 use std::{
     sync::Arc,
@@ -11,35 +11,36 @@ use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::response::Part;
 
-/// The sending half, for the tasks.
+/// The sending half, used by the tasks.
 #[derive(Clone)]
 pub(super) struct Sender {
     parts: mpsc::UnboundedSender<Part>,
     capacity: Arc<Semaphore>,
-    /// The number of tasks that wait for capacity, in all queues.
+    /// How many tasks are waiting for capacity, in all queues together.
     stalled: IntGauge,
 }
 
-/// The capacity to send one part.
+/// Reserved capacity for one part.
 pub(super) struct Permit<'a> {
     parts: &'a mpsc::UnboundedSender<Part>,
     capacity: SemaphorePermit<'a>,
 }
 
-/// The receiving half, for the stream.
+/// The receiving half, used by the stream.
 pub(super) struct Receiver {
     parts: mpsc::UnboundedReceiver<Part>,
     capacity: Arc<Semaphore>,
 }
 
-/// Counts a waiting task in a gauge until it is dropped.
+/// Counts a waiting task in the gauge for as long as it exists.
 struct StalledCount<'a>(&'a IntGauge);
 
-/// The total weight of the queued parts, in bytes: about one message.
+/// The maximum total weight of all queued parts, in bytes. That's about one message. A
+/// sender waits if its part doesn't fit. A part that's larger than this counts as exactly
+/// this much, so that it can still be sent.
 const CAPACITY: usize = 256 << 10;
 
-/// Creates the queue of one batch. Tasks that wait for capacity are counted in
-/// `stalled`.
+/// Creates a batch's queue. `stalled` counts the tasks that are waiting for capacity.
 pub(super) fn channel(stalled: IntGauge) -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let capacity = Arc::new(Semaphore::new(CAPACITY));
@@ -56,8 +57,8 @@ pub(super) fn channel(stalled: IntGauge) -> (Sender, Receiver) {
 }
 
 impl Sender {
-    /// Waits for the capacity to send `part`, first come, first served. Cancel-safe:
-    /// a cancelled call takes none.
+    /// Waits for enough capacity to send `part`. Tasks are served in order of arrival.
+    /// Cancel-safe: if you cancel this, it doesn't take any capacity.
     pub(super) async fn reserve(&self, part: &Part) -> Permit<'_> {
         let weight = weight(part);
         let capacity = if let Ok(capacity) = self.capacity.try_acquire_many(weight) {
@@ -73,24 +74,25 @@ impl Sender {
         }
     }
 
-    /// Sends `part` as soon as there is capacity for it.
+    /// Sends `part` once there's enough capacity.
     pub(super) async fn send(&self, part: Part) {
         self.reserve(&part).await.send(part);
     }
 }
 
 impl Permit<'_> {
-    /// Sends `part`, for which the capacity was reserved.
+    /// Sends `part`, using the reserved capacity.
     pub(super) fn send(self, part: Part) {
         self.capacity.forget();
-        // Sending fails only if the stream was dropped, which also stops this task.
+        // This only fails if the stream was dropped, and then this task is being stopped
+        // as well.
         let _ = self.parts.send(part);
     }
 }
 
 impl Receiver {
-    /// Polls for the next part. Returns `None` after the last, once all senders are
-    /// dropped.
+    /// Polls for the next part. Returns `None` once all senders are dropped and the queue
+    /// is empty.
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
         let part = ready!(self.parts.poll_recv(cx));
         if let Some(part) = &part {

@@ -28,7 +28,7 @@ async fn panic_ends_only_its_own_request() {
         HeaderValue::from_static("test"),
     );
     let faulty = format!("http://{}/", Policy::FAULTY);
-    // One worker: it goes on after the panic.
+    // There's only one worker, so it has to survive the panic to get to the last request.
     let requests = ["http://127.0.0.1/", &faulty, "http://127.0.0.1/"];
     let mut parts = scheduler.run(Batch {
         requests: Requests::new(Urls(requests.map(str::to_owned).into())),

@@ -1,4 +1,5 @@
-//! The tasks that fetch: one request at a time, from its slot to its last part.
+//! The tasks that do the actual fetching. They work on one request at a time, from when
+//! it gets a slot until its last part.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
@@ -16,29 +17,30 @@ use crate::{
     response::{FetchError, Part, Reason},
 };
 
-/// A task that has a slot. It works on one request after another until no further
-/// request may start at once.
+/// A task that holds a slot. It works on one request after another, and exits when
+/// there's no other request that may start right away.
 pub(super) struct Worker {
     pub(super) run: Arc<Run>,
     parts: Sender,
 }
 
-/// If a worker waits this long for the caller to read, the batch gets no more shared
+/// If the caller makes a worker wait this long, the batch doesn't get any more shared
 /// slots until the caller reads.
 const STALL: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Creates a worker that sends the parts of `run` to `parts`.
+    /// Creates a worker for `run` that sends its parts to `parts`.
     pub(super) fn new(run: Arc<Run>, parts: Sender) -> Self {
         Self { run, parts }
     }
 
-    /// Works on `job` in `slot`, and then on other requests, until none may start. If
-    /// the batch is ended, the current request ends with the same error.
+    /// Works on `job` using `slot`, then on other requests, until there's none that may
+    /// start. If the batch is stopped, the current request ends with the batch's error.
     pub(super) async fn work(self, job: Job, slot: Slot) {
         let mut current = Some(job);
         let error = {
-            // Pinned before it is awaited, since it is large and would be moved.
+            // Pin it before we await it. The future is large, and would be moved
+            // otherwise.
             let work = pin!(self.work_through(&mut current, slot));
             if let Some(error) = self.run.end_error.get() {
                 error
@@ -55,9 +57,11 @@ impl Worker {
         }
     }
 
-    /// Works on one request after another until none may start. If this is cancelled,
-    /// `current` holds the request whose last part was not handed over. A slot is held
-    /// until the last part was handed over too, since it limits the buffers in use.
+    /// Works on one request after another until there's none that may start.
+    ///
+    /// If this is cancelled, `current` is the request whose last part we haven't handed
+    /// over. Note that we hold on to the slot until that's done. The slot limits how many
+    /// buffers are in use, and the last part still needs one.
     async fn work_through(&self, current: &mut Option<Job>, mut slot: Slot) {
         while let Some(job) = current {
             match self.attempt(job).await {
@@ -79,7 +83,7 @@ impl Worker {
         }
     }
 
-    /// Makes one attempt. A panic ends the request, but not the worker.
+    /// Makes one attempt. If it panics, only this request ends, and the worker goes on.
     async fn attempt(&self, job: &mut Job) -> Step {
         let attempt = {
             let attempt = pin!(attempt::make(self, job));
@@ -92,8 +96,8 @@ impl Worker {
         })
     }
 
-    /// Sends `part` as soon as there is capacity for it. Cancel-safe: if it is
-    /// cancelled, the part was not sent.
+    /// Sends `part` once there's capacity for it. Cancel-safe: if you cancel this, the
+    /// part wasn't sent.
     pub(super) async fn hand_over(&self, part: Part) {
         let permit = {
             let mut permit = pin!(self.parts.reserve(&part));

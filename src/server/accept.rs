@@ -1,4 +1,4 @@
-//! Accepts the connections of callers.
+//! Accepts connections from callers.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{Peer, Server, registry::Registry};
 
-/// The listener of a server and the connections accepted from it. Dropping it cuts the
+/// A server's listener, along with the connections accepted from it. Dropping it cuts the
 /// connections.
 pub(super) struct Acceptor {
     server: Server,
@@ -20,12 +20,12 @@ pub(super) struct Acceptor {
     max_connections: usize,
 }
 
-/// How long to wait after a connection could not be accepted, most likely for lack of
-/// file descriptors, which become free only as time passes.
+/// How long to wait after `accept` fails. Most likely we've run out of file descriptors,
+/// so retrying right away would just fail again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Acceptor {
-    /// Returns an acceptor of `listener` whose connections `server` serves.
+    /// Creates an acceptor. `server` serves the connections accepted from `listener`.
     pub(super) fn new(server: Server, listener: TcpListener) -> Self {
         let permits = server.config.limits.max_connections as usize;
         Self {
@@ -36,7 +36,7 @@ impl Acceptor {
         }
     }
 
-    /// Accepts connections, as many as may be open, and never returns. Cancel-safe.
+    /// Accepts connections, up to the maximum at a time. Never returns. Cancel-safe.
     pub(super) async fn run(&mut self) {
         loop {
             let has_room = self.connections.len() < self.max_connections;
@@ -53,8 +53,8 @@ impl Acceptor {
         }
     }
 
-    /// Accepts the connections that are ready, and closes the listener. Dropping the
-    /// returned connections cuts them.
+    /// Accepts any connections that are already waiting, then closes the listener.
+    /// Dropping the returned set cuts all connections.
     pub(super) fn close(mut self) -> JoinSet<()> {
         while let Some(Ok((stream, address))) = self.listener.accept().now_or_never() {
             self.spawn(stream, address);
@@ -63,7 +63,7 @@ impl Acceptor {
     }
 
     fn spawn(&mut self, stream: TcpStream, address: SocketAddr) {
-        // With Nagle's algorithm, small results would wait for each other.
+        // Otherwise Nagle's algorithm would delay small results.
         let _ = stream.set_nodelay(true);
         let server = self.server.clone();
         let tracker = server.open_connections.clone();

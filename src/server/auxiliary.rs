@@ -11,25 +11,25 @@ use tower::Service as _;
 
 use crate::{proto, service::status};
 
-/// Answers auxiliary calls: all but batches. Cheap to clone.
+/// Answers auxiliary calls, that is, everything that isn't a batch. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Auxiliary(Routes);
 
-/// The largest message of an auxiliary call.
+/// The maximum message size of an auxiliary call, in bytes.
 const MAX_AUX_MESSAGE: usize = 4 << 10;
 
-/// How long an auxiliary call may take until its response begins.
+/// How long an auxiliary call may take to begin its response. After that it fails with
+/// `DEADLINE_EXCEEDED`.
 const AUX_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Auxiliary {
-    /// Returns the services, and the reporter that sets the health.
+    /// Creates the services, together with the reporter used to set the health status.
     pub(super) fn new() -> (Self, HealthReporter) {
         let (reporter, health) = tonic_health::server::health_reporter();
         let routes = Routes::new(health.max_decoding_message_size(MAX_AUX_MESSAGE));
         (Self(with_reflection(routes).prepare()), reporter)
     }
 
-    /// Answers a call.
     pub(super) async fn call(&self, mut request: Request<Incoming>) -> Response<Body> {
         keep_known(request.headers_mut());
         let mut routes = self.0.clone();
@@ -56,8 +56,8 @@ fn with_reflection(routes: Routes) -> Routes {
         .add_service(v1alpha.max_decoding_message_size(MAX_AUX_MESSAGE))
 }
 
-/// Removes all headers but those that tonic reads, so that a call that lasts, such as a
-/// health watch, does not hold the others in memory.
+/// Removes all headers except the ones tonic reads. A health watch can stay open for
+/// hours, and we don't want it to keep the rest in memory.
 fn keep_known(headers: &mut HeaderMap) {
     const KNOWN: [HeaderName; 4] = [
         header::CONTENT_TYPE,
@@ -68,7 +68,8 @@ fn keep_known(headers: &mut HeaderMap) {
 
     let all = std::mem::take(headers);
     for name in KNOWN {
-        // Copy the value: as received, it is a slice of the whole header block.
+        // Copy the value, since it's a slice of the whole header block and would keep all
+        // of it alive.
         let value = all.get(&name).map(HeaderValue::as_bytes);
         if let Some(Ok(value)) = value.map(HeaderValue::from_bytes) {
             headers.insert(name, value);

@@ -1,4 +1,4 @@
-//! One connection of a caller: its handshake, its limits, and how it closes.
+//! Serves a single connection: its handshake, limits and shutdown.
 
 mod answer;
 #[cfg(test)]
@@ -33,14 +33,14 @@ use crate::{
     service::{Outbox, Service},
 };
 
-/// The state that the calls of one connection share.
+/// State shared by all calls on a connection.
 struct Connection {
     service: Service,
     auxiliary: Auxiliary,
     executor: CallExecutor,
     registration: Registration,
     monitor: Monitor,
-    /// The connection has had a call.
+    /// Cancelled when the first call arrives.
     called: CancellationToken,
     outbox: Outbox,
     peer: Peer,
@@ -48,49 +48,53 @@ struct Connection {
     draining: CancellationToken,
 }
 
-/// The most calls at once on one connection.
+/// The maximum number of concurrent calls on a connection (HTTP/2 streams).
 const MAX_STREAMS: u32 = 256;
 
-/// The most calls that a caller may reset before hyper has seen them. Beyond that, the
-/// connection is closed as hostile. A caller may cancel all its calls a few times over.
+/// How many calls a caller may reset before hyper has seen them. If there are more, hyper
+/// closes the connection as abusive. We allow 4x the stream limit, so that a caller can
+/// cancel all of its calls a few times over.
 const MAX_PENDING_RESETS: usize = 4 * MAX_STREAMS as usize;
 
-/// The bytes of a response that HTTP/2 buffers, besides the message being sent.
+/// How many bytes of a response HTTP/2 may buffer, on top of the message being sent.
 const MAX_SEND_BUFFER: usize = 64 << 10;
 
-/// The largest header list of a call, in bytes.
+/// The maximum size of a call's header list, in bytes.
 const MAX_HEADER_LIST: u32 = 16 << 10;
 
-/// How long a peer may take to open the connection.
+/// How long a peer may take to open the connection. We drop it after that.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a peer may take to open the connection while the server drains.
+/// Same as [`HANDSHAKE_TIMEOUT`], but used when the connection is about to close, e.g.,
+/// while we drain.
 const DRAIN_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a new connection without a call stays open before it is asked to close. If
-/// it were asked earlier, the caller could not send its first call. If it were asked
-/// together with the answer, the caller could lose the answer: h2 closes a connection
-/// when its last call has ended, even if not everything is written.
+/// How long a new connection without a call stays open before we ask it to close.
+///
+/// If we asked right away, the caller couldn't send its first call. And if we asked while
+/// sending the answer, the caller could lose the answer, since h2 closes a connection
+/// when its last call ends, even if there's still data to write.
 const FIRST_CALL_GRACE: Duration = Duration::from_millis(250);
 
-/// How long a connection may be without a batch.
+/// A connection that has had no batch for this long is asked to close.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// How long auxiliary calls may continue on a connection that is asked to close.
+/// How long auxiliary calls may continue after the connection was asked to close.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-/// How long an evicted connection has to write the answers to its waiting calls.
+/// How long an evicted connection gets to write the answers to its waiting calls.
 const EVICTION_GRACE: Duration = Duration::from_millis(100);
 
-/// The longest age: longer than any process lives, and short enough to add to an
-/// instant.
+/// A cap on the connection age (10 years). No process lives that long, and adding it to
+/// an instant can't overflow.
 const MAX_AGE: Duration = Duration::from_hours(24 * 365 * 10);
 
 impl Server {
-    /// Serves one connection until it ends. Dropping the future cuts it.
+    /// Serves one connection until it ends. Dropping the future cuts the connection.
     ///
-    /// `peer` tells for whom batches and bytes are counted. With [`Peer::Local`], a
-    /// client in the same process needs no socket.
+    /// `peer` determines which caller the connection's batches and bytes are counted for.
+    /// Use [`Peer::Local`] for a client in the same process, which can connect without a
+    /// socket.
     pub async fn serve_connection<S>(self, stream: S, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -150,8 +154,8 @@ impl Connection {
         }
     }
 
-    /// Drives `http`, and releases the permits of ended calls once everything is
-    /// written. Cancel-safe.
+    /// Drives `http`. Once everything has been written, this also releases the permits of
+    /// calls that have ended. Cancel-safe.
     async fn drive<C: Future>(&self, mut http: Pin<&mut C>) -> C::Output {
         poll_fn(|cx| {
             let ended = self.outbox.take();
@@ -165,8 +169,8 @@ impl Connection {
         .await
     }
 
-    /// Waits until the peer has failed to open the connection in time: forever, if it
-    /// opens it. Cancel-safe.
+    /// Completes if the peer doesn't open the connection in time. If it does, this never
+    /// completes. Cancel-safe.
     async fn handshake_timed_out(&self) {
         let opened = time::timeout(HANDSHAKE_TIMEOUT, self.monitor.opened()).await;
         if opened.is_ok() {
@@ -174,7 +178,7 @@ impl Connection {
         }
     }
 
-    /// Waits until the peer should be asked to close the connection. Cancel-safe.
+    /// Waits until we should ask the peer to close the connection. Cancel-safe.
     async fn should_close(&self, limits: &Limits) {
         tokio::select! {
             () = self.draining.cancelled() => {}
@@ -184,9 +188,9 @@ impl Connection {
         }
     }
 
-    /// Waits until the peer can be asked to close the connection: it has opened it, and
-    /// has had time to make its first call and to read the answer. Returns false if the
-    /// peer has not opened it. Cancel-safe.
+    /// Waits until we can ask the peer to close the connection. It must have opened the
+    /// connection first, and it gets some time to make a call and read the answer.
+    /// Returns false if the peer didn't open the connection. Cancel-safe.
     async fn ready_to_close(&self) -> bool {
         tokio::select! {
             () = self.registration.evicted() => self.monitor.is_opened(),
@@ -204,9 +208,11 @@ impl Connection {
         is_opened
     }
 
-    /// Cuts auxiliary calls, which may last forever, after a grace period, and then waits
-    /// until the connection has been without a batch although another needs its permit.
-    /// Cancel-safe.
+    /// Waits until a connection that was asked to close should be cut.
+    ///
+    /// After a grace period, we cut its auxiliary calls, because they may last forever.
+    /// From then on the connection is only cut if another connection needs its permit and
+    /// this one has had no batch for another grace period. Cancel-safe.
     async fn closing_timed_out(&self) {
         time::sleep(CLOSE_GRACE).await;
         self.executor.cut_auxiliary();
@@ -214,16 +220,16 @@ impl Connection {
         self.registration.idle_for(CLOSE_GRACE).await;
     }
 
-    /// Waits until the connection is evicted, and until the answers to its waiting calls
-    /// should be written. Cancel-safe.
+    /// Waits for the connection to be evicted, and then a bit longer so that the answers
+    /// to its waiting calls can be written. Cancel-safe.
     async fn eviction_timed_out(&self) {
         self.registration.evicted().await;
         time::sleep(EVICTION_GRACE).await;
     }
 }
 
-/// Returns `age` with a jitter of a tenth, so that connections that were opened together
-/// are not closed together.
+/// Adds up to 10% of jitter to `age`, in either direction. Without it, connections opened
+/// at the same time would also close at the same time.
 fn jittered(age: Duration) -> Duration {
     age.min(MAX_AGE).mul_f64(0.9 + 0.2 * fastrand::f64())
 }

@@ -1,4 +1,4 @@
-//! The drain: how a server ends without losing batches.
+//! Shuts a server down without losing batches.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use tokio::time;
 
 use super::{Server, Shutdown, accept::Acceptor};
 
-/// How long callers have to read the rest of batches that are done.
+/// How long callers may take to read the rest of finished batches.
 const READ_GRACE: Duration = Duration::from_secs(5);
 
-/// How long callers have to read the ends of the requests that the drain cut short.
+/// How long callers may take to read the results of requests that the drain cut short.
 const FLUSH_GRACE: Duration = Duration::from_millis(500);
 
-/// The shortest drain: callers that are connecting when it begins have this long to make
-/// a call and to be told to call another replica.
+/// The minimum drain time. A caller may be connecting just as the drain begins, so we
+/// give it some time to make a call and be told to use another replica.
 const MIN_DRAIN: Duration = Duration::from_millis(250);
 
 impl Server {
-    /// Drains: connections are asked to close, new batches are rejected, and open
-    /// batches have the drain timeout to finish. Unfinished requests then end with
-    /// `REASON_SHUTTING_DOWN`, and the remaining connections are cut.
+    /// Drains the server. We ask connections to close, reject new batches, and give open
+    /// batches the drain timeout to finish. After that, unfinished requests end with
+    /// `REASON_SHUTTING_DOWN`, and we cut the remaining connections.
     pub(super) async fn drain(&self, mut acceptor: Acceptor, shutdown: &Shutdown) {
         self.draining.cancel();
         self.open_batches.close();
@@ -39,16 +39,16 @@ impl Server {
         drop(connections);
     }
 
-    /// Waits until all batches have ended and, for a short time, until their callers
-    /// have read the rest.
+    /// Waits for all batches to end. Then waits a little longer for callers to read the
+    /// rest.
     async fn finished(&self, acceptor: &mut Acceptor) {
         let batches = async { tokio::join!(self.open_batches.wait(), time::sleep(MIN_DRAIN)) };
         tokio::select! {
             () = acceptor.run() => {}
             _ = batches => {}
         }
-        // From here on no connection is accepted: otherwise new ones could keep the
-        // server from ending.
+        // We've stopped accepting at this point. Otherwise new connections could keep us
+        // from ever finishing.
         let _ = time::timeout(READ_GRACE, self.open_connections.wait()).await;
     }
 }

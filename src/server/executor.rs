@@ -1,4 +1,4 @@
-//! Runs the calls of one connection.
+//! Runs a connection's calls.
 
 use std::sync::Arc;
 
@@ -13,31 +13,33 @@ use crate::{
     shares::{Quota, Reservation},
 };
 
-/// The executor that hyper runs the calls of one connection with. It can cut a call
-/// whose stream hyper no longer polls, because its caller does not read.
+/// The executor we give to hyper to run a connection's calls. If a caller doesn't read,
+/// hyper stops polling the call's stream, and then this is the only way to end the call.
 #[derive(Clone)]
 pub(super) struct CallExecutor {
-    /// The call that hyper is about to run.
+    /// The guard for the call that hyper is about to spawn.
     next: Arc<Mutex<Option<CallGuard>>>,
     caller: Caller,
-    /// Permits for auxiliary calls: those of this connection, and of the process.
+    /// Limits auxiliary calls on this connection. `quota` limits them for the whole
+    /// process.
     permits: Arc<Semaphore>,
     quota: Quota,
     cut_auxiliary: CancellationToken,
 }
 
-/// The permits of a running call, and the token that cuts it.
+/// Holds a running call's permits, and the token that cuts the call.
 struct CallGuard {
     cut: CancellationToken,
     _batch: Option<Arc<OpenBatch>>,
     _auxiliary: Option<(OwnedSemaphorePermit, Reservation)>,
 }
 
-/// The most auxiliary calls at once on one connection.
+/// The maximum number of concurrent auxiliary calls on a connection. Any more are
+/// rejected.
 const MAX_AUX_CALLS: usize = 16;
 
 impl CallExecutor {
-    /// Returns an executor for a connection of `caller`, whose auxiliary calls reserve
+    /// Creates the executor for a connection of `caller`. Auxiliary calls are reserved
     /// from `quota`.
     pub(super) fn new(caller: Caller, quota: Quota) -> Self {
         Self {
@@ -49,7 +51,7 @@ impl CallExecutor {
         }
     }
 
-    /// Announces that the next call is a batch. Cancelling the returned token cuts it.
+    /// Registers the next call as a batch. Cancel the returned token to cut the call.
     pub(super) fn next_is_batch(&self, batch: Arc<OpenBatch>) -> CancellationToken {
         let cut = CancellationToken::new();
         self.set_next(CallGuard {
@@ -60,8 +62,8 @@ impl CallExecutor {
         cut
     }
 
-    /// Announces that the next call is an auxiliary call. Returns false if there are too
-    /// many of them.
+    /// Registers the next call as an auxiliary call. Returns false if there are already
+    /// too many.
     pub(super) fn next_is_auxiliary(&self) -> bool {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
         let auxiliary = permit.zip(self.quota.reserve(self.caller, 1));
@@ -74,7 +76,6 @@ impl CallExecutor {
         is_accepted
     }
 
-    /// Cuts all auxiliary calls.
     pub(super) fn cut_auxiliary(&self) {
         self.cut_auxiliary.cancel();
     }
@@ -88,8 +89,8 @@ impl<F> Executor<F> for CallExecutor
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    /// Runs a call. hyper hands each call over right after the service was asked for it,
-    /// so its guard is the one that was announced last.
+    /// Spawns a call. hyper does this right after the service function returns, so the
+    /// guard registered last is the right one.
     fn execute(&self, call: F) {
         let guard = self.next.lock().take();
         tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Monitors the transport of a connection.
+//! Monitors a connection's transport.
 
 use std::{
     io,
@@ -17,16 +17,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A stream that reports to a [`Monitor`].
+/// A stream that reports its reads and writes to a [`Monitor`].
 pub(super) struct MonitoredStream<S> {
     stream: S,
-    /// The number of bytes read, until the peer has opened the connection.
+    /// How many bytes we've read. Only counted until the connection is open.
     read: usize,
     monitor: Monitor,
 }
 
-/// Knows whether the peer has opened its connection, and whether it reads the responses.
-/// Cheap to clone; all clones share one state.
+/// Knows if the peer has opened the connection, and if it's reading the responses.
+///
+/// Clones share the same state.
 #[derive(Clone, Default)]
 pub(super) struct Monitor {
     opened: CancellationToken,
@@ -34,12 +35,12 @@ pub(super) struct Monitor {
     is_blocked: Arc<AtomicBool>,
 }
 
-/// The length of the HTTP/2 preface and of the head of the SETTINGS frame after it
-/// (RFC 9113, 3.4).
+/// The length of the HTTP/2 preface plus the header of the SETTINGS frame that must
+/// follow it (RFC 9113, 3.4).
 const OPENING: usize = 24 + 9;
 
 impl Monitor {
-    /// Waits until the peer has opened the connection. Cancel-safe.
+    /// Waits for the peer to open the connection. Cancel-safe.
     pub(super) async fn opened(&self) {
         self.opened.cancelled().await;
     }
@@ -54,13 +55,14 @@ impl Monitor {
         self.is_blocked.store(false, Ordering::Relaxed);
     }
 
-    /// Returns true if a write had to wait for the peer since [`Monitor::unblock`].
+    /// Returns true if a write has had to wait for the peer since the last call to
+    /// [`Monitor::unblock`].
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Relaxed)
     }
 
-    /// Waits until the peer has read nothing for `timeout` while a write waited for it.
-    /// Cancel-safe.
+    /// Waits until a write has been blocked for `timeout` without the peer reading
+    /// anything. Note that it may take up to twice that long to notice. Cancel-safe.
     pub(super) async fn stalled(&self, timeout: Duration) {
         let mut before = None;
         loop {
@@ -76,7 +78,7 @@ impl Monitor {
 }
 
 impl<S> MonitoredStream<S> {
-    /// Returns `stream`, which reports to `monitor`.
+    /// Wraps `stream` so that it reports to `monitor`.
     pub(super) fn new(stream: S, monitor: Monitor) -> Self {
         Self {
             stream,
@@ -85,7 +87,7 @@ impl<S> MonitoredStream<S> {
         }
     }
 
-    /// Notes the first `count` bytes of the connection.
+    /// Records that `count` bytes were read, until the connection is open.
     fn note_read(&mut self, count: usize) {
         if self.read >= OPENING || count == 0 {
             return;
@@ -96,7 +98,7 @@ impl<S> MonitoredStream<S> {
         }
     }
 
-    /// Notes the result of a write or a flush.
+    /// Records the result of a write or flush.
     fn note_written<T>(
         &self,
         polled: Poll<io::Result<T>>,

@@ -1,10 +1,10 @@
-//! The registry of the connections from callers: how many there may be, and which of
-//! them are closed to make room for others.
+//! Keeps track of all connections from callers. It limits how many there are, and decides
+//! which ones to close to make room for others.
 //!
-//! A connection needs a permit to run batches. If all permits are taken, a new
-//! connection is an overflow connection: its auxiliary calls are answered, and its
-//! batches wait for a permit. While one waits, the connection that has been without a
-//! batch for the longest time is asked to close.
+//! A connection needs a permit to run batches. When there are no permits left, a new
+//! connection becomes an overflow connection. We still answer its auxiliary calls, but
+//! its batches have to wait for a permit. While a batch waits, we ask the connection that
+//! has been idle the longest to close.
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +27,9 @@ use crate::{
     shares::{Quota, Shares},
 };
 
-/// The connections from callers. Cheap to clone; all clones share one state.
+/// The connections from callers.
+///
+/// This is just an `Arc`, so it's cheap to clone.
 #[derive(Clone)]
 pub(super) struct Registry(Arc<Shared>);
 
@@ -39,7 +41,7 @@ struct Shared {
 
 struct State {
     permits: Shares,
-    /// Ordered by age.
+    /// Ordered by age, since ids only go up.
     connections: BTreeMap<u64, Connection>,
     next_id: u64,
 }
@@ -48,55 +50,56 @@ struct Connection {
     caller: Caller,
     has_permit: bool,
     batches: usize,
-    /// When the connection was opened, or its last batch ended.
+    /// When the last batch ended, or when the connection was opened if it hasn't had one.
     idle_since: Instant,
     signals: Signals,
 }
 
-/// Signals from the registry to a connection.
+/// Signals sent to a connection.
 #[derive(Clone, Default)]
 struct Signals {
-    /// The connection should close when its batches have ended.
+    /// The connection should close once its batches have ended.
     close: CancellationToken,
-    /// The connection must close now.
+    /// The connection must close immediately.
     evict: CancellationToken,
 }
 
-/// The entry of one open connection. Dropping it removes the connection.
+/// An open connection's entry. Dropping it removes the connection from the registry.
 pub(super) struct Registration {
     registry: Registry,
     id: u64,
     signals: Signals,
 }
 
-/// A batch that is open on a connection. Dropping it ends the batch.
+/// An open batch on a connection. Dropping it ends the batch.
 pub(super) struct OpenBatch {
     registry: Registry,
     id: u64,
-    /// The batch is among the few that may wait for the permit of the connection.
+    /// Whether this batch may wait for the connection's permit. Only a few may.
     may_wait: bool,
 }
 
-/// A caller whose connections hold this many times the free permits gets no more.
+/// A caller that holds this many times as many permits as are free doesn't get another
+/// one.
 const SHARE_RATIO: usize = 31;
 
-/// The most overflow connections. One more evicts the oldest one of the caller that has
-/// the most.
+/// The maximum number of overflow connections. If there's one more, we look for the
+/// caller that has the most of them and evict its oldest one.
 const MAX_OVERFLOW: usize = 64;
 
-/// The most batches of one connection that may wait for its permit: each holds a stream
-/// meanwhile.
+/// How many batches of a connection may wait for its permit. Each of them holds a stream
+/// while it waits. Any more are rejected.
 const MAX_WAITING: usize = 16;
 
-/// A connection that has been without a batch for this long is closed if another
-/// connection needs its permit for a batch.
+/// How long a connection must have been without a batch before we close it to give its
+/// permit to another connection.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How often a batch that waits for a permit looks for an idle connection to close.
+/// How often a waiting batch looks for an idle connection to close.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Registry {
-    /// Returns an empty registry with this many permits.
+    /// Creates an empty registry with the given number of permits.
     pub(super) fn new(permits: usize) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
@@ -108,18 +111,19 @@ impl Registry {
         }))
     }
 
-    /// Returns how many connections may be open at once if there are this many permits,
-    /// including those that are asked to close.
+    /// Returns how many connections may be open at once if there are this many permits.
+    /// Connections that were asked to close count too.
     pub(super) fn max_connections(permits: usize) -> usize {
         permits.saturating_add(2 * MAX_OVERFLOW)
     }
 
-    /// Returns a quota of one unit for each connection, shared as the permits are.
+    /// Creates a quota with one unit for every possible connection. It's shared between
+    /// callers the same way permits are.
     pub(super) fn quota(permits: usize) -> Quota {
         Quota::new(Self::max_connections(permits), SHARE_RATIO)
     }
 
-    /// Registers a new connection, which gets a permit if one is free.
+    /// Registers a new connection. It gets a permit if one is free.
     pub(super) fn register(&self, peer: Peer) -> Registration {
         let caller = Caller::from(peer);
         let signals = Signals::default();
@@ -147,8 +151,8 @@ impl Registry {
 }
 
 impl State {
-    /// Evicts an overflow connection if there are as many as allowed: the oldest one of
-    /// the caller that has the most.
+    /// Evicts an overflow connection if there are already [`MAX_OVERFLOW`]. We pick the
+    /// caller that has the most, and evict its oldest one.
     fn make_room_for_overflow(&mut self) {
         let overflow = || self.connections.values().filter(|one| one.is_overflow());
         let mut counts: HashMap<Caller, usize> = HashMap::new();
@@ -158,7 +162,8 @@ impl State {
         if counts.values().sum::<usize>() < MAX_OVERFLOW {
             return;
         }
-        // `max_by_key` returns the last of equals, which is the oldest in reverse order.
+        // Iterate in reverse, because `max_by_key` returns the last of several equal
+        // elements, and we want the oldest.
         let evicted = overflow().rev().max_by_key(|one| counts[&one.caller]);
         if let Some(connection) = evicted {
             connection.signals.close.cancel();
@@ -166,9 +171,9 @@ impl State {
         }
     }
 
-    /// Asks the connection that has been idle for the longest time to close, so that
-    /// `caller` gets its permit. Does nothing if one is closing already, or if `caller`
-    /// has so many permits that it would not get another.
+    /// Asks the connection that has been idle the longest to close, so that `caller` can
+    /// have its permit. Does nothing if a connection is already closing. Also does
+    /// nothing if `caller` has so many permits that it wouldn't get another.
     fn make_room_for_batch(&self, caller: Caller) {
         let with_permit = || self.connections.values().filter(|one| one.has_permit);
         let held = with_permit().filter(|one| one.caller == caller).count();
@@ -184,7 +189,7 @@ impl State {
         }
     }
 
-    /// Returns true if the connection has a permit, or gets one now.
+    /// Returns true if the connection has a permit. If it doesn't, we try to get one.
     fn take_permit(&mut self, id: u64) -> bool {
         let Some(connection) = self.connections.get_mut(&id) else {
             return false;
@@ -197,12 +202,12 @@ impl State {
 }
 
 impl Connection {
-    /// Returns true if this is an overflow connection that may be evicted.
+    /// Returns true for an overflow connection that hasn't been told to close yet.
     fn is_overflow(&self) -> bool {
         !self.has_permit && !self.signals.close.is_cancelled()
     }
 
-    /// Returns true if the connection was asked to close and has no batch to wait for.
+    /// Returns true if the connection was asked to close and its batches are done.
     fn is_closing(&self) -> bool {
         self.signals.close.is_cancelled() && self.batches == 0
     }
@@ -214,17 +219,17 @@ impl Connection {
 }
 
 impl Registration {
-    /// Waits until the connection is asked to close. Cancel-safe.
+    /// Waits for the request to close the connection. Cancel-safe.
     pub(super) async fn asked_to_close(&self) {
         self.signals.close.cancelled().await;
     }
 
-    /// Waits until the connection must close at once. Cancel-safe.
+    /// Waits until the connection must close immediately. Cancel-safe.
     pub(super) async fn evicted(&self) {
         self.signals.evict.cancelled().await;
     }
 
-    /// Notes a new batch on the connection.
+    /// Registers a new batch on the connection.
     pub(super) fn begin_batch(&self) -> OpenBatch {
         let mut batches = 0;
         if let Some(connection) = self.registry.0.state.lock().connections.get_mut(&self.id) {
@@ -238,7 +243,7 @@ impl Registration {
         }
     }
 
-    /// Waits until the connection has been without a batch for `time`. Cancel-safe.
+    /// Waits until the connection has had no batch for `time`. Cancel-safe.
     pub(super) async fn idle_for(&self, time: Duration) {
         loop {
             let since = self.idle_since();
@@ -249,7 +254,7 @@ impl Registration {
         }
     }
 
-    /// Returns since when the connection has been without a batch: now, if it has one.
+    /// Returns when the connection became idle. If it has a batch, that's now.
     fn idle_since(&self) -> Instant {
         let state = self.registry.0.state.lock();
         match state.connections.get(&self.id) {
@@ -260,8 +265,8 @@ impl Registration {
 }
 
 impl OpenBatch {
-    /// Waits until the connection has a permit. Returns false if too many of its batches
-    /// wait already. Cancel-safe.
+    /// Waits for the connection to get a permit. Returns false if too many of its batches
+    /// are waiting already. Cancel-safe.
     pub(super) async fn permit(&self) -> bool {
         loop {
             let mut released = std::pin::pin!(self.registry.0.released.notified());

@@ -1,11 +1,12 @@
-//! The request to end a server.
+//! Requests a graceful shutdown.
 
 use tokio_util::sync::CancellationToken;
 
-/// Asks a [`Server`](super::Server) to shut down. Cheap to clone; all clones share one
-/// state.
+/// Asks a [`Server`](super::Server) to shut down.
 ///
-/// A shutdown that is never requested lets the server run until its future is dropped.
+/// It can be cloned freely. All clones refer to the same shutdown.
+///
+/// If you never request a shutdown, the server runs until its future is dropped.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     begun: CancellationToken,
@@ -13,14 +14,16 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Returns a shutdown that has not been requested.
+    /// Creates a shutdown that hasn't been requested yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Requests the shutdown. The first call begins the drain: the server rejects new
-    /// batches, and open batches have the drain timeout to finish. A further call cuts
-    /// that time short; unfinished requests still get an end.
+    /// Requests the shutdown.
+    ///
+    /// The first call starts the drain: the server rejects new batches and gives open
+    /// ones the drain timeout to finish. Call it again to cut that short. Callers still
+    /// get a result for every unfinished request.
     pub fn request(&self) {
         if self.begun.is_cancelled() {
             self.hurried.cancel();
@@ -28,12 +31,12 @@ impl Shutdown {
         self.begun.cancel();
     }
 
-    /// Waits until the shutdown is requested. Cancel-safe.
+    /// Waits for the first request to shut down. Cancel-safe.
     pub(super) async fn begun(&self) {
         self.begun.cancelled().await;
     }
 
-    /// Waits until the shutdown is requested again. Cancel-safe.
+    /// Waits for a second request. Cancel-safe.
     pub(super) async fn hurried(&self) {
         self.hurried.cancelled().await;
     }

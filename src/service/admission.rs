@@ -1,5 +1,7 @@
-//! Admission: which calls may start a batch. The process has room for a limited number
-//! of batches and of bytes of their messages, and each caller for its share of them.
+//! Decides which calls may start a batch.
+//!
+//! The process only has room for so many batches, and for so many bytes of request
+//! messages. Each caller can take a share of both.
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -21,40 +23,44 @@ use crate::{
     shares::{Quota, Reservation},
 };
 
-/// Admits calls within the limits of the process. Cheap to clone; all clones share one
-/// state.
+/// Admits calls as long as the process has room for them.
+///
+/// Cheap to clone; all clones share their state.
 #[derive(Clone)]
 pub(crate) struct Admission {
     batches: Quota,
-    /// Bytes of request messages.
+    /// Limits the bytes of request messages.
     messages: Quota,
     max_message: usize,
     draining: CancellationToken,
     open: TaskTracker,
 }
 
-/// The right to run one batch, held until the end of its response is written.
+/// Permission to run a batch. We hold on to it until the last bytes of the response are
+/// written.
 pub(crate) struct Permit {
     _batch: Reservation,
     message: Reservation,
-    /// Counts the batch as open, until its response ends.
+    /// Keeps a drain waiting until the response ends.
     open: Option<TaskTrackerToken>,
 }
 
-/// A caller that holds this many times the free amount gets no more: alone, it leaves a
-/// thirty-second of the batches, and of the bytes, to others.
+/// A caller that holds this many times as much as is free gets no more. So a single
+/// caller leaves 1/32 of the batches, and of the bytes, to others.
 const SHARE_RATIO: usize = 31;
 
-/// The bytes that a call takes besides its message: headers, stream and tasks.
+/// Estimated size in bytes of everything about a call except its message: headers, stream
+/// and tasks.
 const PER_CALL: usize = 16 << 10;
 
 impl Admission {
-    /// Returns an admission within `limits` that rejects all calls once `draining` is
-    /// cancelled. Admitted batches are counted in `open`.
+    /// Creates an admission that enforces `limits`. It rejects all calls once `draining`
+    /// is cancelled. Admitted batches are counted in `open`.
     pub(crate) fn new(limits: &Limits, draining: CancellationToken, open: TaskTracker) -> Self {
         let overhead = PER_CALL + PER_REQUEST * limits.max_batch_requests as usize;
-        // The largest message must fit, whatever the limits are, in the part that one
-        // caller may take.
+        // No matter how low the limit on queued bytes is, a single caller's share has to
+        // fit the largest message we accept. Otherwise, such a message would always be
+        // rejected.
         let largest = limits.max_request_bytes + overhead;
         let min = largest / SHARE_RATIO * (SHARE_RATIO + 1) + 2 * SHARE_RATIO;
         let messages = (limits.max_queued_bytes + overhead).max(min);
@@ -67,7 +73,8 @@ impl Admission {
         }
     }
 
-    /// Receives the message of a call, by `deadline`, and then admits the call.
+    /// Receives a call's message and then admits the call. Fails if the message isn't
+    /// there by `deadline`.
     pub(super) async fn admit(
         &self,
         body: Incoming,
@@ -76,8 +83,9 @@ impl Admission {
     ) -> Result<(Bytes, Permit), Status> {
         let open = self.open.token();
         let batches_full = || status::server_full(Limit::Batches);
-        // The batch is reserved after the message has arrived, so that a caller that
-        // sends it slowly takes no batch from others.
+        // Only check for now, and reserve the batch when the message has arrived. This
+        // way, a caller that's slow to send its message doesn't keep others from running
+        // a batch.
         if !self.batches.allows(caller, 1) {
             return Err(batches_full());
         }
@@ -100,12 +108,12 @@ impl Admission {
 }
 
 impl Permit {
-    /// Notes that the batch has ended: a drain no longer waits for it.
+    /// Marks the batch as ended, so that a drain doesn't wait for it anymore.
     pub(super) fn end(&mut self) {
         self.open = None;
     }
 
-    /// Reserves `bytes` more than the message has.
+    /// Reserves `bytes` on top of the bytes already reserved for the message.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Status> {
         if self.message.grow(bytes) {
             Ok(())

@@ -1,8 +1,9 @@
-//! Reads a [`Batch`] from the message of a call: the only validation of a batch.
+//! Reads a [`Batch`] from a call's message. This is the only place where batches are
+//! validated.
 //!
-//! The whole message is checked, but the requests stay encoded (see
-//! [`BatchMessage`]). A request that cannot be sent does not make the batch invalid:
-//! it ends with an error of its own.
+//! We check the whole message here, but leave the requests encoded (see
+//! [`BatchMessage`]). If a request can't be sent, the batch is still valid. It's only
+//! that request that fails, with its own error.
 
 #[cfg(test)]
 mod tests;
@@ -25,18 +26,18 @@ use crate::{
     request::{Batch, InvalidRequest, Options, Requests},
 };
 
-/// The reason why a batch is rejected as a whole.
+/// Why a whole batch was rejected.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InvalidBatch {
-    /// A field has a value that is not accepted.
+    /// A field's value isn't accepted.
     #[error("{field}: {problem}")]
     Field {
-        /// The field, as a path in `FetchBatchRequest`.
+        /// The field's path in `FetchBatchRequest`.
         field: String,
-        /// The problem with it, and the accepted values.
+        /// What's wrong with the value, and which values are accepted.
         problem: String,
     },
-    /// The message cannot be decoded.
+    /// The message can't be decoded.
     #[error("the message is not a FetchBatchRequest: {0}")]
     Malformed(#[from] Malformed),
 }
@@ -45,14 +46,16 @@ pub(super) enum InvalidBatch {
 #[derive(Default)]
 struct Contents {
     requests: Vec<Span>,
-    /// The indices of requests that may not be valid.
+    /// The indices of requests that may be invalid. We still have to decode these to find
+    /// out.
     doubtful: Vec<u32>,
     options: proto::FetchOptions,
     concurrency: u32,
     timeout: Option<prost_types::Duration>,
 }
 
-/// Reads the batch in `message`. Yields to other tasks while it reads. Cancel-safe.
+/// Reads the batch in `message`. This can take a while for a large message, so it yields
+/// to other tasks from time to time. Cancel-safe.
 pub(super) async fn read(
     message: Bytes,
     context: &CallContext,
@@ -118,7 +121,7 @@ impl Contents {
         Ok(contents)
     }
 
-    /// Returns the index of the next request, unless there are `max` of them.
+    /// Returns the index for the next request. Fails if there are `max` requests already.
     fn next_index(&self, max: u32) -> Result<u32, InvalidBatch> {
         let index = u32::try_from(self.requests.len()).ok();
         index

@@ -1,6 +1,7 @@
-//! The message of a batch, in which the requests stay encoded. A request is decoded when
-//! it is dispatched, and again for each further attempt, so that a waiting request takes
-//! only its bytes and a [`Span`].
+//! A batch's message. Its requests stay encoded until we need them.
+//!
+//! We decode a request when it's dispatched, and again for every retry. While it waits,
+//! it only takes up its encoded bytes and a [`Span`].
 
 use std::sync::Arc;
 
@@ -17,36 +18,36 @@ use crate::{
     request::{EncodedRequests, InvalidRequest, Options, Request},
 };
 
-/// The encoded requests of one batch.
+/// A batch's encoded requests.
 pub(super) struct BatchMessage {
     message: Bytes,
-    /// The position of each request in the message.
+    /// Where each request is in the message.
     spans: Vec<Span>,
-    /// The options of the batch.
+    /// The batch's options. A request can override them.
     options: Options,
     config: Arc<Config>,
 }
 
-/// The position of a request in its message.
+/// Where a request is in its message. Both fields are in bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Span {
     start: u32,
     length: u32,
 }
 
-/// The reason why a request cannot be decoded.
+/// Why a request couldn't be decoded.
 enum DecodeError {
     Malformed(Malformed),
     Invalid(InvalidRequest),
 }
 
-/// The bytes that a waiting request takes besides its part of the message: its span, and
-/// its index in the queue.
+/// How many bytes a waiting request takes up, not counting its encoded bytes. That's its
+/// span, plus its index in the queue.
 pub(super) const PER_REQUEST: usize = 16;
 
 impl BatchMessage {
-    /// Returns the requests at `spans` of `message`. Each has the `options` of the batch,
-    /// unless it sets its own.
+    /// Creates a batch from the requests at `spans` in `message`. A request uses the
+    /// batch's `options` for everything it doesn't set itself.
     pub(super) fn new(
         message: Bytes,
         spans: Vec<Span>,
@@ -83,7 +84,7 @@ impl BatchMessage {
             }
         }
         let mut request = Request::new(url, method)?;
-        // Most requests have no header lines and need no second pass.
+        // Most requests don't have any headers, so they can skip the second pass.
         if header_lines > 0 {
             self.add_headers(&mut request, encoded)?;
         }
@@ -117,8 +118,10 @@ impl BatchMessage {
     }
 }
 
-/// Checks the number of header lines before any is decoded, so that a request of nothing
-/// but empty lines costs little.
+/// Fails if there are too many header lines.
+///
+/// This runs before we decode any of them. Otherwise a request full of empty lines, which
+/// take only two bytes each, would be expensive.
 fn check_header_lines(count: usize) -> Result<(), InvalidRequest> {
     let max = Request::MAX_HEADERS;
     if count > max {
@@ -129,7 +132,7 @@ fn check_header_lines(count: usize) -> Result<(), InvalidRequest> {
 }
 
 impl Span {
-    /// Returns the span of `length` bytes from `start`.
+    /// Creates the span of `length` bytes that begins at `start`.
     pub(super) fn new(start: usize, length: usize) -> Self {
         const FITS: &str = "the length of a gRPC message has 32 bits";
 
@@ -153,7 +156,7 @@ impl EncodedRequests for BatchMessage {
         let encoded = &self.message[span.start as usize..][..span.length as usize];
         self.read(encoded).map_err(|error| match error {
             DecodeError::Invalid(invalid) => invalid,
-            // The batch would have been rejected.
+            // This shouldn't happen, because we'd have rejected the whole batch.
             DecodeError::Malformed(malformed) => {
                 InvalidRequest::new("requests", malformed.to_string())
             }

@@ -1,6 +1,8 @@
-//! Checks encoded requests without decoding them: whether each can be decoded, and
-//! whether it is plain, which means that it can certainly be sent. Nearly all requests
-//! are plain. Any other request is decoded once to see whether it can be sent.
+//! Checks requests without decoding them.
+//!
+//! We need to know two things about each request: if it can be decoded, and if it can be
+//! sent. A request is "plain" if a quick look tells us that it can definitely be sent.
+//! Nearly all of them are. For the rest, we decode the request once to find out.
 
 use std::net::Ipv4Addr;
 
@@ -12,23 +14,24 @@ use super::{
 };
 use crate::proto;
 
-/// Checks the requests of one message, and yields to other tasks meanwhile.
+/// Checks a message's requests. Yields to other tasks every once in a while.
 #[derive(Default)]
 pub(super) struct Checker {
-    /// The number of fields that were read.
+    /// How many fields we've read.
     fields: usize,
 }
 
-/// The number of fields that are read before other tasks get a turn.
+/// How many fields to read before we yield to other tasks.
 const FIELDS_PER_TURN: usize = 4096;
 
-/// The most header lines of a plain request, and the most bytes in them: far below the
-/// limits of [`Request`](crate::request::Request).
+/// The maximum number of header lines in a plain request, and of bytes in these lines.
+/// Anything above isn't necessarily invalid. These are far below the limits of
+/// [`Request`](crate::request::Request).
 const MAX_PLAIN_LINES: usize = 100;
 const MAX_PLAIN_BYTES: usize = 16 << 10;
 
 impl Checker {
-    /// Counts a field, and yields to other tasks after many of them.
+    /// Counts a field, and yields to other tasks every [`FIELDS_PER_TURN`] fields.
     pub(super) async fn count(&mut self) {
         self.fields += 1;
         if self.fields.is_multiple_of(FIELDS_PER_TURN) {
@@ -36,7 +39,7 @@ impl Checker {
         }
     }
 
-    /// Returns true if `request` is plain. Fails if it cannot be decoded.
+    /// Returns true if `request` is plain, or an error if it can't be decoded.
     pub(super) async fn is_plain(&mut self, request: &[u8]) -> Result<bool, Malformed> {
         let (mut url, mut method) = ("", "");
         let (mut lines, mut bytes) = (0, 0);
@@ -109,8 +112,8 @@ fn is_plain_name(name: &str) -> bool {
     KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Returns true if `url` is plain. It looks at bytes only, because every request is
-/// checked.
+/// Returns true if `url` is plain. This runs for every request, so we just look at the
+/// bytes instead of parsing the URL.
 fn is_plain_url(url: &str) -> bool {
     const MAX: usize = 2 << 10;
 
@@ -129,13 +132,13 @@ fn is_plain_url(url: &str) -> bool {
     url.len() <= MAX && is_plain_host(host) && is_plain_port(port) && path.bytes().all(is_path_byte)
 }
 
-/// Splits `text` before the first `byte`, or at its end if there is none.
+/// Splits `text` before the first `byte`. If there isn't one, the second half is empty.
 fn split_before(text: &str, byte: u8) -> (&str, &str) {
     let position = text.bytes().position(|other| other == byte);
     text.split_at(position.unwrap_or(text.len()))
 }
 
-/// Returns true if `port` is empty, or a colon and a port number.
+/// Returns true if `port` is empty, or a colon followed by a port number.
 fn is_plain_port(port: &str) -> bool {
     let number = port.strip_prefix(':').unwrap_or("80");
     number.bytes().all(|byte| byte.is_ascii_digit()) && number.parse::<u16>().is_ok()
@@ -146,7 +149,7 @@ fn is_plain_host(host: &str) -> bool {
 
     let is_label = |label: &[u8]| {
         let starts_with_letter = label.first().is_some_and(u8::is_ascii_lowercase);
-        // Punycode has to be decoded to know whether it is valid.
+        // We'd have to decode punycode to know if it's valid.
         let is_punycode = label.starts_with(b"xn--");
         let is_label_byte = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
         starts_with_letter && !is_punycode && label.iter().all(is_label_byte)

@@ -1,4 +1,4 @@
-//! The facts about a call that the server knows before it reads the message.
+//! Everything we know about a call before we read its message.
 
 use std::{fmt, time::Duration};
 
@@ -9,53 +9,53 @@ use tokio_util::sync::CancellationToken;
 use super::outbox::Outbox;
 use crate::caller::{Caller, Peer};
 
-/// A call of `FetchBatch`, as its headers and its connection describe it.
+/// A `FetchBatch` call, as described by its headers and its connection.
 pub(crate) struct CallContext {
-    /// When the headers arrived: every wait and deadline is counted from here.
+    /// When the headers arrived. All waits and deadlines start from here.
     pub(crate) arrival: Instant,
     pub(crate) peer: Peer,
     pub(crate) caller: Caller,
     pub(crate) headers: CallHeaders,
-    /// Cancels the call, also while the caller does not read.
+    /// Cancels the call. This works even if the caller isn't reading.
     pub(crate) cut: CancellationToken,
-    /// The outbox of the connection.
+    /// The connection's outbox.
     pub(crate) outbox: Outbox,
 }
 
-/// The headers of a call that the service reads.
+/// The headers we care about.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct CallHeaders {
-    /// From `grpc-timeout`: the time from the arrival of the call to its deadline.
+    /// From `grpc-timeout`. The call's deadline is this long after its arrival.
     timeout: Option<Duration>,
     trace_id: Option<TraceId>,
 }
 
-/// The trace id of a W3C `traceparent`: 32 hexadecimal digits.
+/// The trace ID from a W3C `traceparent` header: 32 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TraceId(u128);
 
 impl CallContext {
-    /// Returns the deadline that the caller gave the call.
+    /// Returns the call's deadline, if the caller set one.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.arrival.checked_add(self.headers.timeout?)
     }
 
-    /// Returns when the batch must end so that the ends of its unfinished requests
-    /// reach the caller before the deadline of the call.
+    /// Returns when the batch must end. This is a bit earlier than the call's deadline,
+    /// so that the results of unfinished requests still reach the caller in time.
     pub(super) fn batch_deadline(&self) -> Option<Instant> {
         let timeout = self.headers.timeout?;
         self.arrival
             .checked_add(timeout.saturating_sub(margin(timeout)))
     }
 
-    /// Returns the trace that the caller's call belongs to.
+    /// Returns the ID of the trace the call belongs to.
     pub(super) fn trace_id(&self) -> Option<TraceId> {
         self.headers.trace_id
     }
 }
 
 impl CallHeaders {
-    /// Reads the headers. A value that is not valid counts as absent.
+    /// Reads the headers. We ignore invalid values.
     pub(crate) fn read(headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name)?.to_str().ok();
         Self {
@@ -81,7 +81,7 @@ impl fmt::Display for TraceId {
     }
 }
 
-/// Parses a `grpc-timeout`: at most 8 digits and a unit.
+/// Parses a `grpc-timeout`: up to 8 digits, followed by a unit.
 fn parse_timeout(value: &str) -> Option<Duration> {
     let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -99,10 +99,10 @@ fn parse_timeout(value: &str) -> Option<Duration> {
     }
 }
 
-/// Returns how long before the deadline of a call its batch ends: a tenth of the
-/// timeout, within bounds.
+/// Returns how much earlier a batch ends than its call's deadline. We use a tenth of the
+/// timeout, between 20 ms and 1 s, but never more than the timeout itself.
 fn margin(timeout: Duration) -> Duration {
-    /// Enough time to build a message and send it.
+    /// Enough to build and send a message.
     const MIN: Duration = Duration::from_millis(20);
     const MAX: Duration = Duration::from_secs(1);
 
@@ -111,7 +111,7 @@ fn margin(timeout: Duration) -> Duration {
 
 #[cfg(test)]
 impl CallContext {
-    /// A call from within the process, without headers.
+    /// A call from the process itself, without any headers.
     pub(super) fn local() -> Self {
         Self {
             arrival: Instant::now(),

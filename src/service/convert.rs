@@ -1,4 +1,4 @@
-//! Conversions of results into messages of the contract.
+//! Converts results to protobuf messages.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ impl From<Reason> for proto::Reason {
     }
 }
 
-/// Converts a duration within one call, which is never out of range.
+/// Converts a duration. It's never out of range, since no call takes that long.
 pub(super) fn duration(duration: Duration) -> prost_types::Duration {
     prost_types::Duration::try_from(duration).unwrap_or_default()
 }

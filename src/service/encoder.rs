@@ -1,6 +1,8 @@
-//! Encodes the messages of a response. The parts are written straight into the buffer,
-//! without the structs that prost needs, because that saves time and allocations. The
-//! tests compare the bytes with those of prost.
+//! Encodes response messages.
+//!
+//! We write parts directly into the buffer instead of building the prost structs first,
+//! since that's faster and saves allocations. The tests make sure we get the same bytes
+//! as prost.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,7 @@ use crate::{
     response::{Head, Part},
 };
 
-/// A `FetchBatchResponse` with these parts.
+/// A `FetchBatchResponse` made of these parts.
 pub(crate) struct OutboundMessage(pub(super) Vec<Part>);
 
 /// Encodes [`OutboundMessage`]s.
@@ -35,7 +37,8 @@ impl Encoder for MessageEncoder {
         buffer: &mut EncodeBuf<'_>,
     ) -> Result<(), Status> {
         let parts: Vec<_> = message.0.into_iter().map(SizedPart::new).collect();
-        // Reserve once: growing the buffer would copy the parts written so far.
+        // Reserve everything now. If the buffer had to grow later, it would copy all
+        // parts written so far.
         buffer.reserve(parts.iter().map(|part| field_length(part.length)).sum());
         for part in &parts {
             put_length(response::PARTS, part.length, buffer);
@@ -45,7 +48,7 @@ impl Encoder for MessageEncoder {
     }
 }
 
-/// A part and the lengths of its fields, which are written before them.
+/// A part with its field lengths, since a length is written before its field.
 struct SizedPart {
     index: u32,
     head: Option<(Head, usize)>,
@@ -121,7 +124,7 @@ fn header_length(name: &[u8], value: &[u8]) -> usize {
     optional_length(name.len()) + optional_length(value.len())
 }
 
-/// Returns the pieces of a URL, which is never stored as one string.
+/// Returns the pieces of a URL. [`Uri`] doesn't store it as a single string.
 fn pieces(url: &Uri) -> [&[u8]; 4] {
     let scheme = url.scheme_str().unwrap_or_default();
     let authority = url.authority().map_or("", |authority| authority.as_str());
@@ -129,13 +132,14 @@ fn pieces(url: &Uri) -> [&[u8]; 4] {
     [scheme, "://", authority, path].map(str::as_bytes)
 }
 
-/// Returns the encoded length of a field whose value has `length` bytes.
+/// Returns the encoded length of a field with a value of `length` bytes.
 fn field_length(length: usize) -> usize {
-    // The keys of all field numbers in use take one byte.
+    // All our field numbers are small enough for a one-byte key.
     encoding::key_len(1) + encoding::encoded_len_varint(length as u64) + length
 }
 
-/// Returns the encoded length of a string or bytes field, which is omitted if it is empty.
+/// Returns the encoded length of a string or bytes field. It's 0 if the field is empty,
+/// since we don't write those.
 fn optional_length(length: usize) -> usize {
     match length {
         0 => 0,

@@ -1,6 +1,7 @@
-//! The field numbers of the contract that the service reads and writes itself.
+//! Field numbers from our `.proto` file. We only need the ones for messages that we read
+//! or write without prost.
 
-/// Of `FetchBatchRequest`.
+/// Fields of `FetchBatchRequest`.
 pub(super) mod batch {
     pub(in crate::service) const REQUESTS: u32 = 1;
     pub(in crate::service) const OPTIONS: u32 = 2;
@@ -8,7 +9,7 @@ pub(super) mod batch {
     pub(in crate::service) const TIMEOUT: u32 = 4;
 }
 
-/// Of `FetchRequest`.
+/// Fields of `FetchRequest`.
 pub(super) mod request {
     pub(in crate::service) const URL: u32 = 1;
     pub(in crate::service) const METHOD: u32 = 2;
@@ -17,18 +18,18 @@ pub(super) mod request {
     pub(in crate::service) const OPTIONS: u32 = 5;
 }
 
-/// Of `Header`.
+/// Fields of `Header`.
 pub(super) mod header {
     pub(in crate::service) const NAME: u32 = 1;
     pub(in crate::service) const VALUE: u32 = 2;
 }
 
-/// Of `FetchBatchResponse`.
+/// Fields of `FetchBatchResponse`.
 pub(super) mod response {
     pub(in crate::service) const PARTS: u32 = 1;
 }
 
-/// Of `ResultPart`.
+/// Fields of `ResultPart`.
 pub(super) mod part {
     pub(in crate::service) const INDEX: u32 = 1;
     pub(in crate::service) const HEAD: u32 = 2;
@@ -36,7 +37,7 @@ pub(super) mod part {
     pub(in crate::service) const END: u32 = 4;
 }
 
-/// Of `ResponseHead`.
+/// Fields of `ResponseHead`.
 pub(super) mod head {
     pub(in crate::service) const STATUS: u32 = 1;
     pub(in crate::service) const HEADERS: u32 = 2;

@@ -1,23 +1,24 @@
-//! A reader of [encoded Protocol Buffers](https://protobuf.dev/programming-guides/encoding/):
-//! it returns the fields of a message as slices of it, without decoding them.
+//! A reader for [encoded Protocol
+//! Buffers](https://protobuf.dev/programming-guides/encoding/). It splits a message into
+//! its fields without decoding or copying them.
 
-/// Iterates over the fields of an encoded message. An error is the last item.
+/// Iterates over the fields of an encoded message. It stops after the first error.
 #[derive(Debug, Clone)]
 pub(super) struct Fields<'a> {
     rest: &'a [u8],
 }
 
-/// The value of a field.
+/// A field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value<'a> {
     Varint(u64),
-    /// A string, bytes or a message.
+    /// A string, bytes, or a nested message.
     Bytes(&'a [u8]),
-    /// A fixed-size number or a group, which no field of the contract is.
+    /// A fixed-size number or a group. None of our fields has such a type.
     Other,
 }
 
-/// The reason why bytes are not an encoded message.
+/// Why the bytes aren't a valid message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Malformed {
     #[error("a varint has more than 64 bits")]
@@ -40,14 +41,16 @@ pub(super) enum Malformed {
     Field(u32),
 }
 
-/// The deepest nesting of groups, the same as in other implementations.
+/// How deep groups may be nested. Other implementations use the same limit.
 const MAX_DEPTH: usize = 100;
 
-/// The highest field number.
+/// The highest valid field number.
 const MAX_NUMBER: u64 = (1 << 29) - 1;
 
-/// Merges the encoded message in `bytes`, the value of field `number`, into `message`: a
-/// repeated field of the contract replaces the fields that it sets.
+/// Decodes `bytes`, the value of field `number`, into `message`.
+///
+/// If the field appears again later on, call this again. As Protocol Buffers require,
+/// fields set in the second occurrence override those of the first.
 pub(super) fn merge(
     message: &mut (impl prost::Message + Sized),
     bytes: &[u8],
@@ -57,12 +60,12 @@ pub(super) fn merge(
 }
 
 impl<'a> Fields<'a> {
-    /// Returns the fields of `message`.
+    /// Returns an iterator over the fields of `message`.
     pub(super) fn of(message: &'a [u8]) -> Self {
         Self { rest: message }
     }
 
-    /// Returns the number of bytes that are not read yet.
+    /// Returns how many bytes we haven't read yet.
     pub(super) fn remaining(&self) -> usize {
         self.rest.len()
     }
@@ -123,7 +126,7 @@ impl<'a> Fields<'a> {
         Ok(Value::Other)
     }
 
-    /// Skips the rest of the group of field `number`, and the groups in it.
+    /// Skips the rest of a group with field number `number`, including any groups inside.
     fn skip_group(&mut self, number: u32) -> Result<Value<'a>, Malformed> {
         let mut open = vec![number];
         while let Some(innermost) = open.last() {
@@ -160,7 +163,7 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// Returns the value as the bytes of field `number`.
+    /// Returns the bytes, or an error naming field `number` if the value isn't bytes.
     pub(super) fn bytes(self, number: u32) -> Result<&'a [u8], Malformed> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
@@ -168,13 +171,15 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Returns the value as the string of field `number`.
+    /// Returns the string, or an error naming field `number` if the value isn't valid
+    /// UTF-8.
     pub(super) fn text(self, number: u32) -> Result<&'a str, Malformed> {
         std::str::from_utf8(self.bytes(number)?).map_err(|_| Malformed::Utf8(number))
     }
 
-    /// Returns the value as the `uint32` of field `number`. As the encoding demands, a
-    /// larger number is cut to its low 32 bits.
+    /// Returns the value as a `uint32`, or an error naming field `number` if it isn't a
+    /// varint. If the number is too large, we keep the low 32 bits, as the encoding
+    /// requires.
     #[allow(clippy::cast_possible_truncation)]
     pub(super) fn uint32(self, number: u32) -> Result<u32, Malformed> {
         match self {
@@ -191,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    /// A message without fields, which prost decodes from every well-formed message.
+    /// A message without fields. prost can decode any well-formed message as this.
     #[derive(Clone, PartialEq, Message)]
     struct Empty {}
 
@@ -235,8 +240,8 @@ mod tests {
         ) {
             let is_accepted = read(&bytes).is_ok();
             let is_expected = Empty::decode(&bytes[..]).is_ok();
-            // prost rejects keys of more than 32 bits, and this reader rejects the same
-            // ones as field numbers out of range.
+            // prost rejects keys of more than 32 bits. We end up rejecting the same ones,
+            // since their field numbers are out of range.
             prop_assert_eq!(is_accepted, is_expected, "{:?}", read(&bytes));
         }
     }

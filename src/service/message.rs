@@ -1,5 +1,5 @@
-//! The request message of a call, received into one buffer. The buffer grows only after
-//! its caller has reserved the memory.
+//! Receives a call's request message into a single buffer. We reserve the memory for it
+//! before the buffer grows.
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -10,7 +10,7 @@ use tonic::Status;
 use super::status::{self, Limit};
 use crate::shares::Reservation;
 
-/// A request message that is being received.
+/// A partially received request message.
 pub(super) struct InboundMessage {
     buffer: Vec<u8>,
     prefix: [u8; PREFIX],
@@ -19,23 +19,26 @@ pub(super) struct InboundMessage {
     reservation: Reservation,
 }
 
-/// The length of the prefix of a gRPC message: one byte that says whether the message
-/// is compressed, and four for its length.
+/// The length of the prefix in front of a gRPC message: one byte for the compression
+/// flag, and four for the message length.
 const PREFIX: usize = 5;
 
-/// The smallest capacity of the buffer.
+/// The buffer's initial capacity. It's less if the message is shorter.
 const MIN_CAPACITY: usize = 4 << 10;
 
-/// How long a message may take to arrive.
+/// How long a message may take to arrive. The call fails with `DEADLINE_EXCEEDED` if it
+/// takes longer.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// An incomplete message must bring this many bytes in each interval.
+/// The minimum rate for a message that isn't complete yet: at least this many bytes have
+/// to arrive in every interval, or else the call fails with `DEADLINE_EXCEEDED`.
 const PACE: usize = 160 << 10;
 const INTERVAL: Duration = Duration::from_secs(10);
 
 impl InboundMessage {
-    /// Receives the only message of `body`, of at most `max` bytes, and adds its memory
-    /// to `reservation`. Fails if the message is not complete by `deadline`.
+    /// Receives a message of up to `max` bytes, which must be the only one in `body`. Its
+    /// memory is added to `reservation`. Fails if the message isn't complete by
+    /// `deadline`.
     pub(super) async fn receive(
         mut body: Incoming,
         max: usize,
@@ -107,14 +110,14 @@ impl InboundMessage {
         Ok(())
     }
 
-    /// Returns the length of the message according to its prefix.
+    /// Returns the message length given in the prefix.
     fn length(&self) -> usize {
         let [_, length @ ..] = self.prefix;
         u32::from_be_bytes(length) as usize
     }
 
-    /// Grows the buffer to hold `length` bytes: to more than that, so that it grows
-    /// seldom, but never beyond the length of the message.
+    /// Makes sure the buffer can hold `length` bytes. We at least double its capacity so
+    /// that it doesn't have to grow often, but we never go beyond the message length.
     fn reserve(&mut self, length: usize) -> Result<(), Status> {
         let capacity = self.buffer.capacity();
         if length <= capacity {

@@ -1,4 +1,4 @@
-//! Reads the options of a batch or of a request.
+//! Reads batch and request options.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::{
     request::{InvalidRequest, Options, Overflow},
 };
 
-/// Returns `base` with every field that `message` sets, lowered to the limits of
-/// `config`.
+/// Returns `base`, overridden by every field set in `message`. The result never exceeds
+/// the limits in `config`.
 pub(super) fn merged(
     message: &proto::FetchOptions,
     base: Options,
@@ -30,7 +30,8 @@ pub(super) fn merged(
     Ok(merged.lowered_to(&config.request_limits))
 }
 
-/// Returns the duration in `field`, if it is set.
+/// Returns the duration in `field`, if it's set. Fails if it isn't a valid duration
+/// greater than 0.
 pub(super) fn duration(
     field: &'static str,
     value: Option<&prost_types::Duration>,

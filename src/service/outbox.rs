@@ -1,5 +1,5 @@
-//! The permits of calls whose responses have ended, but are still being written: HTTP/2
-//! may hold the end of a response until the caller reads.
+//! Holds the permits of calls whose response has ended, but which might not be written
+//! yet. HTTP/2 can hold back the end of a response until the caller reads.
 
 use std::sync::Arc;
 
@@ -7,33 +7,36 @@ use parking_lot::Mutex;
 
 use super::admission::Permit;
 
-/// The permits of the ended calls of one connection. Cheap to clone; all clones share
-/// one list.
+/// The permits of ended calls on a connection.
+///
+/// Cheap to clone; all clones share one list.
 #[derive(Clone, Default)]
 pub(crate) struct Outbox(Arc<Mutex<Vec<Permit>>>);
 
-/// The permit of an open response. If the response ends, the permit goes to the outbox;
-/// if it is dropped before, the permit is released at once.
+/// An open response's permit.
+///
+/// When the response ends, the permit moves to the outbox. If this is dropped before
+/// that, we release it right away.
 pub(super) struct ResponsePermit {
     permit: Option<Permit>,
     outbox: Outbox,
 }
 
 impl Outbox {
-    /// Takes the permits of all calls that have ended so far.
+    /// Takes the permits of all calls that ended since the last time.
     pub(crate) fn take(&self) -> Vec<Permit> {
         std::mem::take(&mut *self.0.lock())
     }
 
-    /// Puts permits back that [`Outbox::take`] returned, because the ends of their calls
-    /// are not written yet.
+    /// Puts permits from [`Outbox::take`] back, because their calls haven't been fully
+    /// written yet.
     pub(crate) fn put_back(&self, unsent: Vec<Permit>) {
         self.0.lock().extend(unsent);
     }
 }
 
 impl ResponsePermit {
-    /// Returns `permit` for a response on the connection of `outbox`.
+    /// Wraps the `permit` of a response. `outbox` must belong to the same connection.
     pub(super) fn new(permit: Permit, outbox: Outbox) -> Self {
         Self {
             permit: Some(permit),
@@ -41,8 +44,8 @@ impl ResponsePermit {
         }
     }
 
-    /// Hands the permit to the outbox when the response has ended. A drain no longer
-    /// waits for the batch.
+    /// Moves the permit to the outbox, because the response has ended. A drain stops
+    /// waiting for the batch.
     pub(super) fn end(&mut self) {
         if let Some(mut permit) = self.permit.take() {
             permit.end();

@@ -1,5 +1,6 @@
-//! Reports of calls: the metrics of each call, and the log lines of each batch, one when
-//! it ends and, at `debug`, one for each request. They never contain a URL.
+//! Reports on calls. This includes the metrics of every call, and the log lines: one for
+//! each batch when it ends and, at `debug` level, one for each request. Log lines never
+//! contain a URL.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,27 +14,29 @@ use tokio::time::Instant;
 use super::context::{CallContext, TraceId};
 use crate::{Code, caller::Peer, response::Part, telemetry::Metrics};
 
-/// The report of one call, which is made when this is dropped. Unless [`Report::end`]
-/// says otherwise, the caller has cancelled the call.
+/// Gathers data about a call, and reports it on drop.
+///
+/// Call [`Report::end`] to set the code the call ended with. If you don't, we assume that
+/// the caller cancelled the call.
 pub(super) struct Report {
     arrival: Instant,
     peer: Peer,
     trace_id: Option<TraceId>,
-    /// The number of requests, once the batch has begun.
+    /// The number of requests, or `None` if the batch hasn't begun.
     requests: Option<u32>,
-    /// The statuses of responses whose bodies are not complete.
+    /// The statuses of responses whose bodies aren't complete yet, by request.
     heads: HashMap<u32, StatusCode>,
     outcomes: Outcomes,
     code: Code,
     metrics: Arc<Metrics>,
 }
 
-/// The number of requests by outcome.
+/// The number of requests for each outcome.
 #[derive(Default)]
 struct Outcomes(BTreeMap<&'static str, u32>);
 
 impl Report {
-    /// Returns the report of a call that has just arrived.
+    /// Creates the report for a call that has just arrived.
     pub(super) fn new(context: &CallContext, metrics: Arc<Metrics>) -> Self {
         Self {
             arrival: context.arrival,
@@ -47,13 +50,14 @@ impl Report {
         }
     }
 
-    /// Notes that the call was admitted, as a batch of this many requests.
+    /// Records that the call was admitted, as a batch of this many requests.
     pub(super) fn begin(&mut self, requests: u32) {
         self.requests = Some(requests);
         self.metrics.batches_active.inc();
     }
 
-    /// Notes a part of a result, and reports the request if it is the last.
+    /// Records a part. If it's the last one of its request, this updates the metrics and
+    /// logs the request.
     pub(super) fn note(&mut self, part: &Part) {
         let status = part.head.as_ref().map(|head| head.status);
         let Some(end) = &part.end else {
@@ -85,7 +89,7 @@ impl Report {
         );
     }
 
-    /// Notes the code that the call ends with.
+    /// Sets the code the call ended with.
     pub(super) fn end(&mut self, code: Code) {
         self.code = code;
     }
@@ -147,7 +151,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         let context = CallContext::local();
         let report = || Report::new(&context, Arc::clone(&metrics));
-        // The caller leaves before the call is admitted.
+        // A caller that leaves before its call is admitted.
         drop(report());
         let mut rejected = report();
         rejected.end(Code::Unavailable);

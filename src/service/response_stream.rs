@@ -1,4 +1,5 @@
-//! The response stream of a call: it gathers the parts of a batch into messages.
+//! A call's response stream. It collects the parts of a batch and packs them into
+//! messages.
 
 use std::{
     pin::Pin,
@@ -15,37 +16,36 @@ use super::{
 };
 use crate::{Code, response::Part, schedule::PartStream};
 
-/// The messages of one batch. Dropping the stream stops the batch.
+/// The response messages of a batch. Dropping the stream stops the batch.
 pub(crate) struct ResponseStream {
     parts: PartStream,
-    /// The parts of the next message.
+    /// Parts for the next message.
     gathered: Vec<Part>,
-    /// The approximate size of `gathered` in bytes.
+    /// Approximate size of `gathered`, in bytes.
     size: usize,
-    /// The tasks of the batch have had a turn to add to `gathered`.
+    /// Whether other tasks have had their chance to add to `gathered`.
     has_yielded: bool,
     report: Report,
     watchdog: Watchdog,
-    /// The caller was told that it stalled.
+    /// Whether we've told the caller that it stalled.
     has_reported_stall: bool,
     heartbeat: Pin<Box<Sleep>>,
     last_sent: Instant,
     permit: ResponsePermit,
 }
 
-/// The items of the stream.
 type Item = Result<OutboundMessage, Status>;
 
-/// A message is sent once it has this size. The last part may exceed it, so that a
-/// message stays below 512 KiB.
+/// We send a message once it has reached this size. The last part may take it over that,
+/// but a message always stays below 512 KiB.
 const MESSAGE: usize = 256 << 10;
 
-/// An empty message is sent if no other was sent for this long, because callers and
-/// proxies treat a silent call as dead.
+/// If we haven't sent anything for this long, we send an empty message. Callers and
+/// proxies may consider a silent call dead otherwise.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 impl ResponseStream {
-    /// Returns the messages of `parts`. The `permit` is held until the stream ends.
+    /// Creates the stream for `parts`. It holds `permit` until it ends.
     pub(super) fn new(
         parts: PartStream,
         report: Report,
@@ -66,8 +66,8 @@ impl ResponseStream {
         }
     }
 
-    /// Adds the parts that are ready to the next message. Returns true if no part will
-    /// follow.
+    /// Adds all parts that are ready to the next message, up to its maximum size. Returns
+    /// true if there are no more parts to come.
     fn gather(&mut self, cx: &mut Context<'_>) -> bool {
         while self.size < MESSAGE {
             match self.parts.poll_next(cx) {
@@ -97,8 +97,8 @@ impl ResponseStream {
             };
         }
         if !is_last && self.size < MESSAGE && !self.has_yielded {
-            // Other tasks get one turn to add parts, because a message costs much more
-            // than a part.
+            // A message costs a lot more than a part. Before we send one, let the other
+            // tasks run once, in case they have more parts for it.
             self.has_yielded = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -110,7 +110,7 @@ impl ResponseStream {
         Poll::Ready(Some(Ok(OutboundMessage(parts))))
     }
 
-    /// Returns an empty message if none was sent for [`HEARTBEAT`].
+    /// Returns an empty message if we haven't sent anything for [`HEARTBEAT`].
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         loop {
             ready!(self.heartbeat.as_mut().poll(cx));
@@ -147,7 +147,7 @@ impl Stream for ResponseStream {
         if let Poll::Ready(None | Some(Err(_))) = polled {
             self.permit.end();
         }
-        // A yield to other tasks does not mean that the caller has caught up.
+        // If we've only yielded to other tasks, the caller hasn't necessarily caught up.
         if polled.is_ready() || !self.has_yielded {
             self.watchdog.polled(polled.is_ready());
         }

@@ -1,5 +1,5 @@
-//! Callers that stop reading, or read too slowly while other callers wait: their batches
-//! are aborted, so that the slots and the memory they hold become free.
+//! Detects callers that have stopped reading, or that read too slowly while other callers
+//! are waiting. We abort their batches to free the slots and memory they hold.
 
 use std::{
     sync::{
@@ -14,22 +14,23 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::schedule::AbortHandle;
 
-/// Aborts the batch of a response stream if its caller stalls.
+/// Aborts a response stream's batch if the caller stalls.
 pub(super) struct Watchdog {
     reads: ReadTracker,
     abort: AbortHandle,
     _task: AbortOnDropHandle<()>,
 }
 
-/// The limits on how a caller reads.
+/// How fast a caller has to read.
 pub(super) struct Limits {
-    /// How long a caller may take nothing while a message is ready.
+    /// How long a caller may go without taking anything while a message is ready. After
+    /// that, the caller has stalled.
     pub(super) timeout: Duration,
-    /// Returns true if other callers wait for the slots that the batch may hold.
+    /// Returns true if other callers are waiting for the slots this batch may hold.
     pub(super) is_wanted: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// How a caller stalled.
+/// The ways in which a caller can stall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Stall {
     #[error("the caller took nothing for the stall timeout while results were ready")]
@@ -41,42 +42,49 @@ pub(super) enum Stall {
     TooSlow,
 }
 
-/// Tracks how a stream is read. HTTP/2 polls for the next message once it has sent the
-/// one before. So a stream that has returned a message, or its end, and is not polled
-/// again is not being read.
+/// Tracks if a stream is being read.
+///
+/// HTTP/2 polls the stream for the next message when it's done sending the previous one.
+/// So if the stream has returned a message (or its end), but isn't polled again, the
+/// caller isn't reading.
 #[derive(Debug, Clone, Default)]
 struct ReadTracker(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Counts polls. It is even if the last poll returned nothing, and odd if it
-    /// returned something.
+    /// A poll counter. It's even if the last poll returned nothing, and odd if it
+    /// returned a message or the end.
     polls: AtomicU64,
-    /// Bytes of messages that the stream has returned.
+    /// How many bytes of messages the stream has returned.
     sent: AtomicU64,
-    /// A poll has returned nothing since the last check: the caller has taken all.
+    /// Set when a poll returns nothing, since that means the caller has read everything.
+    /// Every check clears it.
     has_caught_up: AtomicBool,
     stall: OnceLock<Stall>,
 }
 
-/// How long a stalled caller may take to read why its batch was aborted.
+/// After we abort a batch, the caller has this long to read the reason. Then we cut the
+/// call. If the stall timeout is shorter, we use that instead.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The longest stall timeout: longer than any call, and short enough to add to an
-/// instant.
+/// A cap on the stall timeout (10 years). No call takes that long, and adding it to an
+/// instant can't overflow.
 const MAX_TIMEOUT: Duration = Duration::from_hours(24 * 365 * 10);
 
-/// Checks for each timeout.
+/// How often to check during a timeout.
 const CHECKS: u32 = 8;
 
-/// The bytes per second that a caller must take, on average over the timeout, if results
-/// are always ready and other callers wait for a slot.
+/// The minimum rate, in bytes per second, averaged over the timeout. It only applies if
+/// there are always results to read and other callers are waiting for a slot. A caller
+/// below it has stalled.
 const MIN_RATE: u64 = 16 << 10;
 
 impl Watchdog {
-    /// Starts to watch a stream. If its caller stalls, `abort` ends the batch; if the
-    /// caller then takes nothing for 10 s, `cut` is cancelled. Dropping the watchdog
-    /// stops it.
+    /// Starts watching a stream.
+    ///
+    /// If the caller stalls, we use `abort` to end the batch. If the call is still open
+    /// after a grace period of 10 s, or the stall timeout if that's shorter, we cancel
+    /// `cut`. Dropping the watchdog stops it.
     pub(super) fn start(abort: AbortHandle, limits: Limits, cut: CancellationToken) -> Self {
         let reads = ReadTracker::default();
         let watching = watch(reads.clone(), abort.clone(), limits, cut);
@@ -87,17 +95,18 @@ impl Watchdog {
         }
     }
 
-    /// Notes a poll of the stream, and whether it returned a message or the end.
+    /// Records a poll of the stream. `is_ready` is true if it returned a message or the
+    /// end.
     pub(super) fn polled(&self, is_ready: bool) {
         self.reads.polled(is_ready);
     }
 
-    /// Notes that the stream returned a message of about `bytes`.
+    /// Records that the stream returned a message of about `bytes` bytes.
     pub(super) fn sent(&self, bytes: usize) {
         self.reads.sent(bytes);
     }
 
-    /// Returns how the caller stalled, if the batch was aborted for that.
+    /// If the batch was aborted, returns how the caller stalled.
     pub(super) fn stall(&self) -> Option<Stall> {
         let stall = self.reads.0.stall.get();
         self.abort
@@ -120,27 +129,27 @@ impl ReadTracker {
         self.0.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Returns a value that changes with each poll, or `None` if the last poll returned
-    /// nothing.
+    /// Returns a value that's different for each poll, or `None` if the last poll
+    /// returned nothing.
     fn unread(&self) -> Option<u64> {
         let polls = self.0.polls.load(Ordering::Relaxed);
         (polls % 2 == 1).then_some(polls)
     }
 }
 
-/// Aborts the batch when its caller stalls, and cuts the call if the caller takes nothing
-/// for the grace period after that. Cancel-safe.
+/// Aborts the batch if the caller stalls, and cuts the call after a grace period.
+/// Cancel-safe.
 async fn watch(reads: ReadTracker, abort: AbortHandle, limits: Limits, cut: CancellationToken) {
     let stall = stalled(&reads, &limits).await;
     tracing::info!(timeout = ?limits.timeout, "aborting a batch: {stall}");
-    // Only this task sets it, once.
+    // This can't fail, because only this task sets it, and only once.
     let _ = reads.0.stall.set(stall);
     abort.abort();
     time::sleep(GRACE.min(limits.timeout)).await;
     cut.cancel();
 }
 
-/// Waits until the caller has stalled.
+/// Waits for the caller to stall.
 async fn stalled(reads: &ReadTracker, limits: &Limits) -> Stall {
     let timeout = limits.timeout.min(MAX_TIMEOUT);
     let min_bytes = u128::from(MIN_RATE) * timeout.as_millis() / 1000;
@@ -182,8 +191,8 @@ mod tests {
 
     const MESSAGE: usize = 256 << 10;
 
-    /// Returns how, and after how long, a caller that takes one message in each
-    /// `interval` stalls within ten minutes, if it does.
+    /// Simulates a caller that takes one message every `interval`. If it stalls within
+    /// ten minutes, returns how, and after how long.
     async fn stall_of(interval: Duration, is_wanted: bool) -> Option<(Stall, Duration)> {
         let reads = ReadTracker::default();
         let limits = Limits {
@@ -207,13 +216,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slow_caller_stalls_only_if_others_wait() {
-        // About 10 KB/s.
+        // That's about 10 KB/s.
         let slow = Duration::from_secs(26);
         assert_eq!(stall_of(slow, false).await, None);
         let (stall, after) = stall_of(slow, true).await.unwrap();
         assert_eq!(stall, Stall::TooSlow);
         assert!(after < Duration::from_mins(2), "{after:?}");
-        // About 26 KB/s.
+        // That's about 26 KB/s.
         assert_eq!(stall_of(Duration::from_secs(10), true).await, None);
     }
 

@@ -1,4 +1,4 @@
-//! The gRPC statuses that the service ends calls with: every [`Status`] is made here.
+//! Every gRPC [`Status`] that we end a call with.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -7,7 +7,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{batch::InvalidBatch, stall::Stall};
 
-/// A limit that keeps the server from taking a call now.
+/// A limit that can keep us from accepting a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limit {
     /// `--max-batches`.
@@ -16,11 +16,11 @@ pub(crate) enum Limit {
     QueuedBytes,
     /// `--max-connections`.
     Connections,
-    /// The auxiliary calls of one connection, or of all of them.
+    /// Auxiliary calls, either on one connection or in total.
     AuxiliaryCalls,
 }
 
-/// When a caller should retry a call that the server had no room for.
+/// How long a caller should wait before it retries, if we had no room for its call.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The server is draining.
@@ -30,7 +30,7 @@ pub(crate) fn draining() -> Status {
     Status::with_error_details(Code::Unavailable, message, details)
 }
 
-/// The server, or the caller's share of it, has reached `limit`.
+/// Either the server has reached `limit`, or the caller has used up its share.
 pub(crate) fn server_full(limit: Limit) -> Status {
     let details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
     let message = format!(
@@ -41,7 +41,7 @@ pub(crate) fn server_full(limit: Limit) -> Status {
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// The batch is not valid. The details name the field, if one is at fault.
+/// The batch is invalid. If the problem is a field, the details name it.
 pub(super) fn invalid_argument(invalid: &InvalidBatch) -> Status {
     let details = match invalid {
         InvalidBatch::Field { field, problem } => {
@@ -52,7 +52,7 @@ pub(super) fn invalid_argument(invalid: &InvalidBatch) -> Status {
     Status::with_error_details(Code::InvalidArgument, invalid.to_string(), details)
 }
 
-/// The request message has `length` bytes, more than the accepted `max`.
+/// The request message has `length` bytes, but we only accept `max`.
 pub(super) fn message_too_large(length: usize, max: usize) -> Status {
     Status::out_of_range(format!(
         "expected a request message of at most {max} bytes, got {length}"
@@ -64,7 +64,7 @@ pub(super) fn message_compressed() -> Status {
     Status::unimplemented("expected an uncompressed request message")
 }
 
-/// The call has a second request message.
+/// There's a second request message in the call.
 pub(super) fn second_message() -> Status {
     Status::invalid_argument("expected one request message, got more")
 }
@@ -74,12 +74,12 @@ pub(super) fn message_incomplete() -> Status {
     Status::invalid_argument("expected one complete request message")
 }
 
-/// The request message did not arrive in time.
+/// The request message didn't arrive in time.
 pub(crate) fn message_late() -> Status {
     Status::deadline_exceeded("the request message did not arrive in time")
 }
 
-/// The request message brought less than `bytes` in an `interval`.
+/// The request message is arriving too slowly: less than `bytes` in an `interval`.
 pub(super) fn message_slow(bytes: usize, interval: Duration) -> Status {
     Status::deadline_exceeded(format!(
         "the request message arrived too slowly: expected at least {bytes} bytes in each \
@@ -87,17 +87,18 @@ pub(super) fn message_slow(bytes: usize, interval: Duration) -> Status {
     ))
 }
 
-/// The caller or its connection ended the request before its message was complete.
+/// The caller aborted the request, or its connection was lost, before we had the whole
+/// message.
 pub(super) fn request_aborted() -> Status {
     Status::cancelled("the request was aborted")
 }
 
-/// The caller did not read its response.
+/// The caller isn't reading its response, or not fast enough.
 pub(super) fn caller_stalled(stall: Stall) -> Status {
     Status::resource_exhausted(stall.to_string())
 }
 
-/// The scheduler lost the ends of `count` requests.
+/// The scheduler never ended `count` of the requests. That's a bug.
 pub(super) fn missing_ends(count: u32) -> Status {
     Status::internal(format!(
         "{count} requests have no end, which is a bug in the service"

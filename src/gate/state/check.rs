@@ -1,15 +1,16 @@
-//! The invariants of the gate, for its tests.
+//! Checks the gate's invariants, for tests.
 
 use super::State;
 use crate::gate::batch::BatchState;
 
 impl State {
-    /// Returns true if no batch and no host is left.
+    /// Returns true if there are no batches or hosts left.
     pub(in crate::gate) fn is_idle(&self) -> bool {
         self.batches.is_empty() && self.hosts.busy.is_empty() && self.callers.is_empty()
     }
 
-    /// Panics if a limit is exceeded, or if a request waits that could start.
+    /// Panics if a limit is exceeded, or if a request is waiting even though it could
+    /// start.
     pub(in crate::gate) fn check(&self, slots: usize) {
         let in_flight: usize = self.batches.values().map(|batch| batch.in_flight).sum();
         assert_eq!(in_flight + self.slots.shared + self.slots.reserved, slots);
@@ -32,7 +33,7 @@ impl State {
         }
     }
 
-    /// Returns true if `batch` may have another slot of the process.
+    /// Returns true if the process has another slot that `batch` may use.
     fn has_slot_for(&self, batch: &BatchState) -> bool {
         let has_reserved = batch.in_flight == 0 && self.slots.reserved > 0;
         let may_share = batch.may_share() && self.slots.may_share(&self.callers[&batch.caller]);
@@ -40,7 +41,7 @@ impl State {
         batch.in_flight < batch.concurrency && has_slot
     }
 
-    /// Panics if a request of `batch` waits although its host is not full.
+    /// Panics if a request in `batch` is waiting even though its host isn't full.
     fn check_blocked(&self, batch: &BatchState) {
         let queues = batch.hosts.iter();
         for queue in queues.filter(|queue| !queue.waiting.is_empty()) {

@@ -1,10 +1,10 @@
-//! Starts requests: gives the free slots to the batches that wait for them.
+//! Starts requests by giving free slots to the batches that wait for them.
 
 use super::{BatchId, State};
 use crate::gate::{batch::Limit, slots::Source};
 
 impl State {
-    /// Gives a batch its turn if it has a request that could start.
+    /// Queues the batch for a slot, if it has a request that could start.
     pub(super) fn enqueue(&mut self, id: BatchId) {
         let Some(batch) = self.batches.get_mut(&id) else {
             return;
@@ -22,7 +22,8 @@ impl State {
         }
     }
 
-    /// Starts all requests that may start, one of each batch at a time.
+    /// Starts all requests that may start. Batches take turns and start one request at a
+    /// time.
     pub(super) fn start_all(&mut self) {
         self.start_reserved();
         while self.slots.shared > 0
@@ -49,7 +50,7 @@ impl State {
         }
     }
 
-    /// Starts the first request of each idle batch, in its reserved slot.
+    /// Starts the first request of every idle batch, using the batch's reserved slot.
     fn start_reserved(&mut self) {
         while let Some(id) = self.idle.pop_front() {
             if self
@@ -57,7 +58,7 @@ impl State {
                 .get(&id)
                 .is_some_and(|batch| batch.in_flight == 0)
             {
-                // The batch before may have taken the last slot.
+                // The previous batch may have taken the last slot.
                 if self.slots.reserved > 0 {
                     self.start(id, Source::Reserved);
                 }
@@ -76,8 +77,8 @@ impl State {
         }
     }
 
-    /// Starts the first request of a batch whose host is not full, if there is one,
-    /// with a slot from `source`, which must have a free one.
+    /// Starts the batch's first request whose host isn't full, if there is one. It gets a
+    /// slot from `source`, so that must have a free one.
     fn start(&mut self, id: BatchId, source: Source) {
         let Some(batch) = self.batches.get_mut(&id) else {
             return;

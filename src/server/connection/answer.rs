@@ -1,4 +1,4 @@
-//! Answers the calls of one connection.
+//! Answers the calls on a connection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,21 +17,24 @@ use crate::{
     },
 };
 
-/// The kind of a call.
 enum Kind {
     Batch(Arc<OpenBatch>, CancellationToken),
-    /// A call to health or reflection.
+    /// A health or reflection call.
     Auxiliary,
-    /// An auxiliary call that there is no room for.
+    /// An auxiliary call we have no room for.
     Rejected,
 }
 
-/// How long a batch waits for a connection permit.
+/// How long a batch waits for a connection permit. If it doesn't get one, it's rejected
+/// with `RESOURCE_EXHAUSTED`.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Connection {
-    /// Answers a call. The call is classified before the returned future is first
-    /// polled, because hyper hands that future to the executor at once.
+    /// Answers a call.
+    ///
+    /// Note that this classifies the call right away instead of in the returned future.
+    /// hyper passes that future to the executor immediately, and the executor needs to
+    /// know the kind of call by then.
     pub(super) fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
@@ -54,7 +57,7 @@ impl Connection {
             let cut = self.executor.next_is_batch(Arc::clone(&batch));
             return Kind::Batch(batch, cut);
         }
-        // Answers that a caller does not read would pile up.
+        // If the caller isn't reading, more answers would just pile up.
         if self.executor.next_is_auxiliary() && !self.monitor.is_blocked() {
             Kind::Auxiliary
         } else {
@@ -78,7 +81,7 @@ impl Connection {
             cut,
             outbox: self.outbox.clone(),
         });
-        // The headers take memory, and the call may last long.
+        // The call may run for a long time, so don't keep the headers in memory.
         drop(head);
         match self.permit(batch).await {
             Ok(()) => call.answer(body).await,
@@ -86,7 +89,7 @@ impl Connection {
         }
     }
 
-    /// Waits until the connection has a permit for batches.
+    /// Waits for the connection to get a permit to run batches.
     async fn permit(&self, batch: &OpenBatch) -> Result<(), Status> {
         let has_permit = tokio::select! {
             biased;

@@ -1,4 +1,4 @@
-//! Tests of the limits on connections.
+//! Tests for connection limits.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -18,7 +18,7 @@ const TCP: Peer = Peer::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1))
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The preface and empty settings.
+/// The preface, followed by an empty SETTINGS frame.
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 fn serve(config: Config, peer: Peer) -> (DuplexStream, JoinHandle<()>) {
@@ -27,7 +27,8 @@ fn serve(config: Config, peer: Peer) -> (DuplexStream, JoinHandle<()>) {
     (near, tokio::spawn(server.serve_connection(far, peer)))
 }
 
-/// Returns how long a connection is served whose peer sends `bytes` and nothing else.
+/// Serves a peer that sends `bytes` and nothing else, and returns how long it took until
+/// we dropped the connection.
 async fn time_served(bytes: &[u8], peer: Peer) -> Duration {
     let begun = Instant::now();
     let (mut near, serving) = serve(Config::default(), peer);

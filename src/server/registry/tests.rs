@@ -1,5 +1,3 @@
-//! Tests of the registry.
-
 use std::net::SocketAddr;
 
 use super::*;

@@ -1,4 +1,4 @@
-//! Tests of reading batches.
+//! Tests for reading batches.
 
 use futures_util::FutureExt;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Tests of encoding responses.
+//! Tests for the response encoder.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     service::convert::duration,
 };
 
-/// Returns the same part as a struct for prost.
+/// Converts `part` to the prost struct.
 fn expected(part: &Part) -> proto::ResultPart {
     let head = part.head.as_ref().map(|head| proto::ResponseHead {
         status: head.status.as_u16().into(),
