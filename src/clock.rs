@@ -1,6 +1,7 @@
-//! The timeouts of one request: the total timeout and the idle timeout of its
-//! origin. Time that the request spends waiting for a slot or for its caller
-//! does not count.
+//! Request timeouts.
+//!
+//! Every request has a total timeout, as well as an idle timeout for its origin. While
+//! the request waits for a slot or for its caller, neither of them counts.
 
 use std::{future::Future, time::Duration};
 
@@ -8,8 +9,8 @@ use tokio::time::{self, Instant};
 
 use crate::request::Options;
 
-/// The total and the idle timeout of one request. The total timeout starts at the
-/// first dispatch.
+/// The total timeout and the idle timeout of a request. The former starts with the first
+/// dispatch.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     timeout: Duration,
@@ -17,7 +18,7 @@ pub(crate) struct Clock {
     deadline: Instant,
 }
 
-/// The timeout that elapsed.
+/// Tells which of the timeouts has elapsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Elapsed {
     #[error("timeout of {0:?} passed")]
@@ -27,7 +28,6 @@ pub(crate) enum Elapsed {
 }
 
 impl Clock {
-    /// Starts the total timeout at `now`.
     pub(crate) fn start(options: &Options, now: Instant) -> Self {
         Self {
             timeout: options.timeout,
@@ -36,25 +36,25 @@ impl Clock {
         }
     }
 
-    /// Returns the instant at which the total timeout elapses.
+    /// Returns when the total timeout will elapse.
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Runs `work` until the total timeout elapses. As cancel-safe as `work`.
+    /// Runs `work`, but not for longer than the total timeout. This is as cancel-safe as
+    /// `work` itself.
     pub(crate) async fn total<F: Future>(&self, work: F) -> Result<F::Output, Elapsed> {
         let limited = time::timeout_at(self.deadline, work).await;
         limited.map_err(|_| Elapsed::Total(self.timeout))
     }
 
-    /// Runs `io` until the idle or the total timeout elapses. As cancel-safe as
-    /// `io`.
+    /// Runs `io` until either timeout elapses. This is as cancel-safe as `io` itself.
     pub(crate) async fn idle<F: Future>(&self, io: F) -> Result<F::Output, Elapsed> {
         self.idle_since(Instant::now(), io).await
     }
 
-    /// Runs `io` like [`Clock::idle`], for an origin that has been idle since
-    /// `since`. As cancel-safe as `io`.
+    /// Like [`Clock::idle`], but the origin has already been idle since `since`. This is
+    /// as cancel-safe as `io` itself.
     pub(crate) async fn idle_since<F: Future>(
         &self,
         since: Instant,
@@ -64,7 +64,7 @@ impl Clock {
         time::timeout_at(until, io).await.map_err(|_| elapsed)
     }
 
-    /// Extends the total timeout by `time`, in which the origin was not waited for.
+    /// Extends the total timeout by `time`, because we weren't waiting for the origin.
     pub(crate) fn extend(&mut self, time: Duration) {
         self.deadline += time;
     }
@@ -80,7 +80,7 @@ impl Clock {
 }
 
 impl Elapsed {
-    /// Returns true if the idle timeout elapsed.
+    /// Returns true if it was the idle timeout.
     pub(crate) fn is_idle(self) -> bool {
         matches!(self, Self::Idle(_))
     }

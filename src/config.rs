@@ -1,5 +1,7 @@
-//! The settings of a server: plain structs whose defaults are those of the command
-//! line. Nothing here reads arguments or the environment.
+//! Server configuration.
+//!
+//! These are just plain structs. Their defaults are the same as on the command line, but
+//! nothing in here reads any arguments or the environment.
 
 mod error;
 mod limits;
@@ -18,29 +20,30 @@ pub use origins::Origins;
 pub use proxy::{InvalidProxy, Proxy};
 pub use request_limits::RequestLimits;
 
-/// The settings of a [`Server`](crate::server::Server).
+/// The configuration of a [`Server`](crate::server::Server).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// How much work a batch and the process may have in flight.
+    /// How much work a single batch and the whole process may have in flight.
     pub limits: Limits,
-    /// The highest values of the options of a request.
+    /// Upper limits for request options.
     pub request_limits: RequestLimits,
-    /// The destinations that may be reached.
+    /// Which destinations may be reached.
     pub egress: Egress,
-    /// How origins are found and trusted, and how connections to them are kept.
+    /// How to find and trust origins, and how to keep connections to them.
     pub origins: Origins,
-    /// The `User-Agent` of requests that set none. Default: `fetchd/VERSION`.
+    /// The `User-Agent` for requests that don't set one themselves.
+    /// Default: `fetchd/VERSION`.
     pub user_agent: String,
-    /// How long the server goes on accepting batches, although it is not ready, after
-    /// a shutdown began. Default: 0 s.
+    /// After a shutdown has begun, the server reports that it isn't ready but still
+    /// accepts batches for this long. Default: 0 s.
     pub drain_delay: Duration,
-    /// How long open batches may then continue. Default: 25 s. After that, unfinished
-    /// requests end with `REASON_SHUTTING_DOWN`.
+    /// After `drain_delay`, how much longer open batches may continue. Any request that's
+    /// still unfinished then ends with `REASON_SHUTTING_DOWN`. Default: 25 s.
     pub drain_timeout: Duration,
 }
 
 impl Config {
-    /// Checks each setting against its range and against the other settings.
+    /// Checks that every setting is within its range, and that they go together.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.limits.validate()?;
         self.request_limits.validate()?;

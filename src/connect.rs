@@ -1,10 +1,10 @@
-//! The only code that opens connections to origins.
+//! Connects to origins. No other module opens a connection to one.
 //!
-//! [`Connector::connect`] checks the host and the port against the egress policy,
-//! resolves the name, checks every address, and dials only addresses that passed. A
-//! literal address is checked in the same way. [`Progress`] records the stage that was
-//! reached and the duration of each phase, also if connecting fails. A [`Pool`] keeps
-//! idle connections for later requests.
+//! [`Connector::connect`] checks host and port against the egress policy, resolves the
+//! name and then checks every address before dialing it. (If the URL has a literal
+//! address, there's nothing to resolve, but we check it just the same.) While this runs,
+//! [`Progress`] keeps track of the current stage and phase durations, so they're known
+//! even if the attempt fails. Idle connections go into a [`Pool`] for later requests.
 
 mod cache;
 mod error;
@@ -49,7 +49,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Creates a connector to the addresses that `policy` allows.
+    /// Creates a connector that only dials addresses allowed by `policy`.
     pub(crate) fn new(policy: Policy, origins: &Origins) -> Self {
         let resolver = Arc::new(Resolver::new(&origins.name_servers));
         let proxy = origins.proxy.clone();
@@ -62,15 +62,15 @@ impl Connector {
         }
     }
 
-    /// Returns the limit on the number of open sockets.
+    /// Returns the open socket limit.
     pub(crate) fn sockets(&self) -> &SocketLimit {
         &self.sockets
     }
 
     /// Connects to the origin of `uri`.
     ///
-    /// Dropping the future, for instance at a timeout, cancels the attempt. `progress`
-    /// then tells which stage it had reached.
+    /// The attempt can be cancelled by dropping the future, e.g. on a timeout. In that
+    /// case `progress` still tells how far we got.
     pub(crate) async fn connect(
         &self,
         uri: &Uri,
@@ -99,7 +99,8 @@ impl Connector {
         let policy = &self.policy;
         let started = Instant::now();
         if let Some(tunnel) = &self.tunnel {
-            // The proxy may choose any of these addresses, so all must be allowed.
+            // We can't know which of these addresses the proxy will pick, so all of them
+            // have to be allowed.
             target
                 .known_addresses()
                 .try_for_each(|address| policy.check_address(address))?;

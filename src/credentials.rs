@@ -1,10 +1,10 @@
-//! The user name and password of a URL, as Basic authorization (RFC 7617).
+//! Turns the user name and password in a URL into Basic authorization (RFC 7617).
 
 use http::HeaderValue;
 use url::Url;
 
-/// Removes the user name and password from `url`, whose scheme must be `http` or
-/// `https`, and returns them as the value of an `authorization` header.
+/// Removes the user name and password from `url`, and returns them as a value for the
+/// `authorization` header. The scheme must be `http` or `https`.
 pub(crate) fn take_authorization(url: &mut Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
@@ -20,7 +20,8 @@ pub(crate) fn take_authorization(url: &mut Url) -> Option<HeaderValue> {
     let encoded = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, credentials);
     let mut value = HeaderValue::try_from(format!("Basic {encoded}"))
         .expect("base64 consists of visible characters");
-    // Hides the value in debug output, and tells it from a header of the caller.
+    // This hides the value in debug output. It also lets us tell it apart from a header
+    // that the caller has set.
     value.set_sensitive(true);
     Some(value)
 }

@@ -1,9 +1,10 @@
 //! Content codings (RFC 9110, 8.4.1).
 //!
-//! A [`Decoder`] decodes gzip and deflate while the body arrives, and never produces
-//! more than its caller has room for. Up to two codings may be applied to one body.
-//! Brotli and zstd are neither requested nor decoded, because they need windows of many
-//! megabytes.
+//! A [`Decoder`] decodes gzip and deflate as the body arrives. It never produces more
+//! than the caller has room for. At most two codings can be stacked on top of each other.
+//!
+//! We don't support brotli and zstd, and don't ask for them either: their windows take
+//! many megabytes per body.
 
 mod deflate;
 
@@ -15,70 +16,74 @@ use flate2::bufread::MultiGzDecoder;
 use crate::response::Headers;
 use deflate::DeflateReader;
 
-/// The codings to request, as the value of an `accept-encoding` header.
+/// The codings we ask for, as the value of an `accept-encoding` header.
 pub(crate) const ACCEPT_ENCODING: &[u8] = b"gzip, deflate";
 
-/// Decodes one body. The caller alternates between [`Decoder::feed`] and
-/// [`Decoder::read`].
+/// Decodes a single body.
+///
+/// To use it, call [`Decoder::read`], and whenever it needs more input, pass some to
+/// [`Decoder::feed`].
 pub(crate) struct Decoder {
     layer: Layer,
-    /// True once any byte was fed.
+    /// Set once any bytes were fed.
     is_fed: bool,
 }
 
-/// The error for a body with too many codings.
+/// The error for a body with more than [`MAX_CODINGS`] codings.
 #[derive(Debug, thiserror::Error)]
 #[error("more than {MAX_CODINGS} content codings")]
 pub(crate) struct TooManyCodings;
 
-/// The result of one read.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
-    /// This number of bytes was decoded.
+    /// This many bytes were decoded.
     Bytes(usize),
-    /// Nothing can be decoded before more is fed.
+    /// There's nothing to decode until more bytes are fed.
     NeedsInput,
-    /// Much was decoded without any output. The caller should let other tasks run and
-    /// then read again.
+    /// We've been decoding for a while, but there's no output yet. The caller should
+    /// yield to other tasks and then read again.
     OutOfBudget,
     /// The body has ended.
     End,
 }
 
-/// A supported coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coding {
     Gzip,
     Deflate,
 }
 
-/// The encoded body, or a decoder of the layer below.
+/// Either the encoded body itself, or a decoder on top of another layer.
 enum Layer {
     Source(Source),
-    // A body may consist of several members (RFC 1952, 2.2).
+    // There may be several members in one body (RFC 1952, 2.2).
     Gzip(Box<MultiGzDecoder<BufReader<Layer>>>),
     Deflate(Box<DeflateReader<BufReader<Layer>>>),
 }
 
-/// The encoded bytes that were fed but not decoded yet.
+/// Bytes that were fed but aren't decoded yet.
 struct Source {
     bytes: Bytes,
-    /// True if nothing more will be fed.
+    /// Set once we know that there won't be any more bytes.
     is_complete: bool,
-    /// The number of bytes that all layers together may still decode in this read.
+    /// How many bytes may still be decoded in the current read, counting all layers.
     budget: usize,
 }
 
-/// The maximum number of bytes that one read decodes, over all layers: much less than a
-/// millisecond of work.
+/// The maximum number of bytes decoded in one read, counting all layers. This takes well
+/// below a millisecond. If there's no output by then, the read returns
+/// [`Decoded::OutOfBudget`].
 const BUDGET: usize = 128 << 10;
 
-/// The maximum number of codings. Further codings only help attackers to amplify.
+/// The maximum number of codings. A body with more of them is an error, since nobody but
+/// an attacker looking for amplification needs that many.
 const MAX_CODINGS: usize = 2;
 
 impl Decoder {
-    /// Creates the decoder for a body with `headers`. Returns `None` if the body is not
-    /// encoded or has an unknown coding; it is then passed through unchanged.
+    /// Creates a decoder according to `headers`. Returns `None` if the body isn't
+    /// encoded, or if we don't know one of its codings. In both cases it should be passed
+    /// through as it is.
     pub(crate) fn from_headers(headers: &Headers) -> Result<Option<Self>, TooManyCodings> {
         let codings = match codings(headers) {
             Some(codings) if !codings.is_empty() => codings,
@@ -92,7 +97,8 @@ impl Decoder {
             is_complete: false,
             budget: BUDGET,
         });
-        // The header lists the codings in the order in which they were applied.
+        // Codings are listed in the order they were applied in, so the last one has to be
+        // undone first.
         let layer = codings.into_iter().rfold(source, Layer::new);
         Ok(Some(Self {
             layer,
@@ -100,26 +106,27 @@ impl Decoder {
         }))
     }
 
-    /// Passes in the next bytes of the body. All bytes fed before must have been read.
+    /// Passes in more bytes of the body. Don't call this before everything that was fed
+    /// earlier has been read.
     pub(crate) fn feed(&mut self, bytes: Bytes) {
         self.is_fed |= !bytes.is_empty();
         self.layer.source().bytes = bytes;
     }
 
-    /// Marks the end of the encoded body.
+    /// Call this once the whole encoded body has been fed.
     pub(crate) fn finish(&mut self) {
         self.layer.source().is_complete = true;
     }
 
-    /// Decodes into `buffer` as much as fits.
+    /// Decodes as much as fits into `buffer`.
     ///
     /// # Errors
     ///
-    /// The body does not match its headers or is truncated.
+    /// The body doesn't match its headers, or it's truncated.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Decoded> {
         let source = self.layer.source();
         source.budget = BUDGET;
-        // Some origins declare a coding for an empty body.
+        // Some origins declare a coding even though the body is empty.
         if !self.is_fed && source.is_complete {
             return Ok(Decoded::End);
         }
@@ -138,7 +145,7 @@ impl Decoder {
 }
 
 impl Layer {
-    /// Creates a layer that decodes `coding` of `encoded`.
+    /// Adds a layer that decodes `coding` on top of `encoded`.
     fn new(encoded: Self, coding: Coding) -> Self {
         let encoded = BufReader::new(encoded);
         match coding {
@@ -158,8 +165,8 @@ impl Layer {
 }
 
 impl Read for Layer {
-    /// Reads within the budget. Without it, a body that decodes to nothing could keep a
-    /// thread busy.
+    /// Reads from this layer, unless the budget is used up. If there were no budget, then
+    /// a body that decodes to nothing could keep a thread busy for a long time.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Self::Source(source) = self {
             return source.read(buffer);
@@ -189,8 +196,8 @@ impl Read for Source {
     }
 }
 
-/// Returns the codings of a body in the order in which they were applied, or `None` if
-/// one of them is unknown.
+/// Returns a body's codings in the order they were applied in. Returns `None` if we don't
+/// know one of them.
 fn codings(headers: &Headers) -> Option<Vec<Coding>> {
     let mut codings = Vec::new();
     for value in headers.get_all("content-encoding") {

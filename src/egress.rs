@@ -1,9 +1,10 @@
-//! The egress policy: which schemes, hosts, ports and addresses may be fetched.
+//! The egress policy decides which schemes, hosts, ports and addresses may be fetched.
 //!
-//! By default these are the public unicast addresses; the operator can allow and deny
-//! more. [`Policy`] only decides, and performs no I/O. The connector checks a [`Target`]
-//! before it resolves the name, and each address right before it dials it, for every
-//! request, redirect and retry.
+//! By default, only public unicast addresses are allowed. The operator can allow more,
+//! and deny some. Note that a [`Policy`] only makes decisions and doesn't do any I/O
+//! itself. The connector checks each [`Target`] before it resolves the name, and then
+//! checks every address right before dialing it. It does so for each request, redirect
+//! and retry.
 
 mod denied;
 mod host;
@@ -28,7 +29,7 @@ pub(crate) use rules::InvalidNetwork;
 pub use rules::Rules;
 pub use target::{Host, Target};
 
-/// The egress policy of one service. Cheap to clone; all clones share one state.
+/// The egress policy of a service. Cheap to clone. All clones share one state.
 #[derive(Clone)]
 pub struct Policy(Arc<State>);
 
@@ -37,16 +38,16 @@ struct State {
     listeners: RwLock<Vec<Listener>>,
 }
 
-/// A listener of this process, which must not be reached.
+/// A listener of this process. Fetches must not be able to reach it.
 struct Listener {
     address: SocketAddr,
-    /// Returns true for the addresses of this machine.
+    /// Tells whether an address belongs to this machine.
     is_local: fn(IpAddr) -> bool,
 }
 
 #[cfg(test)]
 impl Policy {
-    /// An address for which the check panics, for tests of how a panic is handled.
+    /// An address that makes the check panic. It's used to test how we handle panics.
     pub(crate) const FAULTY: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
 }
 
@@ -59,16 +60,16 @@ impl Policy {
         }))
     }
 
-    /// Denies `address`, which is a listener of this process, from now on.
+    /// Denies `address` from now on, because this process listens on it.
     ///
-    /// An unspecified address denies its port on every address for which `is_local`
-    /// returns true.
+    /// If the IP address is unspecified, its port is denied on every address for which
+    /// `is_local` returns true.
     pub fn deny_listener(&self, address: SocketAddr, is_local: fn(IpAddr) -> bool) {
         let listener = Listener { address, is_local };
         self.0.listeners.write().push(listener);
     }
 
-    /// Checks the scheme of a URL.
+    /// Checks a URL's scheme.
     pub fn check_scheme(scheme: &str) -> Result<(), Denied> {
         match scheme {
             "http" | "https" => Ok(()),
@@ -76,8 +77,9 @@ impl Policy {
         }
     }
 
-    /// Checks the host, the port, and the addresses that are known without a lookup. It
-    /// is sufficient if one of these is allowed.
+    /// Checks host and port, and also the addresses if we know them without a lookup.
+    ///
+    /// If there are several addresses, one that's allowed is enough.
     pub fn check_target(&self, target: &Target<'_>) -> Result<(), Denied> {
         let rules = &self.0.rules;
         if !rules.allow_port.is_empty() && !rules.allow_port.contains(&target.port) {
@@ -104,11 +106,11 @@ impl Policy {
         }
     }
 
-    /// Returns the allowed ones of `addresses`.
+    /// Removes all addresses that aren't allowed.
     ///
     /// # Errors
     ///
-    /// No address is allowed. The error is that of the first address.
+    /// If none of the addresses is allowed, this returns the error for the first one.
     pub fn allowed_addresses(
         &self,
         mut addresses: Vec<SocketAddr>,
@@ -129,14 +131,15 @@ impl Policy {
 
     /// Checks an address and its port.
     ///
-    /// The listeners of this process come first, then `--deny-net`, then `--allow-net`,
-    /// and then the special ranges.
+    /// The rules are checked in this order: the process's own listeners, `--deny-net`,
+    /// `--allow-net`, and finally the special ranges.
     pub fn check_address(&self, address: SocketAddr) -> Result<(), Denied> {
         let outer = address.ip();
         let inner = ranges::unwrapped(outer);
         #[cfg(test)]
         assert_ne!(inner, Self::FAULTY, "a test wants a panic");
-        // The unspecified address connects to this machine, so loopback must be allowed.
+        // Connecting to the unspecified address reaches this machine. So it's only
+        // allowed if loopback is allowed as well.
         match inner {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => {
                 self.check_address((Ipv4Addr::LOCALHOST, address.port()).into())?;
@@ -181,7 +184,7 @@ impl Policy {
 }
 
 impl Listener {
-    /// Returns true if a connection to `destination` would reach this listener.
+    /// Returns true if a connection to `destination` would end up at this listener.
     fn accepts(&self, destination: SocketAddr) -> bool {
         if self.address.port() != destination.port() {
             return false;

@@ -1,9 +1,10 @@
-//! One attempt at one request, including redirects and timeouts.
+//! A single attempt at a request, with redirects and timeouts.
 //!
-//! [`Fetcher::fetch`] returns the head of the final response. Its [`Body`] is then read
-//! part by part, so that a body of any size needs the memory of one part. If a body is
-//! read to its end, its connection is kept for the next request to the same origin.
-//! Dropping a response or its future closes the connection.
+//! [`Fetcher::fetch`] returns the final response as soon as its head has arrived. The
+//! [`Body`] is then read one part at a time, so we never need memory for more than one
+//! part, no matter how large the body is. If the body is read to its end, then we keep
+//! the connection for the next request to the same origin. Dropping a response (or the
+//! future) closes the connection.
 
 mod body;
 mod error;
@@ -29,38 +30,39 @@ use hop::Hop;
 use idle::IdleConnections;
 use redirect::Next;
 
-/// Fetches from origins, and keeps idle connections for later requests.
+/// Fetches from origins, and keeps their idle connections around.
 pub(crate) struct Fetcher {
     connector: Connector,
     idle: IdleConnections,
     user_agent: HeaderValue,
 }
 
-/// A response whose head has arrived.
+/// A response. Its head has arrived, and its body is yet to be read.
 pub(crate) struct Response<'f> {
     pub(crate) head: Head,
     pub(crate) body: Body<'f>,
 }
 
-/// Statistics of one attempt, which are also recorded if it fails.
+/// Statistics about an attempt. They're recorded even if it fails.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct AttemptStats {
-    /// The number of redirects that were followed.
+    /// How many redirects we followed.
     pub(crate) redirects: u32,
-    /// How the last hop got its connection.
+    /// How we got a connection for the last hop.
     pub(crate) phases: Phases,
 }
 
-/// Why an exchange has no response head.
+/// The reason why we didn't get a response head.
 enum ExchangeError {
     Connection(http1::Error),
     Timeout(Elapsed),
 }
 
 impl Fetcher {
-    /// Creates a fetcher with the limits of `config`.
+    /// Creates a fetcher that uses the limits from `config`.
     pub(crate) fn new(config: &Config, policy: egress::Policy, user_agent: HeaderValue) -> Self {
-        // As many idle connections as there may be in use.
+        // There can't be more connections in use than this, so we keep just as many idle
+        // ones.
         let total = config.limits.max_in_flight as usize;
         let max_per_host = config.limits.max_per_host as usize;
         let idle = IdleConnections::new(PoolLimits {
@@ -79,7 +81,8 @@ impl Fetcher {
         }
     }
 
-    /// Sends `request` and follows redirects up to the head of the final response.
+    /// Sends `request` and follows redirects. Returns the final response as soon as we
+    /// have its head.
     pub(crate) async fn fetch(
         &self,
         request: &Request,
@@ -96,8 +99,9 @@ impl Fetcher {
             match hop.next(&response.head, stats.redirects, max_redirects)? {
                 Next::Redirect(next) => {
                     if self.idle.discard(response.body, origin, is_reused).await {
-                        // The response may belong to another request. The origin is now
-                        // quarantined, so a second request gets a new connection.
+                        // This response might belong to some other request, so we can't
+                        // trust it. By now the origin is in quarantine, so if we send the
+                        // request again, it'll get a new connection.
                         if !hop.is_idempotent() {
                             return Err(error::out_of_sync());
                         }
@@ -119,11 +123,11 @@ impl Fetcher {
         }
     }
 
-    /// Sends the request of one hop, on an idle connection if there is one.
+    /// Sends the request of a single hop, if possible over an idle connection.
     ///
-    /// The origin may close an idle connection just before the request is written. This
-    /// is not an error of the request, so it is sent again on another connection unless
-    /// the origin may have processed it.
+    /// The origin may close an idle connection at any time, even right before we write to
+    /// it. That's not the request's fault, so we just send it again over another
+    /// connection, unless the origin might already have processed it.
     async fn send(
         &self,
         hop: &Hop<'_>,
@@ -143,7 +147,7 @@ impl Fetcher {
                     };
                     connection
                 }
-                // Boxed because the future is large and rarely needed.
+                // This future is large but not needed very often, so box it.
                 None => Box::pin(self.connect(hop, request, clock, stats)).await?,
             };
             let error = match self.exchange(&mut connection, hop, clock).await {
@@ -157,8 +161,8 @@ impl Fetcher {
         }
     }
 
-    /// Records the failure of a reused connection to `origin`, and returns true if the
-    /// request is sent again on a new connection.
+    /// Records that a reused connection to `origin` has failed. Returns true if the
+    /// request should be sent again over a new connection.
     fn resends(
         &self,
         origin: &Origin,
@@ -171,7 +175,7 @@ impl Fetcher {
                 self.idle.record_broken(origin);
                 true
             }
-            // The malformed bytes may be the rest of another response.
+            // Perhaps these bytes are just the rest of some other response.
             ExchangeError::Connection(http1::Error::Malformed(_)) => {
                 self.idle.quarantine(origin);
                 hop.is_idempotent()
@@ -204,7 +208,7 @@ impl Fetcher {
         }
     }
 
-    /// Writes the request of `hop` and waits for the head of its response.
+    /// Writes the request of `hop`, and waits for the response head.
     async fn exchange(
         &self,
         connection: &mut Connection<OriginStream>,
@@ -219,7 +223,8 @@ impl Fetcher {
             match clock.idle_since(idle_since, connection.exchange()).await {
                 Ok(parsed) => return parsed.map_err(ExchangeError::Connection),
                 Err(passed) => match connection.last_write() {
-                    // The origin is not idle while it reads the request.
+                    // We've written something in the meantime, so the origin is still
+                    // reading the request and thus not idle.
                     Some(written) if written > idle_since && passed.is_idle() => {
                         idle_since = written;
                     }
@@ -230,7 +235,8 @@ impl Fetcher {
     }
 }
 
-/// Returns the final response, whose body is decoded unless the caller wants it raw.
+/// Returns the final response. The body gets decoded, unless the caller asked for the raw
+/// one.
 fn decoded<'f>(
     hop: Hop<'_>,
     request: &Request,

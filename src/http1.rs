@@ -1,15 +1,16 @@
-//! An HTTP/1.1 client over one connection.
+//! A small HTTP/1.1 client for a single connection.
 //!
-//! [`Connection::exchange`] writes a request and reads the head of its response. The
-//! [`Incoming`] body is then read from the connection, and returns the connection at its
-//! end for the next exchange. There are no background tasks and no channels: the task
-//! that awaits a response drives its connection, and dropping the connection closes it.
+//! [`Connection::exchange`] writes a request and reads the response head. The body is
+//! then read through [`Incoming`], which owns the connection in the meantime and gives it
+//! back at the end so that it can be used for the next exchange. There aren't any
+//! background tasks or channels: whoever awaits the response also drives the connection,
+//! and dropping it closes the connection.
 //!
-//! A connection that waits for bytes holds no read buffer. Bytes are read into a
-//! thread-local buffer, and only those that cannot be used immediately are copied out.
+//! Connections don't hold a read buffer while they wait. We read into a thread-local
+//! buffer instead and only copy what can't be used right away.
 //!
-//! httparse parses the heads. This module decides what a message means and where it
-//! ends.
+//! We use httparse to parse heads. Everything else, i.e. what a message means and where
+//! it ends, is decided here.
 
 mod chunked;
 mod connection;
@@ -34,12 +35,12 @@ pub(crate) use incoming::{Finished, Incoming};
 
 /// The byte stream of a connection.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
-    /// Records whether an exchange is in progress. If the transport is dropped during an
-    /// exchange, bytes that it has not sent yet are useless.
+    /// Called when an exchange begins or ends. If the transport is dropped during an
+    /// exchange, there's no point in sending the remaining bytes.
     fn set_busy(&mut self, _is_busy: bool) {}
 }
 
-/// A response whose head has arrived.
+/// A response. Its head has arrived, and its body is yet to be read.
 pub(crate) struct Response<S> {
     pub(crate) head: Head,
     pub(crate) body: Incoming<S>,
@@ -49,12 +50,13 @@ pub(crate) struct Response<S> {
 const READ_BUFFER: usize = 16 << 10;
 
 thread_local! {
-    /// Holds bytes only during one poll.
+    /// Only used within a single poll. No bytes stay in here afterwards.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER].into());
 }
 
-/// Returns true if `method` defines a meaning for a request body (RFC 9110, 9.3).
-/// Servers disagree about whether any other request has one.
+/// Returns true if a request with this `method` usually has a body, i.e. the method gives
+/// it a meaning (RFC 9110, 9.3). For any other method, servers disagree about whether
+/// there is one.
 pub(crate) fn expects_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }

@@ -1,8 +1,8 @@
-//! Requests: one to fetch, its options, and the batches they come in.
+//! Requests, their options, and the batches they come in.
 //!
-//! The constructors check every invariant, so every [`Request`] can be sent. A
-//! value above a limit of the service is lowered to it; a value that makes no sense
-//! is refused with the name of its field.
+//! All invariants are checked when a [`Request`] is created, so every one of them can be
+//! sent. If a value exceeds one of the service's limits, we simply lower it. A value that
+//! makes no sense is refused, and the error names its field.
 
 mod batch;
 mod header;
@@ -22,36 +22,40 @@ pub(crate) use batch::{Batch, EncodedRequests, Requests, Sendable};
 pub(crate) use invalid::InvalidRequest;
 pub(crate) use options::{Options, Overflow};
 
-/// One HTTP request that can be sent.
+/// An HTTP request, ready to be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// An absolute `http` or `https` URL as it is sent: without user info and
-    /// fragment.
+    /// An absolute `http` or `https` URL. There's no user info and no fragment, since
+    /// these aren't sent.
     pub uri: Uri,
-    /// Any upper-case method except CONNECT.
+    /// The method, in upper case. Any method except for CONNECT is possible.
     pub method: Method,
-    /// The headers that the caller sets, and the authorization from the URL.
+    /// Headers set by the caller. If the URL had user info, there's also an authorization
+    /// header.
     pub headers: HeaderMap,
-    /// The size of all added header lines.
+    /// The total size of all header lines that were added.
     header_bytes: usize,
-    /// The body, or empty if there is none.
+    /// The body. Empty if there isn't one.
     pub body: Bytes,
     /// How to fetch it.
     pub options: Options,
 }
 
 impl Request {
-    /// The longest method, in bytes. Longer than any registered method.
+    /// The longest method in bytes, which is more than any registered method needs.
+    /// Longer ones are refused.
     pub(crate) const MAX_METHOD: usize = 64;
-    /// The longest URL, in bytes.
+    /// The longest URL in bytes. Longer ones are refused.
     pub(crate) const MAX_URL: usize = 16 << 10;
-    /// The most header lines. No origin is known to accept more.
+    /// The maximum number of header lines. We don't know of any origin that accepts more,
+    /// so we refuse the request.
     pub(crate) const MAX_HEADERS: usize = 1000;
-    /// The most bytes of header names and values. No origin is known to accept more.
+    /// The maximum size of all header names and values. As above, no origin seems to
+    /// accept more, so we refuse the request.
     pub(crate) const MAX_HEADER_BYTES: usize = 64 << 10;
 
-    /// Creates a request for `url` with the default options. An empty `method` is
-    /// GET.
+    /// Creates a request for `url` with default options. If `method` is empty, GET is
+    /// used.
     pub(crate) fn new(url: &str, method: &str) -> Result<Self, InvalidRequest> {
         let method = method::parse(method)?;
         let mut url = url::parse(url)?;
@@ -69,7 +73,8 @@ impl Request {
         })
     }
 
-    /// Adds a header line. An `Authorization` header replaces the one from the URL.
+    /// Adds a header line. If it's an `Authorization` header, it replaces the one we got
+    /// from the URL.
     pub(crate) fn add_header(&mut self, name: &str, value: Bytes) -> Result<(), InvalidRequest> {
         let (name, value) = header::parse(name, value)?;
         let current = self.headers.get(AUTHORIZATION);
@@ -87,8 +92,8 @@ impl Request {
         Ok(())
     }
 
-    /// Returns true if sending the request twice has the same effect as sending it
-    /// once (RFC 9110, 9.2.2).
+    /// Returns true if it makes no difference whether the request is sent once or twice
+    /// (RFC 9110, 9.2.2).
     pub(crate) fn is_idempotent(&self) -> bool {
         self.method.is_idempotent()
     }

@@ -1,4 +1,4 @@
-//! The result of a request: a head, parts of a body, and always exactly one end.
+//! Results: a head, the parts of a body, and always exactly one end.
 
 mod headers;
 
@@ -10,29 +10,29 @@ use http::{StatusCode, Uri, Version};
 use crate::request::InvalidRequest;
 pub(crate) use headers::Headers;
 
-/// A piece of the result of one request. Most results have a single part.
+/// A piece of a request's result. Most results consist of a single part.
 #[derive(Debug)]
 pub(crate) struct Part {
-    /// Position of the request in its batch.
+    /// The request's position in its batch.
     pub(crate) index: u32,
-    /// Set in the first part if the origin responded.
+    /// Only set in the first part, and only if the origin responded.
     pub(crate) head: Option<Head>,
-    /// The next bytes of the body, at most [`Part::MAX_BODY`].
+    /// Some more bytes of the body, up to [`Part::MAX_BODY`].
     pub(crate) body: Bytes,
-    /// Set in the last part.
+    /// Only set in the last part.
     pub(crate) end: Option<End>,
 }
 
 /// The head of an origin's response.
 #[derive(Debug)]
 pub(crate) struct Head {
-    /// The status, of any class.
+    /// The status. This can be of any class.
     pub(crate) status: StatusCode,
-    /// Header lines, duplicates kept.
+    /// The header lines, including duplicates.
     pub(crate) headers: Headers,
-    /// The URL of the final response, without user info and fragment.
+    /// The URL of the final response. Doesn't include user info or fragment.
     pub(crate) url: Uri,
-    /// The version the origin spoke.
+    /// The HTTP version that the origin speaks.
     pub(crate) version: Version,
 }
 
@@ -41,60 +41,59 @@ pub(crate) struct Head {
 pub(crate) struct End {
     /// `None` if the response is complete.
     pub(crate) error: Option<FetchError>,
-    /// The number of attempts; 0 if the request was never dispatched.
+    /// The number of attempts. This is 0 if the request was never dispatched.
     pub(crate) attempts: u32,
-    /// The number of redirects that the last attempt followed.
+    /// How many redirects the last attempt followed.
     pub(crate) redirects: u32,
-    /// The size of the body as sent to the caller.
+    /// The size of the body as the caller gets it.
     pub(crate) body_bytes: u64,
-    /// The body was truncated at its limit, as the request asked.
+    /// Set if the body was cut off at its limit, because the request asked for that.
     pub(crate) truncated: bool,
-    /// How long each step took.
     pub(crate) timing: Timing,
 }
 
-/// How long each step of one request took.
+/// How long each step of a request took.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Timing {
     /// The total time spent waiting for a slot.
     pub(crate) queued: Duration,
-    /// From the first dispatch to the head of the final response.
+    /// From the first dispatch until we got the head of the final response.
     pub(crate) first_byte: Option<Duration>,
-    /// From the first dispatch to the end, waits included.
+    /// From the first dispatch until the end, including any waits.
     pub(crate) total: Option<Duration>,
-    /// How the last hop of the last attempt got its connection.
+    /// How we got a connection for the last hop of the last attempt.
     pub(crate) phases: Phases,
 }
 
-/// How one hop got its connection. A phase is `None` if it was not reached or not
-/// needed. On a reused connection, all are `None`.
+/// How we got a connection for a hop. A phase is `None` if we didn't reach it or didn't
+/// need it. If the connection was reused, all of them are.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Phases {
-    /// The DNS lookup. Also `None` if the host is an address, or if a proxy is used.
+    /// The DNS lookup. There isn't one if the host is an address or if there's a proxy.
     pub(crate) dns: Option<Duration>,
-    /// The TCP connect, and the tunnel through the proxy if there is one.
+    /// Opening the TCP connection. If there's a proxy, this includes the tunnel.
     pub(crate) connect: Option<Duration>,
     /// The TLS handshake.
     pub(crate) tls: Option<Duration>,
-    /// The connection had carried a request before.
+    /// Set if the connection has carried another request before.
     pub(crate) is_reused: bool,
 }
 
-/// Why a request has no complete response.
+/// The reason why a request doesn't have a complete response.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct FetchError {
     /// The kind of error.
     pub(crate) reason: Reason,
-    /// A description for people, without credentials and query strings.
+    /// A message for humans. It never contains credentials or query strings.
     pub(crate) message: String,
-    /// True if the same request may succeed later.
+    /// Set if the same request might succeed later.
     pub(crate) retryable: bool,
-    /// The rule of the egress policy that denied the request, if one did.
+    /// If the egress policy denied the request, this is the rule that did.
     pub(crate) rule: Option<&'static str>,
 }
 
-/// The kind of an error. The contract's `Reason` describes each.
+/// Kinds of errors. See the contract's `Reason` for what each of them means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub(crate) enum Reason {
@@ -115,15 +114,15 @@ pub(crate) enum Reason {
 }
 
 impl Part {
-    /// The most bytes of body in one part.
+    /// The maximum number of body bytes in a part. If there's more, it goes into the next
+    /// part.
     pub(crate) const MAX_BODY: usize = 64 << 10;
 
-    /// Returns the approximate size of the part in memory and in a message, in
-    /// bytes.
+    /// Returns roughly how many bytes this part takes, both in memory and in a message.
     pub(crate) fn weight(&self) -> usize {
-        /// The index, the end, the timing and their framing.
+        /// Index, end, timing, and their framing.
         const FIXED: usize = 128;
-        /// The overhead of a header line.
+        /// The overhead per header line.
         const PER_HEADER: usize = 16;
 
         let head = self.head.as_ref().map_or(0, |head| {
@@ -141,7 +140,7 @@ impl Part {
 }
 
 impl End {
-    /// Returns the same end, marked as that of a truncated body.
+    /// Marks the body as truncated.
     #[must_use]
     pub(crate) fn truncated(self) -> Self {
         Self {
@@ -158,7 +157,7 @@ impl From<InvalidRequest> for FetchError {
 }
 
 impl FetchError {
-    /// Creates an error that is retryable if its reason usually is.
+    /// Creates an error. Whether it's retryable depends on the reason.
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -168,7 +167,7 @@ impl FetchError {
         }
     }
 
-    /// Creates the error of a request that the egress policy denied by `rule`.
+    /// Creates the error for a request that was denied by an egress policy rule.
     pub(crate) fn denied(message: impl Into<String>, rule: &'static str) -> Self {
         Self {
             rule: Some(rule),
@@ -176,7 +175,7 @@ impl FetchError {
         }
     }
 
-    /// Returns the same error, marked as not retryable.
+    /// Marks the error as not retryable.
     #[must_use]
     pub(crate) fn permanent(self) -> Self {
         Self {
@@ -187,8 +186,8 @@ impl FetchError {
 }
 
 impl Reason {
-    /// Returns true if another attempt may succeed, unless more is known about the
-    /// error.
+    /// Returns true if another attempt might succeed, assuming that all we know is the
+    /// reason.
     fn is_transient(self) -> bool {
         match self {
             Self::Dns
@@ -208,7 +207,8 @@ impl Reason {
         }
     }
 
-    /// Returns the name for logs and metrics: the contract's, in lower case.
+    /// Returns the name to use in logs and metrics. It's the contract's name in lower
+    /// case.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",

@@ -1,11 +1,14 @@
-//! Decides whether a request gets another attempt, and when.
+//! Retries: should there be another attempt, and when?
 //!
-//! An idempotent request is retried after a transient error and after the statuses
-//! 408, 429, 502, 503 and 504. Any other request is retried only if nothing of it was
-//! written. Delays grow from 200 ms to 10 s with full jitter, unless the origin asks
-//! for a delay of its own. A [`Budget`] for each caller and host limits the retries,
-//! so that a failing host does not get many times as many requests as a healthy one,
-//! and no caller uses up the retries of the others.
+//! An idempotent request is retried after transient errors, and if its status is 408,
+//! 429, 502, 503 or 504. Any other request is only retried if we haven't written any of
+//! it.
+//!
+//! The delay is random (full jitter). Its upper limit grows from 200 ms to 10 s with each
+//! attempt. If the origin asks for a specific delay, we use that instead. In addition,
+//! retries are limited by a [`Budget`] for each caller and host. Without it, a failing
+//! host would get many times as many requests as a healthy one, and a single caller could
+//! use up everybody else's retries.
 
 mod backoff;
 mod budgets;
@@ -29,58 +32,58 @@ use crate::{
 pub(crate) use budgets::Budget;
 use budgets::Budgets;
 
-/// The rules for retries, with the budgets of all callers.
+/// The retry rules, along with the budgets of all callers.
 pub(crate) struct Policy {
     budgets: Budgets,
-    /// Returns a random number from 0 to 1.
+    /// Returns a random number between 0 and 1.
     random: fn() -> f64,
 }
 
-/// The facts about an attempt that the rules look at.
+/// Everything the rules need to know about an attempt.
 #[derive(Clone, Copy)]
 pub(crate) struct Attempt<'a> {
     pub(crate) request: &'a Request,
-    /// The position of this attempt among those of the request, from 1.
+    /// Which of the request's attempts this is, counting from 1.
     pub(crate) number: u32,
-    /// The number of redirects that it followed.
+    /// How many redirects this attempt followed.
     pub(crate) redirects: u32,
-    /// A part of the result was handed to the caller.
+    /// Set if the caller has already got part of the result.
     pub(crate) has_sent_part: bool,
-    /// The same attempt was resent before.
+    /// Set if this attempt has been resent before.
     pub(crate) is_resent: bool,
-    /// When the timeout of the request elapses.
+    /// When the request times out.
     pub(crate) deadline: Instant,
     pub(crate) budget: &'a Budget,
 }
 
-/// What happened in an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Copy)]
 pub(crate) enum AttemptResult<'a> {
-    /// The head of the final response arrived.
+    /// We've got the head of the final response.
     Head(&'a Head),
-    /// The attempt failed, before the head or after it.
+    /// The attempt failed. This may happen before we've got the head, or after.
     Failed(&'a FetchError),
-    /// The response is complete, but it may belong to another request on the same
+    /// We've got a complete response, but it might belong to another request on the same
     /// connection.
     Ambiguous,
 }
 
-/// The decision on an attempt.
+/// What to do next.
 #[derive(Debug)]
 pub(crate) enum Verdict<'a> {
-    /// There is no other attempt: the request goes on with its response, or ends with
-    /// its error.
+    /// Don't make another attempt. The request continues with the response it has got, or
+    /// ends with its error.
     Done,
-    /// Another attempt starts after a delay.
+    /// Make another attempt after a delay.
     Retry {
         after: Duration,
         cause: RetryCause<'a>,
     },
-    /// The same attempt is made again at once, on a new connection.
+    /// Repeat this attempt right away on a new connection.
     Resend,
 }
 
-/// Why a request is retried.
+/// The reason for a retry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RetryCause<'a> {
     Error(&'a FetchError),
@@ -88,7 +91,7 @@ pub(crate) enum RetryCause<'a> {
 }
 
 impl Policy {
-    /// Creates a policy with full budgets.
+    /// Creates a policy. All budgets are full at first.
     pub(crate) fn new() -> Self {
         Self {
             budgets: Budgets::new(),
@@ -96,13 +99,13 @@ impl Policy {
         }
     }
 
-    /// Returns the budget of `caller` at the host of `request`.
+    /// Returns the budget for `caller` at the host that `request` goes to.
     pub(crate) fn budget(&self, caller: Caller, request: &Request) -> Budget {
         self.budgets.budget(caller, request)
     }
 
-    /// Decides whether a request is sent again after the `result` of an `attempt`. A
-    /// retry is withdrawn from the budget.
+    /// Decides what to do after an attempt. If there's a retry, it's withdrawn from the
+    /// budget.
     pub(crate) fn decide<'a>(
         &self,
         attempt: &Attempt<'_>,
@@ -139,8 +142,8 @@ impl Attempt<'_> {
     }
 
     fn may_retry_error(&self, error: &FetchError) -> bool {
-        // These errors occur before anything is written to the origin. After a
-        // redirect, another origin has received the request.
+        // If any of these happen, then we haven't written anything to the origin yet. But
+        // if there was a redirect, another origin has received the request before.
         let is_unconnected = matches!(error.reason, Reason::Dns | Reason::Connect | Reason::Tls);
         let is_unwritten = is_unconnected && self.redirects == 0;
         error.retryable && (self.request.is_idempotent() || is_unwritten)
@@ -150,8 +153,8 @@ impl Attempt<'_> {
         self.request.is_idempotent() && !self.is_resent
     }
 
-    /// Returns true if `delay` is not too long, and ends before the timeout of the
-    /// request.
+    /// Returns true if `delay` isn't too long, and if it's over before the request times
+    /// out.
     fn has_time_for(&self, delay: Duration) -> bool {
         let remaining = self.deadline.saturating_duration_since(Instant::now());
         delay < remaining && delay <= retry_after::MAX_DELAY
@@ -159,7 +162,7 @@ impl Attempt<'_> {
 }
 
 impl RetryCause<'_> {
-    /// Returns the label of the cause in metrics, one of a small set.
+    /// Returns a label for metrics. There's only a small number of different ones.
     pub(crate) fn label(&self) -> &str {
         match self {
             Self::Error(error) => error.reason.as_str(),

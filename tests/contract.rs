@@ -1,6 +1,7 @@
-//! The code generated from `proto/` is up to date, and can grow.
+//! Checks that the code generated from `proto/` is up to date, and that we can add to it
+//! without breaking callers.
 //!
-//! `FETCHD_REGENERATE=1 cargo test --test contract` writes it anew.
+//! To regenerate it, run `FETCHD_REGENERATE=1 cargo test --test contract`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +14,8 @@ use tempfile::TempDir;
 
 const CONTRACT: &str = "fetchd/v1/fetchd.proto";
 
-/// The generated files: the messages and stubs, and the encoded descriptors.
+/// All generated files. The first has the messages and stubs, the second the encoded
+/// descriptors.
 const GENERATED: [&str; 2] = ["fetchd.v1.rs", "descriptors.bin"];
 
 #[test]
@@ -58,8 +60,8 @@ fn kept() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/proto")
 }
 
-/// Compiles the contract without protoc. Comments stay in the descriptors, so that
-/// reflection can show them.
+/// Compiles the contract without using protoc. We keep the comments in the descriptors,
+/// so that reflection can show them.
 fn generate() -> TempDir {
     let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
     let directory = tempfile::tempdir().unwrap();

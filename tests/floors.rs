@@ -1,9 +1,10 @@
-//! The modules of `src/` import each other in one direction: down the floors of
-//! ARCHITECTURE.md.
+//! Checks that modules in `src/` only import each other in one direction, i.e. down the
+//! floors in ARCHITECTURE.md.
 //!
-//! The floors are the lines of the block `floors` there, the highest first. A module may
-//! import from lower floors, and along the arrows of its own: `a → b → c` lets `a` import
-//! from `b` and `c`. Tests count like other code.
+//! The floors are listed there in a code block called `floors`, one per line, starting
+//! with the highest. A module may import from any lower floor. In addition, it may import
+//! along its own arrows: `a → b → c` allows `a` to import from `b` and `c`. Tests count
+//! like any other code.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,9 +15,9 @@ use std::{
 };
 
 struct Floors {
-    /// The floor of each module. 0 is the highest.
+    /// Maps each module to its floor. The highest floor is 0.
     floors: BTreeMap<String, usize>,
-    /// Pairs of modules on one floor of which the first may import from the second.
+    /// Pairs of modules on the same floor. The first one may import from the second.
     arrows: BTreeSet<(String, String)>,
 }
 
@@ -82,7 +83,7 @@ impl Floors {
                 arrows.extend(pairs.map(|(a, b)| ((*a).to_owned(), (*b).to_owned())));
             }
         }
-        // Arrows of arrows, until there are no more.
+        // Follow arrows from arrows until there's nothing new.
         loop {
             let longer = arrows.iter().flat_map(|(a, b)| {
                 let next = arrows.iter().filter(move |(start, _)| start == b);
@@ -107,8 +108,8 @@ impl Floors {
     }
 }
 
-/// Returns the modules that `source` names as `crate::a` or `crate::{a, b}`. A type that
-/// the crate root re-exports counts as its module: `crate::Code` as `code`.
+/// Returns all modules that `source` refers to as `crate::a` or `crate::{a, b}`. Types
+/// that the crate root re-exports count as their module, e.g. `crate::Code` as `code`.
 fn imports(source: &str) -> BTreeSet<String> {
     let lines = source
         .lines()
@@ -118,7 +119,8 @@ fn imports(source: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (start, path) in code.match_indices("crate::") {
         let rest = &code[start + path.len()..];
-        // Of a group, only the names that are not inside another group.
+        // If there's a group, only look at names that aren't in another group inside of
+        // it.
         let mut depth = usize::from(rest.starts_with('{'));
         let items = rest[depth..].split_inclusive(['{', '}', ',']);
         for item in items {
@@ -158,7 +160,7 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Returns the top-level module of a file.
+/// Returns the top-level module that a file belongs to.
 fn module_of(file: &Path) -> String {
     let inside = file
         .strip_prefix(root().join("src"))

@@ -1,10 +1,10 @@
-//! The error of a setting that cannot be used.
+//! Configuration errors.
 
 use std::fmt;
 
 use crate::egress::InvalidNetwork;
 
-/// A setting that cannot be used.
+/// A setting has a value that can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid value '{value}' for '--{flag}': {expected}")]
 pub struct ConfigError {
@@ -14,8 +14,8 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// Creates the error of `value`, given for `flag`. `expected` says which values
-    /// are accepted.
+    /// Creates the error for a `value` of `flag`. `expected` describes which values would
+    /// be accepted.
     pub(super) fn new(flag: &'static str, value: impl fmt::Display, expected: String) -> Self {
         Self {
             flag,

@@ -1,68 +1,72 @@
-//! Limits on the work of the process.
+//! Process-wide limits.
 
 use std::time::Duration;
 
 use super::ConfigError;
 
-/// Limits on work, so that no batch, and no number of batches, can exhaust the
-/// process.
+/// Limits that keep any batch, or any number of them, from exhausting the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The most requests in flight for a batch that sets no concurrency. Default: 50.
+    /// How many requests of a batch may be in flight if the batch doesn't set a
+    /// concurrency. Default: 50.
     pub default_concurrency: u32,
-    /// The most requests in flight for one batch. A higher concurrency is lowered to
-    /// it. Default: 512.
+    /// How many requests of any batch may be in flight. If a batch sets a higher
+    /// concurrency, it's lowered to this. Default: 512.
     pub max_concurrency: u32,
-    /// The most requests in flight in the process; others wait. One slot is reserved
-    /// for each of `max_batches`. At least 2. Default: 1024.
+    /// How many requests may be in flight in the whole process. Any others have to wait.
+    /// One slot is reserved for each of `max_batches`. At least 2. Default: 1024.
     pub max_in_flight: u32,
-    /// The most requests in flight in the process to one host (name and port of the
-    /// request's own URL), or 0 for no limit. Default: 0.
+    /// How many requests to a single host may be in flight in the whole process, or 0 for
+    /// no limit. Hosts are told apart by name and port of the request's own URL.
+    /// Default: 0.
     pub max_per_host: u32,
-    /// The most batches at once. Above it, a call ends with `RESOURCE_EXHAUSTED` and
-    /// `RetryInfo`. At least 1, at most half of `max_in_flight`. Default (`None`): a
-    /// quarter of `max_in_flight`.
+    /// How many batches may run at once. Any further call ends with `RESOURCE_EXHAUSTED`
+    /// and `RetryInfo`. At least 1, and at most half of `max_in_flight`. Default
+    /// (`None`): a quarter of `max_in_flight`.
     pub max_batches: Option<u32>,
-    /// The most requests in one batch. Above it, the call ends with
+    /// How many requests may be in a batch. If there are more, the call ends with
     /// `INVALID_ARGUMENT`. Default: 10,000.
     pub max_batch_requests: u32,
-    /// The largest request message, in bytes. Above it, the call ends with
+    /// How large a request message may be, in bytes. If it's larger, the call ends with
     /// `OUT_OF_RANGE`. Default: 16 MiB.
     pub max_request_bytes: usize,
-    /// The most bytes of request messages that the process holds, for all batches
-    /// together. Above it, a call ends with `RESOURCE_EXHAUSTED` and `RetryInfo`. At
-    /// least `max_request_bytes`. Default: 256 MiB.
+    /// How many bytes of request messages the process may hold, counting all batches. If
+    /// another call would exceed this, it ends with `RESOURCE_EXHAUSTED` and `RetryInfo`.
+    /// At least `max_request_bytes`. Default: 256 MiB.
     pub max_queued_bytes: usize,
-    /// The most connections from callers. 64 more can ask for health; a batch on one
-    /// of those waits up to 20 s for another connection to close. Further ones wait to
-    /// be accepted. Default: 4096.
+    /// How many connections callers may have. Default: 4096.
+    ///
+    /// Another 64 connections are accepted so that health checks get through. If there's
+    /// a batch on one of these, it waits up to 20 s for some other connection to close.
+    /// Beyond that, connections aren't accepted until others close.
     pub max_connections: u32,
-    /// A caller counts as gone if it takes no results for this long although there
-    /// are some, or if it takes less than 16 KiB/s while other callers wait for a
-    /// slot. Default: 60 s.
+    /// A caller counts as gone if there are results for it but it doesn't take any for
+    /// this long. It also counts as gone if it takes less than 16 KiB/s while other
+    /// callers are waiting for a slot. Default: 60 s.
     pub stall_timeout: Duration,
-    /// The age, plus or minus a tenth, at which a connection is asked to go away, so
-    /// that callers spread over new replicas. Open batches finish. Default: 5 min.
+    /// When a connection reaches this age, give or take a tenth, the server asks the
+    /// caller to open another one. This way, callers spread over new replicas. Open
+    /// batches aren't interrupted. Default: 5 min.
     pub max_connection_age: Duration,
-    /// How often an idle caller is pinged. Default: 20 s.
+    /// How often to ping an idle caller. Default: 20 s.
     pub keepalive_interval: Duration,
-    /// How long a caller may take to answer a ping before it counts as gone. Default:
+    /// If a caller doesn't answer a ping within this time, it counts as gone. Default:
     /// 10 s.
     pub keepalive_timeout: Duration,
 }
 
 impl Limits {
-    /// The highest value of any count. An index is a `u32`, and one process should
-    /// hold no more than a million tasks or requests.
+    /// The upper limit for all counts. Indices are `u32`, and a single process shouldn't
+    /// have more than a million tasks or requests anyway.
     pub const MAX_COUNT: u32 = 1_000_000;
 
-    /// The highest value of `max_queued_bytes`: 1 TiB.
+    /// The upper limit for `max_queued_bytes`: 1 TiB.
     pub const MAX_BYTES: usize = 1 << 40;
 
-    /// The shortest stall timeout and connection age.
+    /// The lower limit for `stall_timeout` and `max_connection_age`.
     pub const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 
-    /// Returns the most batches at once.
+    /// Returns how many batches may run at once.
     pub fn batches(&self) -> u32 {
         self.max_batches
             .unwrap_or_else(|| (self.max_in_flight / 4).max(1))

@@ -6,26 +6,29 @@ use rustls::{RootCertStore, pki_types::CertificateDer};
 
 use super::{ConfigError, Proxy};
 
-/// How origins are found and trusted, and how connections to them are kept.
+/// How to find and trust origins, and how to keep connections to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origins {
-    /// The name servers to ask, or those of the system if there are none. Default:
-    /// none.
+    /// The name servers to use. If there aren't any, the system's name servers are used.
+    /// Default: none.
     pub name_servers: Vec<SocketAddr>,
-    /// Root certificates (DER) that are trusted in addition to the system's. Default:
-    /// none.
+    /// Root certificates (DER) to trust in addition to the system's. Default: none.
     pub extra_roots: Vec<Vec<u8>>,
-    /// The HTTP proxy for all fetches. The proxy resolves names, so it must check the
-    /// resolved addresses itself; the service checks only hosts, ports and addresses
-    /// in URLs. Default: none, whatever the environment says.
+    /// An HTTP proxy to use for all fetches. Environment variables are ignored.
+    /// Default: none.
+    ///
+    /// Note that with a proxy, it's the proxy that resolves names. The service only
+    /// checks hosts, ports and any addresses in URLs, so the proxy has to check the
+    /// resolved addresses itself.
     pub proxy: Option<Proxy>,
-    /// The most sockets to origins at once, idle ones included. A fetch that needs
-    /// one more ends with `REASON_INTERNAL`. `fetchd serve` sets it so that callers
-    /// can still connect. Default (`None`): as many as the system allows.
+    /// The maximum number of open sockets to origins, including idle ones. If a fetch
+    /// would need one more, it ends with `REASON_INTERNAL`. `fetchd serve` sets this so
+    /// that callers are still able to connect. Default (`None`): as many as the system
+    /// allows.
     pub max_sockets: Option<usize>,
-    /// How long an idle connection is kept. Default: 4 s. Common servers close idle
-    /// connections after 5 s, and a request must not use a connection that is being
-    /// closed.
+    /// How long to keep an idle connection. Common servers close theirs after 5 s, and we
+    /// shouldn't send a request while that happens, so this is a bit shorter. Default:
+    /// 4 s.
     pub pool_idle_timeout: Duration,
 }
 

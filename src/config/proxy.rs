@@ -1,4 +1,4 @@
-//! The proxy for fetches.
+//! The proxy used for fetches.
 
 use std::str::FromStr;
 
@@ -7,16 +7,16 @@ use url::Url;
 
 use crate::credentials::take_authorization;
 
-/// An HTTP proxy that opens tunnels (RFC 9110, 9.3.6). Its `Debug` output has no
-/// credentials.
+/// An HTTP proxy to open tunnels through (RFC 9110, 9.3.6). The `Debug` output doesn't
+/// show any credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
     uri: Uri,
     authorization: Option<HeaderValue>,
 }
 
-/// The error of a text that is not a [`Proxy`]. Its message does not repeat the text,
-/// which may hold a password.
+/// The error if a text isn't a valid [`Proxy`]. The message doesn't repeat the text,
+/// because there could be a password in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected a URL such as http://proxy.example:3128 or http://user:password@proxy.example:3128"
@@ -25,12 +25,12 @@ pub struct Proxy {
 pub struct InvalidProxy;
 
 impl Proxy {
-    /// Returns the address of the proxy, without credentials.
+    /// Returns the proxy's address, without any credentials.
     pub(crate) fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// Returns the credentials of the service at the proxy.
+    /// Returns our credentials for the proxy, if any.
     pub(crate) fn authorization(&self) -> Option<&HeaderValue> {
         self.authorization.as_ref()
     }

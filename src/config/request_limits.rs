@@ -1,20 +1,21 @@
-//! The highest values of the options of a request.
+//! Upper limits for request options.
 
 use std::time::Duration;
 
 use super::ConfigError;
 
-/// The highest values of the options of a request. Higher values are lowered to them.
+/// Upper limits for request options. If a request asks for more, the value is lowered to
+/// its limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestLimits {
-    /// The highest `max_body_bytes`. Default: 1 GiB.
+    /// The upper limit for `max_body_bytes`. Default: 1 GiB.
     pub max_body_bytes: u64,
-    /// The highest `timeout`. Default: 10 min.
+    /// The upper limit for `timeout`. Default: 10 min.
     pub max_timeout: Duration,
 }
 
 impl RequestLimits {
-    /// The highest value of `max_timeout`.
+    /// The upper limit for `max_timeout` itself.
     pub const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {

@@ -1,4 +1,4 @@
-//! A cache of DNS answers.
+//! A DNS cache.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -6,14 +6,14 @@ use hickory_resolver::proto::rr::RecordType;
 use moka::{Expiry, sync};
 use tokio::time::Instant;
 
-/// The cached addresses of names, each until its time to live has passed.
+/// Caches the addresses of each name until their TTL has passed.
 ///
-/// The number of names and the number of addresses per name are bounded, so the cache
-/// takes less than 16 MiB. Names in frequent use are not evicted by names that are
-/// looked up once.
+/// We limit both the number of names and the addresses per name, which keeps the cache
+/// below 16 MiB. Names that are looked up only once don't push out names that we use all
+/// the time.
 pub(super) struct Cache(sync::Cache<Key, Entry>);
 
-/// A name of at most 253 bytes and the type of record that was asked for.
+/// A name (at most 253 bytes) and the record type we asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) name: Box<str>,
@@ -23,18 +23,19 @@ pub(super) struct Key {
 #[derive(Clone)]
 struct Entry {
     addresses: Arc<[IpAddr]>,
-    /// Checked by every read, because the clock of moka does not stop in tests that
-    /// pause the clock of tokio.
+    /// We check this on every read. moka expires entries too, but by its own clock, and
+    /// that keeps running in tests that pause tokio's.
     expires_at: Instant,
 }
 
-/// Lets moka remove entries at their `expires_at`.
+/// Tells moka to remove entries at their `expires_at`.
 struct ExpiresAt;
 
-/// The maximum number of cached names.
+/// The maximum number of cached names. Once it's reached, moka decides whether a new name
+/// replaces one that is used less.
 const MAX_NAMES: u64 = 8192;
 
-/// The maximum number of addresses of one name.
+/// The maximum number of addresses per name. The resolver drops any further ones.
 pub(super) const MAX_ADDRESSES: usize = 32;
 
 impl Cache {
@@ -43,13 +44,14 @@ impl Cache {
         Self(builder.expire_after(ExpiresAt).build())
     }
 
-    /// Returns the cached addresses for `key` unless they have expired.
+    /// Returns the addresses cached for `key`, unless they've expired.
     pub(super) fn get(&self, key: &Key) -> Option<Arc<[IpAddr]>> {
         let entry = self.0.get(key)?;
         (entry.expires_at > Instant::now()).then_some(entry.addresses)
     }
 
-    /// Caches `addresses`, of which there are at most [`MAX_ADDRESSES`], for `ttl`.
+    /// Caches `addresses` for `ttl`. There must not be more than [`MAX_ADDRESSES`]. If
+    /// `ttl` is zero, nothing is cached.
     pub(super) fn insert(&self, key: Key, addresses: Arc<[IpAddr]>, ttl: Duration) {
         debug_assert!(addresses.len() <= MAX_ADDRESSES);
         if ttl.is_zero() {
@@ -70,7 +72,7 @@ impl Entry {
     }
 }
 
-#[allow(clippy::disallowed_types)] // The signatures are those of moka.
+#[allow(clippy::disallowed_types)] // We have to use moka's signatures.
 impl Expiry<Key, Entry> for ExpiresAt {
     fn expire_after_create(
         &self,
@@ -145,7 +147,8 @@ mod tests {
 
     #[test]
     fn number_of_names_is_bounded() {
-        /// Insertions that moka has not applied yet (its `WRITE_LOG_CH_SIZE`).
+        /// The number of insertions that moka may not have applied yet (this is its
+        /// `WRITE_LOG_CH_SIZE`).
         const MAX_PENDING: u64 = 384;
 
         let cache = Cache::new();

@@ -1,4 +1,4 @@
-//! The reasons for which connecting to an origin fails.
+//! Errors from connecting to an origin.
 
 use std::{error::Error, io, net::SocketAddr};
 
@@ -6,7 +6,7 @@ use hickory_resolver::net::NetError;
 
 use crate::egress::Denied;
 
-/// Why a connection to an origin could not be opened.
+/// The reason why we couldn't connect to an origin.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     #[error(transparent)]

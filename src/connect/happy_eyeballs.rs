@@ -1,4 +1,4 @@
-//! Connects to the first address that answers ("Happy Eyeballs", RFC 8305).
+//! Happy Eyeballs (RFC 8305): try several addresses, and use whichever answers first.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,17 +7,18 @@ use tokio::{net::TcpStream, time};
 
 use super::ConnectError;
 
-/// The maximum number of addresses that are tried.
+/// How many addresses we try at most. Any others are ignored.
 const MAX_ATTEMPTS: usize = 4;
 
-/// How long one attempt may take before the next starts beside it (RFC 8305, 5).
+/// If an attempt takes longer than this, we start the next one in parallel (RFC 8305, 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Dials the first few of `addresses` and returns the first connection.
+/// Dials up to [`MAX_ATTEMPTS`] of the given addresses and returns the first connection
+/// that gets established.
 ///
-/// `addresses` must not be empty. The address families alternate. The next attempt
-/// starts after a failure or after [`ATTEMPT_DELAY`]. Dropping the future cancels all
-/// attempts.
+/// `addresses` must not be empty. We alternate between IPv6 and IPv4, and start the next
+/// attempt as soon as one fails or [`ATTEMPT_DELAY`] has passed. Dropping the future
+/// cancels all attempts.
 pub(super) async fn connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectError> {
     let (v6, v4) = addresses.into_iter().partition(SocketAddr::is_ipv6);
     let mut untried = interleave(v6, v4).into_iter();
@@ -50,8 +51,8 @@ async fn dial(address: SocketAddr) -> Result<TcpStream, ConnectError> {
         .map_err(|source| ConnectError::Tcp { address, source })
 }
 
-/// Alternates the families, IPv6 first (RFC 8305, 4), and returns the first
-/// [`MAX_ATTEMPTS`] addresses.
+/// Alternates between both families, starting with IPv6 (RFC 8305, 4). Keeps only the
+/// first [`MAX_ATTEMPTS`] addresses.
 fn interleave<T>(v6: Vec<T>, v4: Vec<T>) -> Vec<T> {
     let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
     let mut mixed = Vec::with_capacity(MAX_ATTEMPTS);
@@ -98,7 +99,8 @@ mod tests {
     async fn next_address_is_dialed_beside_one_that_does_not_answer() {
         let silent = TcpSocket::new_v4().unwrap();
         silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        // Two connections fill the backlog (listen(2)). The third is not answered.
+        // A backlog of 1 has room for two connections (see listen(2)), so a third one
+        // won't get an answer.
         let silent_listener = silent.listen(1).unwrap();
         let full = silent_listener.local_addr().unwrap();
         let _backlog = (

@@ -1,10 +1,11 @@
-//! The key of pooled connections.
+//! The key for pooled connections.
 
 use std::hash::{Hash, Hasher};
 
 use http::{Uri, uri::Authority};
 
-/// A scheme, host and port. All connections to one origin are interchangeable.
+/// A scheme, host and port. It doesn't matter which connection to an origin a request
+/// uses.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     is_https: bool,
@@ -12,7 +13,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Returns the origin of `uri`, which must be absolute and normalised.
+    /// Returns the origin of `uri`. The URI must be absolute and normalised.
     pub(crate) fn of(uri: &Uri) -> Option<Self> {
         Some(Self {
             is_https: uri.scheme_str() == Some("https"),
@@ -22,8 +23,8 @@ impl Origin {
 }
 
 impl Hash for Origin {
-    /// Hashes the authority as one string. `Authority` hashes byte by byte to ignore
-    /// case, which normalised URIs do not need.
+    /// Hashes the authority as a single string. `Authority` would hash it byte by byte in
+    /// order to ignore case, but we don't need that since our URIs are normalised.
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(self.authority.as_str().as_bytes());
         state.write_u8(u8::from(self.is_https));

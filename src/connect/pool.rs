@@ -1,15 +1,19 @@
 //! A pool of idle connections, kept for the next request to the same origin.
 //!
-//! The pool is bounded in total and for each origin. It evicts the oldest connection
-//! first and hands out the newest first. Right before it hands out a connection, it
-//! asks the operating system about it: a connection that has ended or has bytes to read
-//! is closed instead. An origin that sent unexpected bytes is quarantined for a while,
-//! because bytes that arrive a moment later could not be told from the response to the
-//! next request.
+//! The pool is limited in total and per origin. When it's full, we evict the oldest
+//! connection first. When handing out connections, we start with the newest, because it's
+//! the least likely to have been closed by the origin. Before we hand one out, we ask the
+//! operating system about its state. If it has ended, or if there's something to read, we
+//! close it and try the next one.
+//!
+//! If an origin sends bytes that we didn't ask for, we quarantine it, i.e. we don't pool
+//! its connections for a while. Otherwise such bytes might show up just after our check,
+//! and then we couldn't tell them apart from the response to the next request.
 //!
 //! Some origins close each connection right after a response without announcing it. A
-//! non-idempotent request that meets such a connection is lost, so it gets a pooled
-//! connection only if the origin has proven that it keeps connections alive.
+//! non-idempotent request that runs into this is lost, since we can't send it twice.
+//! Therefore it only gets a pooled connection if the origin has proven that it keeps
+//! connections alive.
 
 mod quarantine;
 mod state;
@@ -24,37 +28,38 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Origin;
 use state::State;
 
-/// A pool of connections, by origin. Cheap to clone.
+/// A pool of connections, grouped by origin. Cheap to clone.
 pub(crate) struct Pool<C>(Arc<Shared<C>>);
 
-/// A connection that can be pooled.
 pub(crate) trait Poolable: Send + 'static {
-    /// Returns the state of the connection while it is idle.
+    /// Returns the connection's state while it's idle.
     fn idle_state(&mut self) -> IdleState;
 
-    /// Returns true if the connection has carried more than one exchange.
+    /// Returns true if the connection has carried more than one exchange so far.
     fn was_reused(&self) -> bool;
 }
 
 /// The state of an idle connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IdleState {
-    /// Open, and without bytes to read: it can be used.
+    /// The connection is open and there's nothing to read, so it can be used.
     Open,
-    /// Closed by the origin, or broken.
+    /// The origin closed the connection, or it broke.
     Closed,
-    /// The origin sent bytes without a request.
+    /// The origin sent bytes although there was no request.
     UnexpectedData,
 }
 
-/// The limits of a pool.
+/// Pool limits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PoolLimits {
-    /// The maximum number of connections in total.
+    /// The maximum number of connections in total. At the limit, adding a connection
+    /// evicts another one.
     pub(crate) total: usize,
-    /// The maximum number of connections of one origin.
+    /// The maximum number of connections per origin. At the limit, adding a connection
+    /// evicts the origin's oldest one.
     pub(crate) per_origin: usize,
-    /// How long a connection may be idle before it is closed.
+    /// How long a connection may stay idle before we close it.
     pub(crate) idle_timeout: Duration,
 }
 
@@ -63,19 +68,19 @@ struct Shared<C> {
     state: Mutex<State<C>>,
 }
 
-/// A connection that is still open after this time proves that its origin keeps
-/// connections alive.
+/// If a connection is still open after this long, we take that as proof that its origin
+/// keeps connections alive.
 const PROVEN_AFTER: Duration = Duration::from_millis(50);
 
-/// How long an origin that sent unexpected bytes is quarantined.
+/// How long an origin stays in quarantine after sending unexpected bytes.
 const QUARANTINE: Duration = Duration::from_mins(5);
 
-/// The number of unusable connections after which all connections of the origin are
-/// closed, because each check is a system call.
+/// If this many connections in a row turn out to be unusable, we give up and close all
+/// connections to the origin. Every check is a system call, so we don't want to work
+/// through hundreds of them.
 const MAX_UNUSABLE: usize = 8;
 
 impl<C: Poolable> Pool<C> {
-    /// Creates an empty pool.
     pub(crate) fn new(limits: PoolLimits) -> Self {
         Self(Arc::new(Shared {
             limits,
@@ -83,15 +88,18 @@ impl<C: Poolable> Pool<C> {
         }))
     }
 
-    /// Takes the newest usable connection to `origin`, for an idempotent request, which
-    /// can be sent again if the connection breaks.
+    /// Takes the newest usable connection to `origin`.
+    ///
+    /// This is for idempotent requests only. If the connection breaks, the caller can
+    /// simply send such a request again.
     pub(crate) fn take(&self, origin: &Origin) -> Option<C> {
         self.take_open(origin, |state| state.take_newest(origin))
     }
 
-    /// Takes a usable connection to `origin` for a non-idempotent request: only if the
-    /// origin has proven that it keeps connections alive. The returned connection may
-    /// itself be the first proof.
+    /// Takes a usable connection to `origin` for a non-idempotent request.
+    ///
+    /// Returns a connection only if the origin has proven that it keeps connections
+    /// alive. Note that the returned connection can itself be the first proof.
     pub(crate) fn take_proven(&self, origin: &Origin) -> Option<C> {
         let now = Instant::now();
         let connection = self.take_open(origin, |state| state.take_proven(origin, now))?;
@@ -101,7 +109,7 @@ impl<C: Poolable> Pool<C> {
 
     fn take_open(&self, origin: &Origin, take: impl Fn(&mut State<C>) -> Option<C>) -> Option<C> {
         for _ in 0..MAX_UNUSABLE {
-            // The check below is a system call, so the lock is released first.
+            // The check below is a system call, so don't hold the lock any longer.
             let mut connection = take(&mut self.0.state.lock())?;
             match connection.idle_state() {
                 IdleState::Open => return Some(connection),
@@ -113,12 +121,12 @@ impl<C: Poolable> Pool<C> {
         None
     }
 
-    /// Records that a pooled connection to `origin` broke under a request.
+    /// Records that a pooled connection to `origin` broke while it carried a request.
     pub(crate) fn record_broken(&self, origin: &Origin) {
         self.0.state.lock().set_proven(origin, false);
     }
 
-    /// Adds `connection` unless its origin is quarantined.
+    /// Adds `connection`, unless the origin is in quarantine. In that case it's closed.
     pub(crate) fn put(&self, origin: Origin, connection: C) {
         let limits = self.0.limits;
         let now = Instant::now();
@@ -133,13 +141,14 @@ impl<C: Poolable> Pool<C> {
             let sweeper = tokio::spawn(sweep::sweep(Arc::downgrade(&self.0)));
             state.sweeper = Some(AbortOnDropHandle::new(sweeper));
         }
-        // Closing a connection is a system call, so the lock is released first.
+        // Dropping a connection closes it, and that's a system call, so release the lock
+        // first.
         drop(state);
         drop((evicted, evicted_of_origin));
     }
 
-    /// Quarantines `origin`, which sent unexpected bytes, and closes its idle
-    /// connections.
+    /// Puts `origin` into quarantine because it sent unexpected bytes, and closes its
+    /// idle connections.
     pub(crate) fn quarantine(&self, origin: &Origin) {
         let mut state = self.0.state.lock();
         state.quarantine.insert(origin, Instant::now() + QUARANTINE);

@@ -1,17 +1,16 @@
-//! The progress of one connection attempt.
+//! Progress of a connection attempt.
 
 use std::fmt;
 
 use crate::response::Phases;
 
-/// The stage that a connection attempt has reached, and the duration of each phase.
+/// The stage a connection attempt has reached, and how long each phase took.
 #[derive(Debug)]
 pub(crate) struct Progress {
     pub(crate) stage: Stage,
     pub(crate) phases: Phases,
 }
 
-/// A stage of connecting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Dns,
@@ -21,7 +20,7 @@ pub(crate) enum Stage {
 }
 
 impl Progress {
-    /// Returns the progress of an attempt that has not started.
+    /// Returns the progress of an attempt that hasn't started yet.
     pub(crate) fn new() -> Self {
         Self {
             stage: Stage::Dns,

@@ -1,4 +1,4 @@
-//! Resolves host names to addresses.
+//! DNS resolution.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -21,31 +21,33 @@ use super::{
 };
 use crate::egress::{Host, Target};
 
-/// A caching DNS resolver that also reads the system's hosts file.
+/// A caching DNS resolver. It also looks at the system's hosts file.
 pub(super) struct Resolver {
     resolver: TokioResolver,
-    /// Used in place of hickory's cache, which bounds the number of responses but not
-    /// their size.
+    /// Our own cache. We don't use hickory's, because it only limits how many responses
+    /// it holds but not how large they are.
     cache: Cache,
 }
 
-/// How long to wait for IPv6 addresses after an allowed IPv4 address has arrived
-/// (RFC 8305, 3). Some name servers never answer AAAA queries.
+/// If we've got an IPv4 address that's allowed, this is how much longer we wait for IPv6
+/// addresses (RFC 8305, 3). Some name servers never answer AAAA queries at all.
 const V6_DELAY: Duration = Duration::from_millis(50);
 
-/// How long to wait for IPv4 addresses after an allowed IPv6 address has arrived.
-/// Longer than [`V6_DELAY`], because many machines can only connect over IPv4.
+/// The same the other way around: how much longer to wait for IPv4 addresses. Note that
+/// this is a lot longer than [`V6_DELAY`], since there are many machines that can't
+/// connect over IPv6.
 const V4_DELAY: Duration = Duration::from_secs(1);
 
-/// The maximum time for which a negative answer is cached, in seconds.
+/// Negative answers are cached for at most this many seconds, even if their TTL is
+/// higher.
 const MAX_NEGATIVE_TTL: u32 = 5 * 60;
 
-/// The addresses of one family.
+/// The addresses of one address family.
 type Answer = Result<Arc<[IpAddr]>, NetError>;
 
 impl Resolver {
-    /// Creates a resolver that queries `name_servers`, or the system's name servers if
-    /// the list is empty.
+    /// Creates a resolver that queries `name_servers`. If there aren't any, it uses the
+    /// system's name servers.
     pub(super) fn new(name_servers: &[SocketAddr]) -> Self {
         let with_servers = |servers| {
             let config = ResolverConfig::from_parts(None, Vec::new(), servers);
@@ -69,12 +71,12 @@ impl Resolver {
         }
     }
 
-    /// Returns the addresses of `target`: at least one, and at most
-    /// [`MAX_ADDRESSES`] of each family.
+    /// Resolves `target`. On success there is at least one address, and at most
+    /// [`MAX_ADDRESSES`] per family.
     ///
-    /// Both families are queried at the same time. As soon as one of them has an
-    /// address for which `is_allowed` returns true, the other has only a short time
-    /// left to answer. Dropping the future cancels the queries.
+    /// We query both address families at the same time. Once one of them has given us an
+    /// address that `is_allowed`, we only wait a little longer for the other. Dropping
+    /// the future cancels all queries.
     pub(super) async fn resolve(
         &self,
         target: &Target<'_>,
@@ -87,7 +89,7 @@ impl Resolver {
             host: host.to_owned(),
         };
         let mut name = Name::from_ascii(host).map_err(|_| no_address())?;
-        // Search domains do not apply: `http://kubernetes/` must not lead into the cluster.
+        // Don't use search domains: `http://kubernetes/` must not lead into the cluster.
         name.set_fqdn(true);
         let with_port = |ip: &IpAddr| SocketAddr::new(*ip, target.port);
         let is_sufficient = |answer: &Answer| {
@@ -108,8 +110,7 @@ impl Resolver {
         }
     }
 
-    /// Looks up both families concurrently, and returns the IPv6 answer before the IPv4
-    /// answer.
+    /// Looks up IPv6 and IPv4 addresses concurrently. Returns both answers, IPv6 first.
     async fn lookup_both(
         &self,
         host: &str,
@@ -135,7 +136,8 @@ impl Resolver {
         }
     }
 
-    /// Looks up the records of one type. The answer is empty if the name has none.
+    /// Looks up records of the given type. If the name has no such records, the answer is
+    /// empty.
     async fn lookup(&self, host: &str, name: Name, record_type: RecordType) -> Answer {
         let key = Key {
             name: host.into(),
@@ -150,7 +152,8 @@ impl Resolver {
                     let records = response.answers().iter();
                     let addresses = records.clone().filter_map(|record| record.data.ip_addr());
                     let addresses = addresses.take(MAX_ADDRESSES).collect();
-                    // The answer also holds the aliases (CNAME) that led to the addresses.
+                    // Aliases (CNAME) on the way to the addresses are part of the answer,
+                    // so this takes their TTLs into account as well.
                     let min_ttl = records.map(|record| record.ttl).min();
                     (addresses, min_ttl.unwrap_or_default())
                 }

@@ -1,4 +1,5 @@
-//! A limit on the sockets to origins, which leaves file descriptors for callers.
+//! Limits the number of sockets to origins, so that there are enough file descriptors
+//! left for callers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,23 +8,24 @@ use tokio::{
     time,
 };
 
-/// A limit on the number of open sockets. Cheap to clone; all clones share one count.
+/// A limit on the number of open sockets. Cheap to clone. All clones share one count.
 #[derive(Clone)]
 pub(crate) struct SocketLimit(Arc<Semaphore>);
 
-/// A permit for one connection, or for one connection attempt.
+/// A permit for one connection, or for one attempt to connect.
 pub(super) struct SocketPermit(OwnedSemaphorePermit);
 
-/// The number of sockets that one attempt may open at the same time, to dial several
-/// addresses or to query name servers.
+/// The number of sockets a single attempt may have open at once. It needs several of them
+/// for dialing more than one address and for querying name servers.
 const SOCKETS_PER_ATTEMPT: u32 = 4;
 
-/// How long to wait for a permit. Attempts release most of their sockets soon, so a
-/// short wait is enough if many start at the same time.
+/// How long to wait for a permit. If lots of attempts start at the same time, then most
+/// of their sockets are released again quickly, so we don't need to wait any longer than
+/// this.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl SocketLimit {
-    /// Allows `max` sockets, or any number if it is `None`.
+    /// Allows up to `max` sockets. If it's `None`, there's no limit.
     pub(crate) fn new(max: Option<usize>) -> Self {
         let permits = max.unwrap_or(Semaphore::MAX_PERMITS);
 
@@ -32,13 +34,14 @@ impl SocketLimit {
         )))
     }
 
-    /// Returns true if another connection attempt would have to wait.
+    /// Returns true if there aren't enough permits left to start another attempt right
+    /// away.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.0.available_permits() < SOCKETS_PER_ATTEMPT as usize
     }
 
-    /// Waits for a permit for one connection attempt. Returns `None` if there is none
-    /// within [`ACQUIRE_TIMEOUT`]. Cancel-safe.
+    /// Waits for a permit to start connecting. Returns `None` if we don't get one within
+    /// [`ACQUIRE_TIMEOUT`]. Cancel-safe.
     pub(super) async fn acquire(&self) -> Option<SocketPermit> {
         let acquiring = Arc::clone(&self.0).acquire_many_owned(SOCKETS_PER_ATTEMPT);
         let permit = time::timeout(ACQUIRE_TIMEOUT, acquiring).await.ok()?;
@@ -47,7 +50,7 @@ impl SocketLimit {
 }
 
 impl SocketPermit {
-    /// Keeps the permit of one connection and releases the others of the attempt.
+    /// Keeps a permit for the one open connection and gives back the rest.
     pub(super) fn into_connected(mut self) -> Self {
         drop(self.0.split(SOCKETS_PER_ATTEMPT as usize - 1));
         self

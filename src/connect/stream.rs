@@ -1,4 +1,4 @@
-//! A connection to an origin, over plain TCP or TLS.
+//! A connection to an origin, either plain TCP or TLS.
 
 use std::{
     io::{self, IoSlice},
@@ -17,22 +17,22 @@ use tokio_rustls::client::TlsStream;
 use super::{pool::IdleState, sockets::SocketPermit};
 use crate::http1::Transport;
 
-/// The transport of one connection.
+/// The transport below a single connection.
 pub(crate) struct OriginStream {
     stream: MaybeTlsStream,
-    /// True while an exchange is in progress.
+    /// Set while an exchange is in progress.
     is_busy: bool,
     _permit: SocketPermit,
 }
 
-/// A TCP stream with or without TLS.
+/// A TCP stream, with or without TLS on top.
 pub(super) enum MaybeTlsStream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl OriginStream {
-    /// Creates a transport that holds `permit` until it is dropped.
+    /// Creates a transport. It holds on to `permit` until it's dropped.
     pub(super) fn new(stream: MaybeTlsStream, permit: SocketPermit) -> Self {
         Self {
             stream,
@@ -41,11 +41,12 @@ impl OriginStream {
         }
     }
 
-    /// Returns the state of the connection between two exchanges, without waiting.
+    /// Returns the state of the connection in between exchanges. Never waits.
     ///
-    /// Asks the operating system, because the runtime may not have been notified yet.
-    /// Encrypted bytes that are still unread count as [`IdleState::Closed`]: they may
-    /// be an alert.
+    /// We have to ask the operating system here, because the runtime might not have been
+    /// notified about new data yet. With TLS, if there are encrypted bytes we haven't
+    /// read, this returns [`IdleState::Closed`]. We can't know what's in them, but it may
+    /// well be an alert.
     pub(crate) fn idle_state(&mut self) -> IdleState {
         let is_plain = matches!(self.stream, MaybeTlsStream::Plain(_));
         if let MaybeTlsStream::Tls(stream) = &mut self.stream {
@@ -53,7 +54,7 @@ impl OriginStream {
             let state = session.process_new_packets();
             match state.map(|state| state.plaintext_bytes_to_read()) {
                 Ok(0) if session.wants_read() => {}
-                // The origin has sent close_notify.
+                // We got a close_notify.
                 Ok(0) | Err(_) => return IdleState::Closed,
                 Ok(_) => return IdleState::UnexpectedData,
             }
@@ -80,12 +81,15 @@ impl Transport for OriginStream {
 }
 
 impl Drop for OriginStream {
-    /// Closes the connection. During an exchange, bytes that the operating system has
-    /// not sent yet are discarded. Otherwise an origin that does not read could keep
-    /// them in memory.
+    /// Closes the connection.
+    ///
+    /// If there's an exchange in progress, we throw away everything that the operating
+    /// system hasn't sent yet. Otherwise an origin that simply doesn't read could make us
+    /// keep these bytes in memory.
     fn drop(&mut self) {
         if self.is_busy {
-            // Fails if the socket is broken, which needs no handling.
+            // This only fails if the socket is already broken, so we can ignore the
+            // error.
             let _ = self.tcp().set_zero_linger();
         }
     }

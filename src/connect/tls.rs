@@ -12,8 +12,8 @@ use tokio_rustls::TlsConnector;
 
 use verifier::Verifier;
 
-/// Creates a connector that trusts the system's root certificates and `extra_roots`
-/// (DER). Certificates are always verified.
+/// Creates a connector that trusts the system's root certificates as well as
+/// `extra_roots` (in DER). There's no way to turn off certificate verification.
 pub(super) fn connector(extra_roots: &[Vec<u8>]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs().certs;
@@ -34,7 +34,8 @@ pub(super) fn connector(extra_roots: &[Vec<u8>]) -> TlsConnector {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Verifier::new(verifier)))
             .with_no_client_auth(),
-        // The builder fails only if there are no roots. Every verification then fails.
+        // Building the verifier only fails if there aren't any roots. Use the empty set
+        // then: each verification will fail.
         Err(_) => builder.with_root_certificates(roots).with_no_client_auth(),
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

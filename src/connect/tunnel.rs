@@ -1,4 +1,4 @@
-//! Connections through an HTTP proxy.
+//! Connecting through an HTTP proxy.
 
 use std::{error::Error, sync::Arc};
 
@@ -10,20 +10,23 @@ use tower::{Service, service_fn};
 use super::{ConnectError, happy_eyeballs, resolver::Resolver};
 use crate::{config::Proxy, egress::Target};
 
-/// Opens tunnels through a proxy (CONNECT).
+/// Opens CONNECT tunnels through a proxy.
 pub(super) struct Tunnel {
     proxy: Proxy,
     resolver: Arc<Resolver>,
 }
 
 impl Tunnel {
-    /// Creates a tunnel through `proxy`, whose own name is looked up by `resolver`.
+    /// Creates a tunnel through `proxy`. If the proxy is given by name, `resolver` looks
+    /// it up.
     pub(super) fn new(proxy: Proxy, resolver: Arc<Resolver>) -> Self {
         Self { proxy, resolver }
     }
 
-    /// Connects to `target`, which the egress policy must have allowed. The address of
-    /// the proxy itself is not checked, because the operator configured it.
+    /// Connects to `target` through the proxy.
+    ///
+    /// The caller must have checked `target` against the egress policy already. We don't
+    /// check the proxy's own address, since the operator configured it.
     pub(super) async fn open(&self, target: &Target<'_>) -> Result<TcpStream, ConnectError> {
         let connector = service_fn(|proxy: Uri| {
             let resolver = Arc::clone(&self.resolver);
@@ -37,7 +40,7 @@ impl Tunnel {
         if let Some(authorization) = self.proxy.authorization() {
             tunnel = tunnel.with_auth(authorization.clone());
         }
-        // The authority includes the port, because the tunnel defaults to 443.
+        // `Tunnel` would use port 443 if we didn't pass one, so always include it.
         let destination = Uri::builder()
             .scheme("http")
             .authority(target.to_string())

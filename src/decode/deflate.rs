@@ -1,17 +1,19 @@
-//! The deflate coding, with or without its zlib header.
+//! The deflate coding, both with and without a zlib header.
 
 use std::io::{self, BufRead, Read};
 
 use flate2::{Decompress, bufread::ZlibDecoder};
 
-/// Decodes a deflate body. Bytes after the end of the stream are discarded.
+/// Decodes a deflate body. If there's anything after the end of the stream, it's
+/// discarded.
 ///
-/// The coding is defined as deflate data with a zlib header (RFC 1950), but some origins
-/// send raw deflate data (RFC 1951). The first byte tells the two apart.
+/// According to the RFCs, this coding is deflate data with a zlib header (RFC 1950).
+/// However, some origins send raw deflate data (RFC 1951) instead. We can tell by the
+/// first byte.
 pub(super) enum DeflateReader<R> {
-    /// No byte has arrived yet.
+    /// We haven't got any bytes yet.
     Undetected(Option<R>),
-    /// The format is known.
+    /// We know which format it is.
     Detected {
         decoder: ZlibDecoder<R>,
         is_finished: bool,
@@ -33,8 +35,8 @@ impl<R: BufRead> DeflateReader<R> {
         }
     }
 
-    /// Creates the decoder once the first byte is there. Does nothing if the body is
-    /// empty.
+    /// Creates the decoder as soon as we have the first byte. If the body is empty, this
+    /// doesn't do anything.
     fn detect(&mut self) -> io::Result<()> {
         let Self::Undetected(encoded) = self else {
             return Ok(());
@@ -42,9 +44,9 @@ impl<R: BufRead> DeflateReader<R> {
         let Some(first) = encoded.as_mut().expect(NEVER_TAKEN).fill_buf()?.first() else {
             return Ok(());
         };
-        // A zlib header begins with the compression method 8 (RFC 1950, 2.2). No encoder
-        // begins a raw stream with these bits: they would be a stored block that is not
-        // the last, with padding that is not zero.
+        // A zlib header starts with compression method 8 (RFC 1950, 2.2). If this were a
+        // raw stream, the same bits would mean a stored block that isn't the last one and
+        // has non-zero padding. No encoder writes that.
         let has_zlib_header = first & 0x0f == 8;
         let encoded = encoded.take().expect(NEVER_TAKEN);
         *self = Self::Detected {
@@ -72,7 +74,7 @@ impl<R: BufRead> Read for DeflateReader<R> {
             }
             *is_finished = true;
         }
-        // The body must be read to its end before its connection can be reused.
+        // Read the rest of the body, or we couldn't reuse the connection.
         io::copy(decoder.get_mut(), &mut io::sink())?;
         Ok(0)
     }

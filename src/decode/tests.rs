@@ -1,5 +1,5 @@
-//! Tests of decoding in pieces of any size, and of bodies that are not what their
-//! headers say.
+//! Tests decoding in pieces of any size, as well as bodies that don't match their
+//! headers.
 use std::io::Write;
 
 use flate2::{
@@ -13,7 +13,7 @@ fn decoder(codings: &'static str) -> Option<Decoder> {
     Decoder::from_headers(&[("content-encoding", codings)].into()).unwrap()
 }
 
-/// Decodes `body`, which arrives in pieces of `piece` bytes, into a small buffer.
+/// Decodes `body` into a small buffer. The body arrives in pieces of `piece` bytes.
 fn decoded(codings: &'static str, body: &[u8], piece: usize) -> io::Result<Vec<u8>> {
     let mut decoder = decoder(codings).unwrap();
     let mut pieces = body.chunks(piece);
@@ -128,7 +128,8 @@ fn bytes_after_the_end_of_deflate_are_discarded() {
 
 #[test]
 fn work_without_output_is_interrupted() {
-    // Members without content, 20 times as many bytes as one read may decode.
+    // Empty members. Together they have 20 times as many bytes as a single read may
+    // decode.
     let empty_members = gzip(b"").repeat(20 * BUDGET / gzip(b"").len());
     for codings in ["gzip, gzip", "gzip, deflate"] {
         let body = match codings {

@@ -1,41 +1,43 @@
-//! The reasons for which the egress policy denies a destination.
+//! The reasons for denying a destination.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// A destination that is denied, by the rule that denies it.
+/// Why a destination is denied. There's one variant per rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denied {
     /// The scheme is neither `http` nor `https`.
     #[error("the scheme is denied: expected http or https")]
     Scheme,
-    /// `--allow-port` is set and does not include the port.
+    /// `--allow-port` is set, but it doesn't include the port.
     #[error("port {0} is denied: --allow-port does not name it")]
     Port(u16),
     /// `--deny-host` includes the host.
     #[error("the host {0} is denied by --deny-host")]
     Host(String),
-    /// `--allow-host` is set and does not include the host.
+    /// `--allow-host` is set, but it doesn't include the host.
     #[error("the host {0} is denied: --allow-host does not name it")]
     OtherHost(String),
-    /// The service itself listens there.
+    /// The service itself listens on this address.
     #[error("the address {0} is denied: the service itself listens there")]
     Listener(SocketAddr),
     /// `--deny-net` includes the address.
     #[error("the address {0} is denied by --deny-net")]
     Net(IpAddr),
-    /// The address embeds an IPv4 address that a gateway elsewhere extracts.
+    /// There's an IPv4 address inside this address, and a gateway elsewhere would extract
+    /// it.
     #[error("the address {address} is denied: it embeds an IPv4 address ({form})")]
     Embedding {
         /// The whole address.
         address: IpAddr,
-        /// The name of the form of embedding.
+        /// The name of this form of embedding.
         form: &'static str,
     },
-    /// The address is not public unicast, and `--allow-net` does not include it.
+    /// The address isn't public unicast, and `--allow-net` doesn't include it.
     #[error("the address {address} is denied: {range} (can be allowed with --allow-net)")]
     Range {
-        /// The address, or the IPv4 address that is mapped into it.
+        /// The address. If it's an IPv4 address mapped into IPv6, this is the IPv4
+        /// address.
         address: IpAddr,
         /// The name of the range.
         range: &'static str,
@@ -43,7 +45,8 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// Returns the name of the rule, which is one of a fixed set.
+    /// Returns the rule's name. There's a fixed set of them, so it can be used as a
+    /// label.
     pub fn rule(&self) -> &'static str {
         match self {
             Self::Scheme => "scheme",

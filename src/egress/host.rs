@@ -1,4 +1,4 @@
-//! Patterns of hosts.
+//! Host patterns.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -6,8 +6,8 @@ use url::Host;
 
 use super::ranges::unwrapped;
 
-/// A host name, all names below one (`*.example.com`), or an address that is the
-/// host of a URL.
+/// Matches a host in a URL: either a single name, all names below one (`*.example.com`),
+/// or an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPattern(Kind);
 
@@ -18,14 +18,14 @@ enum Kind {
     Address(IpAddr),
 }
 
-/// The error of a text that is not a [`HostPattern`].
+/// The error if a text isn't a valid [`HostPattern`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a host such as api.example.com or *.example.com, got '{0}'")]
 pub struct InvalidHost(String);
 
 impl HostPattern {
-    /// Returns true if the pattern matches `name`, which is in lower case and has no
-    /// final dot.
+    /// Returns true if the pattern matches `name`. The name must be in lower case and
+    /// must not end with a dot.
     pub fn matches_name(&self, name: &str) -> bool {
         match &self.0 {
             Kind::Name(own) => own == name,
@@ -36,7 +36,7 @@ impl HostPattern {
         }
     }
 
-    /// Returns true if the pattern matches a URL whose host is `address`.
+    /// Returns true if the pattern matches a URL that has `address` as its host.
     pub fn matches_address(&self, address: IpAddr) -> bool {
         self.0 == Kind::Address(address)
     }

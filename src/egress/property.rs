@@ -1,7 +1,7 @@
-//! Properties that hold for any URL, any address and any DNS answer.
+//! Properties that must hold for any URL, any address and any DNS answer.
 //!
-//! The random tests and the fuzzer call them. The ranges are written down a second time
-//! in a different form, so that a mistake in one of the tables is found.
+//! Both the random tests and the fuzzer check them. The ranges are repeated here in a
+//! different form on purpose: this way a mistake in one of the tables gets noticed.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -12,7 +12,7 @@ use http::Uri;
 
 use super::{Host, Policy, Rules, Target};
 
-/// The ranges of IPv4 that are not public.
+/// IPv4 ranges that aren't public.
 pub(super) const NOT_PUBLIC_V4: [RangeInclusive<[u8; 4]>; 15] = [
     [0, 0, 0, 0]..=[0, 255, 255, 255],
     [10, 0, 0, 0]..=[10, 255, 255, 255],
@@ -31,7 +31,7 @@ pub(super) const NOT_PUBLIC_V4: [RangeInclusive<[u8; 4]>; 15] = [
     [224, 0, 0, 0]..=[255, 255, 255, 255],
 ];
 
-/// The ranges of IPv6 that are public, by the first 64 bits of the address.
+/// IPv6 ranges that are public. We only need the first 64 bits of an address to tell.
 pub(super) const PUBLIC_V6: [RangeInclusive<u64>; 5] = [
     0x2000_0000_0000_0000..=0x2000_ffff_ffff_ffff,
     0x2001_0200_0000_0000..=0x2001_0db7_ffff_ffff,
@@ -40,7 +40,7 @@ pub(super) const PUBLIC_V6: [RangeInclusive<u64>; 5] = [
     0x3fff_1000_0000_0000..=0x3fff_ffff_ffff_ffff,
 ];
 
-/// Returns true if the default policy must allow `address`.
+/// Returns true if the default policy has to allow `address`.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -48,15 +48,15 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Panics if the default policy denies a public address or allows another.
+/// Panics if the default policy denies a public address, or allows one that isn't.
 pub fn address_is_allowed_if_and_only_if_it_is_public(address: IpAddr) {
     let policy = Policy::new(&Rules::default());
     let result = policy.check_address(SocketAddr::new(address, 80));
     assert_eq!(result.is_ok(), is_public(address), "{address}: {result:?}");
 }
 
-/// Panics if a request for `uri`, whose host resolves to `answers`, would dial an
-/// address that is not public.
+/// Panics if we would dial an address that isn't public. `answers` are the addresses that
+/// the host of `uri` resolves to.
 pub fn only_public_addresses_are_dialed(uri: &Uri, answers: &[IpAddr]) {
     let target = Target::of(uri);
     let policy = Policy::new(&Rules::default());
@@ -65,7 +65,8 @@ pub fn only_public_addresses_are_dialed(uri: &Uri, answers: &[IpAddr]) {
     }
     let addresses = match target.host {
         Host::Name(name) => {
-            // A proxy that parses addresses leniently (inet_aton(3)) must not find one.
+            // Some proxies parse addresses as leniently as inet_aton(3) does. Make sure
+            // that they wouldn't take this name for one.
             let last = name.rsplit('.').next().unwrap_or_default();
             let is_hex = |hex: &str| hex.bytes().all(|byte| byte.is_ascii_hexdigit());
             let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
@@ -90,7 +91,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let bits = u128::from(address);
     #[allow(clippy::cast_possible_truncation)]
     let (high, low, last) = ((bits >> 64) as u64, bits as u64, bits as u32);
-    // In mapped and translated addresses, the last 32 bits are an IPv4 address.
+    // The last 32 bits of a mapped or translated address are an IPv4 address.
     if bits >> 32 == 0xffff || bits >> 32 == 0x64_ff9b << 64 {
         return is_public_v4(last.into());
     }

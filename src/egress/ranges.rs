@@ -1,11 +1,12 @@
-//! The ranges of addresses that are not public unicast, with their names.
+//! Address ranges that aren't public unicast, and their names.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-/// The special ranges of IPv4: the IANA special-purpose address registry (RFC 6890),
-/// and one address in a public range that serves a cloud platform.
+/// Special IPv4 ranges. These come from the IANA special-purpose address registry
+/// (RFC 6890). There's also a single address in a public range, which a cloud platform
+/// uses for its own services.
 const SPECIAL_V4: [(Ipv4Net, &str); 16] = [
     (v4([0, 0, 0, 0], 8), "this network"),
     (v4([10, 0, 0, 0], 8), "private range"),
@@ -25,11 +26,12 @@ const SPECIAL_V4: [(Ipv4Net, &str); 16] = [
     (v4([168, 63, 129, 16], 32), "cloud platform"),
 ];
 
-/// The public unicast range of IPv6, apart from the special ranges inside it.
+/// The public unicast range of IPv6. There are special ranges within it, see
+/// [`SPECIAL_V6`].
 const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0, 0], 3);
 
-/// The special ranges of IPv6: all ranges inside [`GLOBAL_V6`], and those outside that
-/// have a name.
+/// Special IPv6 ranges: everything special inside of [`GLOBAL_V6`], as well as ranges
+/// outside of it that have a name.
 const SPECIAL_V6: [(Ipv6Net, &str); 12] = [
     (v6([0x2001, 0, 0, 0], 23), "protocol assignments"),
     (v6([0x2001, 0xdb8, 0, 0], 32), "documentation"),
@@ -48,19 +50,19 @@ const SPECIAL_V6: [(Ipv6Net, &str); 12] = [
     (v6([0xff00, 0, 0, 0], 8), "multicast"),
 ];
 
-/// Ranges of IPv6 that embed an IPv4 address, which a gateway elsewhere extracts. The
-/// final destination cannot be checked here.
+/// IPv6 ranges with an embedded IPv4 address that a gateway somewhere else extracts. We
+/// can't check where such a packet would end up.
 const EMBEDDED: [(Ipv6Net, &str); 3] = [
     (v6([0, 0, 0, 0], 96), "IPv4-compatible"),
     (v6([0x2001, 0, 0, 0], 32), "Teredo"),
     (v6([0x2002, 0, 0, 0], 16), "6to4"),
 ];
 
-/// The prefix under which translators map IPv4 addresses (RFC 6052).
+/// Translators map IPv4 addresses to this prefix (RFC 6052).
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0], 96);
 
-/// Returns the name of the special range that contains `address`, which must have been
-/// [`unwrapped`].
+/// Returns the name of the special range that contains `address`, if any. Pass the
+/// address through [`unwrapped`] first.
 pub(super) fn special(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => {
@@ -79,8 +81,8 @@ pub(super) fn special(address: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// Returns the name of the form in which `address` embeds an IPv4 address that a
-/// gateway elsewhere extracts.
+/// If `address` embeds an IPv4 address that a gateway elsewhere extracts, returns the
+/// name of that form of embedding.
 pub(super) fn embedding(address: IpAddr) -> Option<&'static str> {
     let IpAddr::V6(address) = address else {
         return None;
@@ -88,7 +90,8 @@ pub(super) fn embedding(address: IpAddr) -> Option<&'static str> {
     if address.is_loopback() || address.is_unspecified() {
         return None;
     }
-    // ISATAP (RFC 5214, 6.1) marks the interface identifier, in any network.
+    // ISATAP (RFC 5214, 6.1) can be in any network. It's only recognizable by the
+    // interface identifier.
     let [.., high, low, _, _] = address.segments();
     if high & !0x0200 == 0 && low == 0x5efe {
         return Some("ISATAP");
@@ -98,8 +101,8 @@ pub(super) fn embedding(address: IpAddr) -> Option<&'static str> {
     Some(name)
 }
 
-/// Returns the IPv4 address inside a mapped or translated one (RFC 4291, RFC 6052), and
-/// any other address unchanged.
+/// If `address` is mapped or translated (RFC 4291, RFC 6052), returns the IPv4 address
+/// inside. Any other address is returned unchanged.
 pub(super) fn unwrapped(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) if NAT64.contains(&v6) => {

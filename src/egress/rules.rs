@@ -1,4 +1,4 @@
-//! The rules that an operator sets.
+//! The operator's rules.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -6,40 +6,40 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::HostPattern;
 
-/// The destinations that fetches may reach. By default these are the public unicast
-/// addresses, with any name and on any port.
+/// Which destinations may be fetched. By default, that's all public unicast addresses, by
+/// any name and on any port.
 ///
-/// If an address matches several rules, the service's own addresses come first,
-/// then `deny_net`, then `allow_net`, then the default. `deny_host` comes before
-/// `allow_host`.
+/// If several rules match an address, the first one of these wins: the service's own
+/// addresses, `deny_net`, `allow_net`, and then the default. For names, `deny_host` takes
+/// precedence over `allow_host`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Networks that may be reached although the policy denies them. Default: none.
+    /// Networks to allow even though they're denied by default. Default: none.
     pub allow_net: Vec<IpNet>,
-    /// Networks that may never be reached. Default: none.
+    /// Networks to deny. Default: none.
     pub deny_net: Vec<IpNet>,
-    /// If not empty, the only hosts that URLs may name. The addresses that they
-    /// resolve to are checked nevertheless. Default: empty.
+    /// If this isn't empty, then only these hosts are allowed in URLs. Note that we still
+    /// check the addresses they resolve to. Default: empty.
     pub allow_host: Vec<HostPattern>,
-    /// Hosts that URLs may not name. Default: none.
+    /// Hosts that aren't allowed in URLs. Default: none.
     pub deny_host: Vec<HostPattern>,
-    /// If not empty, the only ports that may be reached. Default: empty.
+    /// If this isn't empty, then only these ports are allowed. Default: empty.
     pub allow_port: Vec<u16>,
 }
 
-/// A network in [`Rules`] that would have no effect.
+/// A network in [`Rules`] that wouldn't have any effect.
 pub(crate) struct InvalidNetwork {
-    /// The flag that sets the list with the network.
+    /// The flag for the list that contains the network.
     pub(crate) flag: &'static str,
-    /// The network.
     pub(crate) network: IpNet,
-    /// Which networks are accepted.
+    /// Describes which networks are accepted.
     pub(crate) expected: String,
 }
 
 impl Rules {
-    /// Rejects networks without effect: IPv4 networks inside IPv6, whose addresses
-    /// are checked as IPv4, and networks that cannot be allowed.
+    /// Rejects networks that wouldn't have any effect. These are IPv4 networks written as
+    /// IPv6 (we check their addresses as IPv4, so the operator has to write them that
+    /// way), and networks that can't be allowed.
     pub(crate) fn validate(&self) -> Result<(), InvalidNetwork> {
         let lists = [("allow-net", &self.allow_net), ("deny-net", &self.deny_net)];
         for (flag, networks) in lists {
@@ -68,7 +68,7 @@ impl Rules {
     }
 }
 
-/// Networks whose addresses hold an IPv4 address that a gateway unpacks.
+/// All addresses in these networks contain an IPv4 address that some gateway unpacks.
 const NEVER_ALLOWED: [(Ipv6Net, &str); 2] = [
     (
         Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32),
@@ -84,8 +84,8 @@ fn covers(net: &Ipv6Net, network: &IpNet) -> bool {
     matches!(network, IpNet::V6(network) if net.contains(network))
 }
 
-/// Returns the IPv4 network that a network of mapped or translated addresses stands
-/// for (RFC 4291, RFC 6052).
+/// For a network of mapped or translated addresses (RFC 4291, RFC 6052), returns the
+/// corresponding IPv4 network.
 fn embedded_ipv4(network: &IpNet) -> Option<Ipv4Net> {
     let IpNet::V6(network) = network else {
         return None;

@@ -1,4 +1,4 @@
-//! The destination of a URL.
+//! Where a URL leads to.
 
 use std::{
     fmt,
@@ -7,30 +7,32 @@ use std::{
 
 use http::Uri;
 
-/// The host and the port of a URL.
+/// A URL's host and port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {
     /// The host.
     pub host: Host<'a>,
-    /// The port, or the default port of the scheme.
+    /// The port. If the URL doesn't have one, this is the scheme's default port.
     pub port: u16,
 }
 
-/// The host of a URL.
+/// A URL's host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Host<'a> {
-    /// A name, in its ASCII form and without a trailing dot.
+    /// A name in ASCII form, without a trailing dot.
     Name(&'a str),
-    /// `localhost` or a name below it. It stands for the loopback addresses and is never
-    /// looked up (RFC 6761, 6.3).
+    /// `localhost`, or any name below it. We never look up these names but always use the
+    /// loopback addresses (RFC 6761, 6.3).
     Localhost(&'a str),
     /// A literal address.
     Address(IpAddr),
 }
 
 impl<'a> Target<'a> {
-    /// Returns the target of `uri`, which must be absolute and normalised according to
-    /// the URL standard. In that form, every spelling of an address is the same.
+    /// Returns the target of `uri`.
+    ///
+    /// The URI has to be absolute, and normalised as described in the URL standard. Once
+    /// normalised, there's only a single way to spell an address.
     pub fn of(uri: &'a Uri) -> Self {
         let default = if uri.scheme_str() == Some("https") {
             443
@@ -43,12 +45,13 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Returns true if the host is a name that has to be looked up.
+    /// Returns true if the host is a name that we need to look up.
     pub fn is_name(&self) -> bool {
         matches!(self.host, Host::Name(_))
     }
 
-    /// Returns the addresses that are known without a lookup: none if the host is a name.
+    /// Returns the addresses that we know without a lookup. If the host is a name, there
+    /// aren't any.
     pub fn known_addresses(&self) -> impl Iterator<Item = SocketAddr> + use<> {
         let port = self.port;
         let addresses = match self.host {
@@ -86,7 +89,8 @@ impl fmt::Display for Host<'_> {
 
 impl<'a> Host<'a> {
     fn of(host: &'a str) -> Self {
-        // A trailing dot marks a fully qualified name. `Request` rejects further dots.
+        // A trailing dot just marks the name as fully qualified. There can't be more than
+        // one, since `Request` rejects empty labels.
         let name = host.strip_suffix('.').unwrap_or(host);
         if let Ok(address) = name.trim_matches(['[', ']']).parse() {
             return Self::Address(address);

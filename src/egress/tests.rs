@@ -1,4 +1,4 @@
-//! Tests of the policy: tables of addresses and URLs with the expected decision.
+//! Policy tests: tables of addresses and URLs, along with the expected decision.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -27,7 +27,7 @@ fn check(policy: &Policy, address: &str) -> Result<(), Denied> {
     policy.check_address(SocketAddr::new(address.parse().unwrap(), 80))
 }
 
-/// Checks a URL as far as that is possible without a lookup.
+/// Checks a URL as far as that's possible without a DNS lookup.
 fn check_url(policy: &Policy, url: &'static str) -> Result<(), Denied> {
     policy.check_target(&Target::of(&Uri::from_static(url)))
 }
@@ -76,7 +76,7 @@ fn allowed_network_allows_nothing_else() {
         let is_open = check(&policy, other).is_ok();
         assert_eq!(is_open, is_public(other.parse().unwrap()), "{other}");
     }
-    // A network of IPv6 does not allow the IPv4 addresses mapped into it.
+    // An IPv6 network doesn't allow the IPv4 addresses that are mapped into it.
     let policy = policy_with(&["::/0"], &[]);
     assert_eq!(check(&policy, "fd00::1"), Ok(()));
     assert!(check(&policy, "::ffff:127.0.0.1").is_err());
@@ -113,7 +113,7 @@ fn denied_networks_take_precedence_over_allowed_ones() {
         let denied = check(&policy, address).unwrap_err();
         assert!(matches!(denied, Denied::Net(_)), "{address}: {denied}");
     }
-    // A network of IPv6 also denies the IPv4 addresses mapped into it.
+    // If an IPv6 network is denied, so are the IPv4 addresses that are mapped into it.
     let policy = policy_with(&[], &["::/0"]);
     assert!(check(&policy, "64:ff9b::1.1.1.1").is_err());
     assert_eq!(check(&policy, "1.1.1.1"), Ok(()));
@@ -215,8 +215,8 @@ fn listeners_are_denied_regardless_of_allowed_networks() {
         assert!(!is_listener(&policy, address), "{address}");
     }
 
-    // Clones share their listeners. An unspecified address stands for all addresses of
-    // the machine.
+    // All clones share their listeners. An unspecified address means all of the machine's
+    // addresses.
     let policy = policy_with(&all, &[]);
     policy
         .clone()

@@ -1,4 +1,4 @@
-//! The body of a response, decoded, in parts of bounded size.
+//! The response body, decoded and split into parts of limited size.
 
 use std::io;
 
@@ -18,53 +18,53 @@ use crate::{
     response::{FetchError, Part, Reason},
 };
 
-/// The body of a response. Holds at most one part and the bytes of one read.
+/// A response body. It never holds more than one part, plus the bytes of a single read.
 pub(crate) struct Body<'f> {
-    /// `None` once the body is complete or discarded.
+    /// `None` once the body is complete or has been discarded.
     source: Option<Source<'f>>,
     decoder: Option<Decoder>,
-    /// The beginning of the next part.
+    /// What we have of the next part so far.
     part: Vec<u8>,
-    /// How the body ended, if it has.
+    /// Set once the body has ended.
     end: Option<BodyEnd>,
-    /// The number of bytes that are still allowed.
+    /// How many more bytes we may still return.
     allowance: u64,
     limit: u64,
     overflow: Overflow,
 }
 
-/// The connection that a body is read from.
+/// The connection we're reading the body from.
 pub(super) struct Source<'f> {
     pub(super) incoming: Incoming<OriginStream>,
     pub(super) origin: Origin,
-    /// Receives the connection after the body.
+    /// This is where the connection goes once the body is complete.
     pub(super) idle: &'f IdleConnections,
-    /// True if the connection carried another exchange before.
+    /// Set if the connection has carried another exchange before this one.
     pub(super) is_reused: bool,
 }
 
-/// How a body ended.
 #[derive(Debug)]
 pub(crate) enum BodyEnd {
-    /// The body is complete.
     Complete,
-    /// The body was truncated at its limit, as the caller asked for.
+    /// We cut off the body at its limit, which is what the caller asked for.
     Truncated,
-    /// The body is incomplete.
+    /// The body isn't complete.
     Failed(FetchError),
-    /// The body is complete but may belong to another request, because its reused
-    /// connection carried more than one response. Another attempt gets a new connection.
+    /// The body is complete, but we can't be sure that it's the right one: the connection
+    /// was reused, and it carried more than one response. If there's another attempt,
+    /// it'll use a new connection.
     OutOfSync(FetchError),
 }
 
-/// The maximum number of bytes that are decoded at a time.
+/// Decode at most this many bytes at a time.
 const DECODE_SIZE: usize = 8 << 10;
 
-/// The maximum number of encoded bytes that are read at a time.
+/// Read at most this many encoded bytes at a time.
 const READ_SIZE: usize = 16 << 10;
 
 impl<'f> Body<'f> {
-    /// Creates the body of a response to a request with `options`.
+    /// Creates the body for a response. The limit and what to do above it come from
+    /// `options`.
     pub(super) fn new(source: Source<'f>, decoder: Option<Decoder>, options: &Options) -> Self {
         let limit = options.max_body_bytes;
         let remaining = source.incoming.remaining();
@@ -85,15 +85,15 @@ impl<'f> Body<'f> {
         body
     }
 
-    /// Ends the body with `error` before it is read.
+    /// Ends the body with `error` before anything was read.
     pub(super) fn fail(&mut self, error: FetchError) {
         self.end = Some(BodyEnd::Failed(error));
     }
 
-    /// Discards the body. Its connection is kept if no more bytes have to be read.
+    /// Discards the body. If there's nothing left to read, we keep the connection.
     pub(crate) async fn discard(mut self) {
         if let Some(source) = self.source.take() {
-            // The result does not matter, because another attempt follows in any case.
+            // We'll make another attempt in any case, so we don't care about the result.
             source
                 .idle
                 .discard(source.incoming, source.origin, source.is_reused)
@@ -101,8 +101,8 @@ impl<'f> Body<'f> {
         }
     }
 
-    /// Returns the next part of the body, and how the body ended if this is the last
-    /// part. Every other part is full. Cancel-safe.
+    /// Returns the next part of the body. If it's the last one, also returns how the body
+    /// ended. All parts except for the last are full. Cancel-safe.
     pub(crate) async fn next_part(&mut self, clock: &Clock) -> (Bytes, Option<BodyEnd>) {
         while self.end.is_none() && self.part.len() < Part::MAX_BODY {
             self.read(clock).await;
@@ -111,20 +111,21 @@ impl<'f> Body<'f> {
             self.detect_end().await;
         }
         let mut part = std::mem::take(&mut self.part);
-        // The queue counts the length of a part but not its capacity.
+        // The queue only counts how long a part is, not its capacity. Don't let it hold
+        // much more than it knows of.
         if part.capacity() - part.len() > part.len() / 8 {
             part.shrink_to_fit();
         }
         (part.into(), self.end.take())
     }
 
-    /// Reads or decodes some bytes.
+    /// Reads or decodes some more bytes.
     async fn read(&mut self, clock: &Clock) {
         self.end = match self.decode() {
             Ok(Decoded::Bytes(_)) => return,
             Ok(Decoded::End) => Some(self.complete().await),
             Ok(Decoded::NeedsInput) => self.receive(clock).await,
-            // Lets other tasks run. The clock of this request goes on.
+            // Give other tasks a chance to run. Meanwhile our own timeout keeps running.
             Ok(Decoded::OutOfBudget) => match clock.total(task::yield_now()).await {
                 Ok(()) => None,
                 Err(passed) => Some(BodyEnd::Failed(error::body_timeout(passed))),
@@ -133,7 +134,7 @@ impl<'f> Body<'f> {
         };
     }
 
-    /// Decodes some of the received bytes.
+    /// Decodes some of what we've received.
     fn decode(&mut self) -> io::Result<Decoded> {
         let Some(decoder) = &mut self.decoder else {
             return Ok(Decoded::NeedsInput);
@@ -148,7 +149,7 @@ impl<'f> Body<'f> {
         Ok(result)
     }
 
-    /// Reads from the connection, into the decoder if there is one.
+    /// Reads from the connection. If there's a decoder, the bytes are passed on to it.
     async fn receive(&mut self, clock: &Clock) -> Option<BodyEnd> {
         let Some(source) = &mut self.source else {
             return Some(BodyEnd::Complete);
@@ -168,7 +169,8 @@ impl<'f> Body<'f> {
         let read = if self.decoder.is_some() {
             clock.idle(incoming.read(&mut encoded, READ_SIZE)).await
         } else {
-            // One byte more than allowed shows that the body is too large.
+            // Read one byte more than allowed. That's how we notice that the body is too
+            // large.
             let allowance = usize::try_from(self.allowance).unwrap_or(usize::MAX);
             let limit = before
                 .saturating_add(allowance)
@@ -190,7 +192,7 @@ impl<'f> Body<'f> {
         self.count(self.part.len() - before)
     }
 
-    /// Detects whether the body ends with its last full part.
+    /// After a full part, checks if that was in fact the last one.
     async fn detect_end(&mut self) {
         let Some(source) = &mut self.source else {
             return;
@@ -203,7 +205,8 @@ impl<'f> Body<'f> {
         };
     }
 
-    /// Counts the last `count` bytes of the part, and removes those beyond the limit.
+    /// Counts the last `count` bytes of the part. If that exceeds the limit, cuts off the
+    /// surplus.
     fn count(&mut self, count: usize) -> Option<BodyEnd> {
         let surplus = (count as u64).saturating_sub(self.allowance);
         self.allowance = self.allowance.saturating_sub(count as u64);
@@ -218,14 +221,14 @@ impl<'f> Body<'f> {
         })
     }
 
-    /// Ends a body that is complete, and keeps its connection if possible.
+    /// Ends a complete body. If possible, we keep the connection.
     async fn complete(&mut self) -> BodyEnd {
         let needs_check =
             |source: &Source<'_>| needs_sync_check(&source.incoming, source.is_reused);
         if self.source.as_ref().is_some_and(needs_check) {
             time::sleep(SYNC_CHECK).await;
         }
-        // Taken only after the wait, because `next_part` is cancel-safe.
+        // `next_part` is cancel-safe, so don't take this before the wait is over.
         let Some(source) = self.source.take() else {
             return BodyEnd::Complete;
         };

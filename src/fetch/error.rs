@@ -1,6 +1,6 @@
-//! Maps failures between the service and an origin to a [`FetchError`].
+//! Turns any failure on the way to an origin and back into a [`FetchError`].
 //!
-//! Failures are classified by their type and never by their text.
+//! We always look at an error's type, never at its text.
 
 use std::{error::Error, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     response::{FetchError, Reason},
 };
 
-/// Returns the error for a connection that was not open within `connect_timeout`.
+/// Creates the error for a connection that took longer than `connect_timeout` to open.
 pub(super) fn connect_timeout(timeout: Duration, stage: Stage) -> FetchError {
     let reason = match stage {
         Stage::Dns => Reason::Dns,
@@ -26,7 +26,7 @@ pub(super) fn connect_timeout(timeout: Duration, stage: Stage) -> FetchError {
     )
 }
 
-/// Returns the error for a reused connection that carried more than one response.
+/// Creates the error for a reused connection that carried more than one response.
 pub(super) fn out_of_sync() -> FetchError {
     let message = "the origin sent more than one response on a reused connection, \
                    so the response may belong to another request";
@@ -36,25 +36,25 @@ pub(super) fn out_of_sync() -> FetchError {
     }
 }
 
-/// Returns the error for a request whose time passed while it was connecting.
+/// Creates the error for running out of time while connecting.
 pub(super) fn connect_deadline(passed: Elapsed, stage: Stage) -> FetchError {
     let message = format!("{passed} while connecting, {stage}");
     FetchError::new(Reason::Timeout, message)
 }
 
-/// Returns the error for a request whose time passed before the head was complete.
+/// Creates the error for running out of time before the head was complete.
 pub(super) fn head_timeout(passed: Elapsed) -> FetchError {
     let message = format!("{passed} before the response head was complete");
     FetchError::new(Reason::Timeout, message)
 }
 
-/// Returns the error for a request whose time passed before the body was complete.
+/// Creates the error for running out of time before the body was complete.
 pub(super) fn body_timeout(passed: Elapsed) -> FetchError {
     let message = format!("{passed} before the body was complete");
     FetchError::new(Reason::Timeout, message)
 }
 
-/// Returns the error for a body that cannot be decoded.
+/// Creates the error for a body that we can't decode.
 pub(super) fn undecodable(error: &(dyn Error + 'static)) -> FetchError {
     let message = format!(
         "the body does not match its Content-Encoding: {}",
@@ -63,7 +63,7 @@ pub(super) fn undecodable(error: &(dyn Error + 'static)) -> FetchError {
     FetchError::new(Reason::Decode, message)
 }
 
-/// Returns the error for a connection that could not be opened.
+/// Creates the error for a connection that we couldn't open.
 pub(super) fn connect(error: &ConnectError) -> FetchError {
     let new = |reason| FetchError::new(reason, with_causes(error));
     match error {
@@ -77,7 +77,8 @@ pub(super) fn connect(error: &ConnectError) -> FetchError {
         }
         ConnectError::Tcp { .. } | ConnectError::Tunnel { .. } => new(Reason::Connect),
         ConnectError::Tls { .. } => match find(error) {
-            // rustls would print the cause in its debug format.
+            // rustls would use the debug format for the cause here, so print it
+            // ourselves.
             Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause)))) => {
                 let message = format!("{error}: invalid peer certificate: {cause}");
                 FetchError::new(Reason::Tls, message).permanent()
@@ -88,14 +89,15 @@ pub(super) fn connect(error: &ConnectError) -> FetchError {
     }
 }
 
-/// Returns true if connecting failed because this machine has no file descriptors,
-/// memory or ports left.
+/// Returns true if we couldn't connect because this machine is short of something, i.e.
+/// there are no more file descriptors, memory or ports.
 fn is_local(error: &std::io::Error) -> bool {
     // ENFILE, EMFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL.
     matches!(error.raw_os_error(), Some(23 | 24 | 105 | 12 | 99))
 }
 
-/// Returns the error for a connection that broke while `part` of a response was read.
+/// Creates the error for a connection that broke while we were reading `part` of the
+/// response.
 pub(super) fn broken(error: &http1::Error, part: &str) -> FetchError {
     let message = with_causes(error);
     match error {
@@ -103,7 +105,7 @@ pub(super) fn broken(error: &http1::Error, part: &str) -> FetchError {
         http1::Error::Closed(_) => FetchError::new(Reason::Disconnected, message),
         http1::Error::Io(_) => {
             let message = format!("reading {part}: {message}");
-            // In TLS 1.3, a server may reject a client after the handshake.
+            // With TLS 1.3 the handshake may be over by the time the server rejects us.
             match find(error) {
                 Some(error @ rustls::Error::AlertReceived(_)) if is_permanent(error) => {
                     FetchError::new(Reason::Tls, message).permanent()
@@ -114,8 +116,8 @@ pub(super) fn broken(error: &http1::Error, part: &str) -> FetchError {
     }
 }
 
-/// Returns true if the same handshake would fail again, because of the configuration of
-/// both sides and not because of the network.
+/// Returns true if this handshake would just fail again, i.e. if it's down to how both
+/// sides are configured and not to the network.
 fn is_permanent(error: &rustls::Error) -> bool {
     use rustls::Error::{
         AlertReceived, InappropriateHandshakeMessage, InappropriateMessage, InvalidCertificate,
@@ -144,8 +146,10 @@ fn is_permanent(error: &rustls::Error) -> bool {
     }
 }
 
-/// Returns the first error of type `E` in a chain of causes. Also looks inside I/O
-/// errors, whose source is not the error that they wrap but the source of that.
+/// Walks the chain of causes and returns the first error of type `E`.
+///
+/// I/O errors need special care here: their `source()` isn't the error they wrap but
+/// already the source of that one. So we look inside them as well.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     chain(error).find_map(|error| {
         error.downcast_ref().or_else(|| {

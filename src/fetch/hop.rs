@@ -1,4 +1,4 @@
-//! One hop of a redirect chain.
+//! A single hop in a chain of redirects.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::{
     response::{FetchError, Reason},
 };
 
-/// The request of one hop. The first hop sends the request of the caller.
+/// The request to send for one hop. For the first hop, that's the caller's request.
 pub(super) struct Hop<'a> {
     pub(super) uri: Uri,
     pub(super) method: Method,
@@ -32,18 +32,18 @@ impl<'a> Hop<'a> {
         }
     }
 
-    /// Returns the origin to which the request is sent.
+    /// Returns the origin we send the request to.
     pub(super) fn origin(&self) -> Result<Origin, FetchError> {
         Origin::of(&self.uri)
             .ok_or_else(|| FetchError::new(Reason::Internal, "the URL has no host"))
     }
 
-    /// Returns true if the request may be sent twice.
+    /// Returns true if it's safe to send the request twice.
     pub(super) fn is_idempotent(&self) -> bool {
         self.method.is_idempotent()
     }
 
-    /// Appends the head of the request to `out`.
+    /// Appends the request head to `out`.
     pub(super) fn write_head(&self, user_agent: &HeaderValue, out: &mut Vec<u8>) {
         let target = self.uri.path_and_query().map_or("/", |path| path.as_str());
         let host = self.uri.authority().map_or("", |host| host.as_str());
@@ -75,7 +75,7 @@ impl<'a> Hop<'a> {
         if !self.wants_raw_body() {
             default(header::ACCEPT_ENCODING, decode::ACCEPT_ENCODING);
         }
-        // Sent even if the body is empty, so that the origin does not wait for one
+        // Send this even if the body is empty. Otherwise the origin might wait for one
         // (RFC 9110, 8.6).
         if expects_body(&self.method) || !self.body.is_empty() {
             line(
@@ -86,8 +86,9 @@ impl<'a> Hop<'a> {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Returns true if the caller wants the body without decoding: it chose a coding
-    /// itself, or a range, which counts bytes of the encoded body.
+    /// Returns true if we shouldn't decode the body. That's the case if the caller chose
+    /// a coding itself, or asked for a range (ranges count the bytes of the encoded
+    /// body).
     pub(super) fn wants_raw_body(&self) -> bool {
         let names = [header::ACCEPT_ENCODING, header::RANGE];
         names.iter().any(|name| self.headers.contains_key(name))

@@ -1,5 +1,4 @@
-//! The idle connections of a fetcher, and the check of whether a connection can become
-//! one.
+//! Idle connections, and the checks that decide whether a connection may become one.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -10,12 +9,12 @@ use crate::{
     http1::{Connection, Finished, Incoming},
 };
 
-/// The idle connections of a fetcher.
+/// All idle connections of a fetcher.
 pub(super) struct IdleConnections(Pool<Connection<OriginStream>>);
 
-/// How long the first response on a reused connection is held back to see whether
-/// another follows. If so, the connection is out of sync, and either response may belong
-/// to the request.
+/// When a connection is reused for the first time, we hold back the response for this
+/// long to see if there's another one right behind it. If so, the connection is out of
+/// sync, and we can't tell which of the two belongs to the request.
 pub(super) const SYNC_CHECK: Duration = Duration::from_millis(1);
 
 impl IdleConnections {
@@ -23,7 +22,8 @@ impl IdleConnections {
         Self(Pool::new(limits))
     }
 
-    /// Takes a connection to `origin` that is suitable for the request.
+    /// Takes a connection to `origin`. If the request isn't idempotent, it has to be a
+    /// connection that's proven to be kept alive.
     pub(super) fn take(
         &self,
         origin: &Origin,
@@ -41,18 +41,19 @@ impl IdleConnections {
         self.0.record_broken(origin);
     }
 
-    /// Stops reusing connections to `origin` for a while.
+    /// For a while, don't reuse any connections to `origin`.
     pub(super) fn quarantine(&self, origin: &Origin) {
         self.0.quarantine(origin);
     }
 
-    /// Closes the oldest connection. Returns false if there is none.
+    /// Closes the oldest connection. Returns false if there isn't any.
     pub(super) fn evict_oldest(&self) -> bool {
         self.0.evict_oldest()
     }
 
-    /// Ends the exchange of `body`, and keeps its connection if it can carry another.
-    /// Returns true if the origin sent unexpected bytes behind the response.
+    /// Ends an exchange after its body was read. If possible, the connection is kept.
+    /// Returns true if the origin sent something else after the response that we didn't
+    /// ask for.
     pub(super) fn finish(&self, body: Incoming<OriginStream>, origin: Origin) -> bool {
         match body.finish() {
             Finished::Reusable(mut connection) => {
@@ -68,15 +69,15 @@ impl IdleConnections {
         true
     }
 
-    /// Ends the exchange of a body that is not needed, without waiting for more of it.
-    /// Returns true if the response may belong to another request.
+    /// Ends an exchange whose body we don't need. Doesn't wait for the rest of the body.
+    /// Returns true if the response might belong to some other request.
     pub(super) async fn discard(
         &self,
         mut body: Incoming<OriginStream>,
         origin: Origin,
         is_reused: bool,
     ) -> bool {
-        // The buffer holds at most the bytes of one read.
+        // Only what we read last is in the buffer, so this can't get large.
         if body.take_buffered(&mut Vec::new(), usize::MAX).is_err() {
             return false;
         }
@@ -87,16 +88,17 @@ impl IdleConnections {
     }
 }
 
-/// Returns true if `body` is that of the first response on a reused connection.
+/// Returns true if this is the first response after the connection was reused.
 pub(super) fn needs_sync_check(body: &Incoming<OriginStream>, is_reused: bool) -> bool {
     is_reused && body.exchanges() == 2
 }
 
-/// Returns true if there are bytes to read right after a response. That response may
-/// then belong to an earlier request.
+/// Returns true if there's something to read right after a response. If so, that response
+/// might've been meant for an earlier request.
 ///
-/// Only checks the first exchanges on a reused connection, because the check is a system
-/// call and an origin that gets out of sync usually is so from the start.
+/// We only check the first few exchanges on a reused connection. The check is a system
+/// call, and if an origin is out of sync, then usually it's been like that from the
+/// start.
 fn has_unexpected_data(connection: &mut Connection<OriginStream>) -> bool {
     const CHECKED_EXCHANGES: RangeInclusive<u32> = 2..=5;
 

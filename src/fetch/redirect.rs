@@ -13,15 +13,15 @@ use crate::{
     response::{FetchError, Reason},
 };
 
-/// The step after a response.
+/// What to do after a response.
 pub(super) enum Next<'a> {
-    /// The response is final.
+    /// Return this response to the caller.
     Final,
-    /// The response redirects to another hop.
+    /// Follow the redirect to another hop.
     Redirect(Box<Hop<'a>>),
 }
 
-/// Headers that are not sent to another origin.
+/// We don't pass these headers on to another origin.
 const CREDENTIALS: [HeaderName; 3] = [
     header::AUTHORIZATION,
     header::COOKIE,
@@ -29,7 +29,9 @@ const CREDENTIALS: [HeaderName; 3] = [
 ];
 
 impl<'a> Hop<'a> {
-    /// Decides whether `response` is final, after `redirects` of at most `max_redirects`.
+    /// Decides what to do with `response`, after following `redirects` redirects so far.
+    /// It's an error if there'd be more than `max_redirects`. If that's 0, we don't
+    /// follow any, and the redirect itself is the final response.
     pub(super) fn next(
         &self,
         response: &http1::Head,
@@ -52,7 +54,7 @@ impl<'a> Hop<'a> {
         Ok(Next::Redirect(Box::new(self.redirected(uri, status))))
     }
 
-    /// Resolves the value of a Location header against the URL of this hop.
+    /// Resolves a Location header against this hop's URL.
     fn resolve_location(&self, location: &[u8]) -> Result<Uri, FetchError> {
         let malformed = |problem: String| {
             let message = format!("the Location of a redirect {problem}");
@@ -67,18 +69,18 @@ impl<'a> Hop<'a> {
                 Request::MAX_URL
             )));
         }
-        // The URL standard ignores tabs anywhere in a URL.
+        // According to the URL standard, tabs are ignored no matter where they are.
         let reference = text.replace('\t', "");
         let mut url = join(&self.uri, &reference)
             .map_err(|error| malformed(format!("is not a valid URL ({error})")))?;
         Policy::check_scheme(url.scheme())
             .map_err(|denied| FetchError::denied(denied.to_string(), denied.rule()))?;
-        // Only the caller may choose credentials.
+        // Drop any credentials. Only the caller gets to choose them.
         take_authorization(&mut url);
         to_uri(url).map_err(malformed)
     }
 
-    /// Returns the hop that follows a redirect with `status` to `uri`.
+    /// Returns the next hop, given a redirect to `uri` with this `status`.
     fn redirected(&self, uri: Uri, status: StatusCode) -> Self {
         let mut next = Self {
             uri,
@@ -105,26 +107,26 @@ impl<'a> Hop<'a> {
     }
 }
 
-/// Resolves `reference` against `base`.
 fn join(base: &Uri, reference: &str) -> Result<Url, url::ParseError> {
     let base = Url::parse(&base.to_string())?;
     match strip_slashes(reference) {
-        // `Url::join` skips no more than two slashes.
+        // We have to do this ourselves, since `Url::join` won't skip more than two
+        // slashes.
         Some(rest) => Url::parse(&format!("{}://{rest}", base.scheme())),
         None => base.join(reference),
     }
 }
 
-/// Returns the text behind the slashes of a reference that begins with two or more of
-/// them. The URL standard skips all ("special authority ignore slashes state").
+/// If `reference` begins with two or more slashes, returns everything after them. Per the
+/// URL standard, all of them are skipped ("special authority ignore slashes state").
 fn strip_slashes(reference: &str) -> Option<&str> {
     let trimmed = reference.trim_start_matches(|char| char <= ' ');
     let rest = trimmed.trim_start_matches(['/', '\\']);
     (trimmed.len() - rest.len() >= 2).then_some(rest)
 }
 
-/// Returns true if scheme, host and port are the same. Normalised URIs never include a
-/// default port.
+/// Returns true if both have the same scheme, host and port. We can simply compare the
+/// ports, since normalised URIs never contain the default one.
 fn is_same_origin(one: &Uri, other: &Uri) -> bool {
     one.scheme() == other.scheme() && one.authority() == other.authority()
 }

@@ -1,18 +1,19 @@
-//! A streaming decoder of the chunked transfer coding (RFC 9112, 7.1).
+//! A streaming decoder for chunked bodies (RFC 9112, 7.1).
 //!
-//! Lines must end with CRLF: an origin and a proxy that disagree about a bare LF disagree
-//! about where the response ends. White space after a chunk size is accepted, because it
-//! is common and harmless. Extensions and trailers are discarded.
+//! Lines have to end with CRLF. If we accepted a bare LF and a proxy in between didn't,
+//! then the two of us would disagree about where the response ends. On the other hand we
+//! do accept white space after a chunk size, which is common and harmless. Extensions and
+//! trailers are thrown away.
 
 use super::Error;
 
-/// The decoder of one chunked body.
+/// Decodes a single chunked body.
 #[derive(Debug)]
 pub(super) struct Chunked {
     state: State,
-    /// The number of bytes of extensions that are still accepted.
+    /// How many more bytes of extensions we accept.
     extensions: usize,
-    /// The number of bytes of trailers that are still accepted.
+    /// How many more bytes of trailers we accept.
     trailers: usize,
 }
 
@@ -20,28 +21,29 @@ pub(super) struct Chunked {
 enum State {
     /// Before the first digit of a chunk size.
     Start,
-    /// Inside a chunk size with this value so far.
+    /// Within a chunk size. This is its value so far.
     Size(u64),
-    /// In the white space after a chunk size.
+    /// In white space after a chunk size.
     SizeSpace(u64),
     Extension(u64),
-    /// After the CR at the end of a line with a chunk size.
+    /// After the CR at the end of a chunk size line.
     SizeCr(u64),
-    /// This number of bytes of a chunk is missing.
+    /// Within a chunk, with this many bytes still missing.
     Data(u64),
     /// After the last byte of a chunk.
     DataEnd,
     DataCr,
-    /// At the start of a line behind the last chunk.
+    /// At the start of a line after the last chunk.
     TrailerStart,
     Trailer,
     TrailerCr,
-    /// After the CR of the final empty line.
+    /// After the CR of the empty line that ends the body.
     LastCr,
     Complete,
 }
 
-/// The maximum number of bytes of extensions, and of trailers, in one body.
+/// The maximum number of extension bytes per body, and also of trailer bytes. A body with
+/// more of either is malformed.
 const MAX_EXTRAS: usize = 16 << 10;
 
 impl Chunked {
@@ -53,12 +55,11 @@ impl Chunked {
         }
     }
 
-    /// Returns true if the body is complete.
     pub(super) fn is_complete(&self) -> bool {
         self.state == State::Complete
     }
 
-    /// Returns the number of missing bytes of the current chunk.
+    /// Returns how many bytes of the current chunk are missing.
     pub(super) fn missing(&self) -> u64 {
         match self.state {
             State::Data(missing) => missing,
@@ -66,16 +67,18 @@ impl Chunked {
         }
     }
 
-    /// Records that `count` bytes of the current chunk were read without the decoder.
+    /// Tells the decoder that `count` bytes of the current chunk were read by someone
+    /// else.
     pub(super) fn advance(&mut self, count: u64) {
         if let State::Data(missing) = self.state {
             self.state = after_data(missing - count);
         }
     }
 
-    /// Decodes `input` and appends at most `room` bytes to `body`. Returns the number of
-    /// bytes of `input` that were used: all, unless the room is used up or the body is
-    /// complete.
+    /// Decodes `input` and appends at most `room` bytes to `body`.
+    ///
+    /// Returns how many bytes of `input` were used. That's all of them, unless `room` is
+    /// used up or the body is complete.
     pub(super) fn decode(
         &mut self,
         input: &[u8],
@@ -105,7 +108,7 @@ impl Chunked {
         Ok(used)
     }
 
-    /// Returns the state after `byte`, which is not part of the data of a chunk.
+    /// Returns the next state after `byte`. This handles everything except chunk data.
     fn after(&mut self, byte: u8) -> Result<State, Error> {
         match (self.state, byte) {
             (State::DataEnd, b'\r') => Ok(State::DataCr),
@@ -116,13 +119,13 @@ impl Chunked {
             (State::TrailerStart | State::Trailer | State::TrailerCr | State::LastCr, _) => {
                 self.after_trailer(byte)
             }
-            // `decode` handles these states.
+            // `decode` takes care of these.
             (state @ (State::Data(_) | State::Complete), _) => Ok(state),
             _ => self.after_size(byte),
         }
     }
 
-    /// Returns the state after a byte of a line with a chunk size.
+    /// Returns the next state after a byte in a chunk size line.
     fn after_size(&mut self, byte: u8) -> Result<State, Error> {
         use State::{Data, Extension, Size, SizeCr, SizeSpace, TrailerStart};
 
@@ -135,7 +138,7 @@ impl Chunked {
                     return Err(Error::malformed("a chunk size has more than 64 bits"));
                 }
                 if size == 0 {
-                    // Counted like an extension, which bounds the number of zeros.
+                    // Count it as an extension, so that there can't be endless zeros.
                     self.extension(size)?;
                 }
                 Size(size << 4 | digit(byte)?)
@@ -154,12 +157,12 @@ impl Chunked {
                 ));
             }
             (Size(_) | SizeSpace(_), _) => return Err(invalid_size()),
-            // At the first digit.
+            // This is the first digit.
             _ => Size(digit(byte)?),
         })
     }
 
-    /// Returns the state after a byte behind the last chunk.
+    /// Returns the next state after a byte beyond the last chunk.
     fn after_trailer(&mut self, byte: u8) -> Result<State, Error> {
         use State::{Complete, LastCr, Trailer, TrailerCr, TrailerStart};
 
@@ -185,7 +188,7 @@ impl Chunked {
         })
     }
 
-    /// Counts a byte of an extension or of white space behind `size`.
+    /// Counts a byte of an extension, or of white space after `size`.
     fn extension(&mut self, size: u64) -> Result<u64, Error> {
         self.extensions = self.extensions.checked_sub(1).ok_or_else(|| {
             Error::malformed(format!(
@@ -222,8 +225,8 @@ mod tests {
         used: usize,
     }
 
-    /// Decodes `input` in pieces of `piece` bytes, at most `room` bytes of the body at a
-    /// time.
+    /// Decodes `input` in pieces of `piece` bytes, with room for at most `room` bytes of
+    /// the body at a time.
     fn decode(input: &[u8], piece: usize, room: usize) -> Result<Decoded, Error> {
         let mut chunked = Chunked::new();
         let mut body = Vec::new();

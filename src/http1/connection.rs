@@ -19,36 +19,33 @@ use super::{
 /// A connection that carries one exchange after another.
 pub(crate) struct Connection<S> {
     pub(super) stream: S,
-    /// Bytes that were read but not used yet.
+    /// Bytes we've read but not used yet.
     pub(super) buffered: Vec<u8>,
     pub(super) writer: RequestWriter,
-    /// The number of exchanges that were started.
+    /// How many exchanges we've started on this connection.
     exchanges: u32,
-    /// The exchange in progress.
     current: Exchange,
 }
 
-/// The state of one exchange.
 #[derive(Default)]
 struct Exchange {
     is_head: bool,
-    /// True if the request has a body although its method does not define one, so that
-    /// servers may disagree about where the request ends.
+    /// Set if the request has a body although its method doesn't define one. Servers may
+    /// then disagree about where the request ends.
     is_ambiguous: bool,
-    /// True if any byte of a response has arrived.
+    /// Set as soon as any byte of a response has arrived.
     is_answered: bool,
-    /// The number of interim responses.
+    /// How many interim responses we've seen.
     interim_responses: usize,
-    /// The size of the interim responses that were parsed before the last read.
+    /// The total size of all interim responses that were parsed before the last read.
     interim_bytes: usize,
 }
 
-/// The maximum number of interim responses (1xx) to one request, which is more than any
-/// protocol needs.
+/// The maximum number of interim responses (1xx) per request. No protocol needs this
+/// many. If an origin sends more, the response counts as malformed.
 const MAX_INTERIM_RESPONSES: usize = 100;
 
 impl<S: Transport> Connection<S> {
-    /// Creates a connection over a new `stream`.
     pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
@@ -59,22 +56,22 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    /// Returns the transport.
+    /// Returns the underlying transport.
     pub(crate) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 
-    /// Returns the number of exchanges that were started.
+    /// Returns how many exchanges were started.
     pub(crate) fn exchanges(&self) -> u32 {
         self.exchanges
     }
 
-    /// Returns true if servers may disagree about where the current request ends.
+    /// Returns true if servers might disagree about where the current request ends.
     pub(super) fn is_ambiguous(&self) -> bool {
         self.current.is_ambiguous
     }
 
-    /// Starts an exchange. `write_head` writes the head of the request.
+    /// Starts an exchange. `write_head` writes the request head.
     pub(crate) fn start(
         &mut self,
         method: &Method,
@@ -91,8 +88,10 @@ impl<S: Transport> Connection<S> {
         self.writer.start(body, write_head);
     }
 
-    /// Writes the started request and reads the head of its response, which may arrive
-    /// before the whole request was written. Cancel-safe: another call continues.
+    /// Writes the request passed to [`Connection::start`] and reads the response head.
+    /// Note that the response may begin before we've written the whole request.
+    ///
+    /// Cancel-safe: if cancelled, simply call it again to continue.
     ///
     /// # Errors
     ///
@@ -101,7 +100,8 @@ impl<S: Transport> Connection<S> {
         poll_fn(|cx| self.poll_exchange(cx)).await
     }
 
-    /// Returns the response with the head that [`Connection::exchange`] returned.
+    /// Combines the head that [`Connection::exchange`] returned with a body that reads
+    /// from this connection.
     pub(crate) fn into_response(self, parsed: Parsed) -> Response<S> {
         let body = Incoming::new(self, parsed.framing, parsed.keep_alive);
         Response {
@@ -110,14 +110,16 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    /// Returns true if the request may be sent again on another connection after this
-    /// one broke. No byte of a response has arrived, and either nothing of the request
-    /// was written or the request is idempotent.
+    /// Returns true if the request may be sent again on another connection after this one
+    /// broke.
+    ///
+    /// For that, no byte of the response may have arrived. In addition, the request must
+    /// either be idempotent, or we must not have written any of it.
     pub(crate) fn can_resend(&self, is_idempotent: bool) -> bool {
         !self.current.is_answered && (is_idempotent || self.writer.is_unwritten())
     }
 
-    /// Returns the time at which bytes of the request were last written.
+    /// Returns when we last wrote any bytes of the request.
     pub(crate) fn last_write(&self) -> Option<Instant> {
         self.writer.last_write()
     }
@@ -150,8 +152,8 @@ impl<S: Transport> Connection<S> {
         })
     }
 
-    /// Parses the head of the final response from the buffered bytes and `read`, and
-    /// buffers the bytes that were not used.
+    /// Tries to parse the final response head from the buffered bytes followed by `read`.
+    /// Any bytes that aren't used end up in the buffer.
     fn take_head(&mut self, read: &[u8]) -> Result<Option<Parsed>, Error> {
         let seen = self.buffered.len();
         let mut buffered = std::mem::take(&mut self.buffered);
@@ -177,8 +179,8 @@ impl<S: Transport> Connection<S> {
         Ok(parsed)
     }
 
-    /// Parses interim responses until the final one, and advances `used` past all
-    /// complete heads.
+    /// Skips interim responses and parses the final one. `used` is advanced past all
+    /// heads that are complete.
     fn parse_responses(&mut self, input: &[u8], used: &mut usize) -> Result<Option<Parsed>, Error> {
         loop {
             *used += blank_lines(&input[*used..]);
@@ -204,12 +206,12 @@ impl<S: Transport> Connection<S> {
     }
 }
 
-/// Returns true if a head should be parsed again after more bytes have arrived behind
-/// the first `seen` bytes.
+/// Returns true if it's worth trying to parse a head, given that everything beyond the
+/// first `seen` bytes is new.
 ///
-/// A head is parsed when it first arrives, when its first line is complete, and when it
-/// may be complete. Parsing it for every byte would take quadratic time, which a slow
-/// origin could exploit.
+/// We do this when the first bytes arrive, when the first line is complete, and whenever
+/// the head might be complete. If we did it for every byte, parsing would take quadratic
+/// time, and a slow origin could exploit that.
 fn is_worth_parsing(buffered: &[u8], seen: usize) -> bool {
     if buffered.len() >= MAX_HEAD {
         return true;
@@ -218,14 +220,15 @@ fn is_worth_parsing(buffered: &[u8], seen: usize) -> bool {
     if !has_line(&buffered[seen..]) {
         return false;
     }
-    // The blank line may have begun in the bytes seen before.
+    // The blank line may have started in bytes that we've already seen, so look back a
+    // little.
     let tail = &buffered[seen.saturating_sub(2)..];
     let has_blank_line = tail.windows(2).any(|bytes| bytes == b"\n\n")
         || tail.windows(3).any(|bytes| bytes == b"\n\r\n");
     has_blank_line || !has_line(&buffered[..seen])
 }
 
-/// Returns the length of the empty lines at the start of `input`. Some origins send them
+/// Returns the length of any empty lines at the start of `input`. Some origins send them
 /// after the previous body (RFC 9112, 2.2).
 fn blank_lines(input: &[u8]) -> usize {
     let mut rest = input;

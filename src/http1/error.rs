@@ -2,14 +2,14 @@
 
 use std::{borrow::Cow, io};
 
-/// Why a response is not complete.
+/// The reason why a response isn't complete.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The origin does not speak HTTP/1.1, or two parsers could disagree about where its
+    /// The origin doesn't speak HTTP/1.1, or two parsers might disagree about where its
     /// messages end.
     #[error("{0}")]
     Malformed(Cow<'static, str>),
-    /// The origin closed the connection too early.
+    /// The origin closed the connection before it should have.
     #[error("the origin closed the connection {0}")]
     Closed(&'static str),
     /// The connection broke.

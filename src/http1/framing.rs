@@ -1,34 +1,34 @@
-//! The framing of a response: how the end of its body is found (RFC 9112, 6.3).
+//! Response framing: how to find the end of the body (RFC 9112, 6.3).
 
 use http::StatusCode;
 
 use super::{Error, chunked::Chunked};
 use crate::response::Headers;
 
-/// How the end of a body is found, and the state of that.
+/// How the body ends, and how far we've come.
 #[derive(Debug)]
 pub(super) enum Framing {
-    /// This number of bytes is missing.
+    /// This many bytes are still missing.
     Length(u64),
     Chunked(Chunked),
-    /// The body ends with the connection.
+    /// The body ends when the connection does.
     UntilClose,
 }
 
 impl Framing {
-    /// Returns the framing of a response with `status` and `headers`. `is_head` is true
-    /// if the request was a HEAD request.
+    /// Determines the framing of a response. Set `is_head` if this is the response to a
+    /// HEAD request.
     ///
     /// # Errors
     ///
-    /// Different parsers would read the headers differently.
+    /// The headers are ambiguous, i.e. not every parser would read them the same way.
     pub(super) fn of(headers: &Headers, status: StatusCode, is_head: bool) -> Result<Self, Error> {
         let is_empty = status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if is_head || is_empty {
             return Ok(Self::Length(0));
         }
-        // Both headers are parsed, so that an error in either is found.
+        // Parse both headers in any case, so that we notice if either of them is wrong.
         let length = content_length(headers)?;
         if is_chunked(headers)? {
             return Ok(Self::Chunked(Chunked::new()));
@@ -36,7 +36,6 @@ impl Framing {
         Ok(length.map_or(Self::UntilClose, Self::Length))
     }
 
-    /// Returns true if the body is complete.
     pub(super) fn is_complete(&self) -> bool {
         match self {
             Self::Length(missing) => *missing == 0,
@@ -45,10 +44,13 @@ impl Framing {
         }
     }
 
-    /// Returns the number of bytes that may be read directly into the body. It is zero if
-    /// the bytes must be decoded, or if they are too few to be worth a read.
+    /// Returns how many bytes can be read straight into the body.
+    ///
+    /// This is zero if the bytes must be decoded first, or if there are so few of them
+    /// that a separate read isn't worth it.
     pub(super) fn direct_bytes(&self) -> u64 {
-        /// A direct read of a chunk needs another read for the bytes between chunks.
+        /// Below this, don't read a chunk directly. Reading directly costs an extra read
+        /// for the bytes in between chunks.
         const MIN_DIRECT: u64 = 16 << 10;
 
         match self {
@@ -59,7 +61,7 @@ impl Framing {
         }
     }
 
-    /// Records that `count` bytes were read directly into the body.
+    /// Records that `count` bytes were read straight into the body.
     pub(super) fn advance(&mut self, count: u64) {
         match self {
             Self::Length(missing) => *missing -= count,
@@ -68,8 +70,8 @@ impl Framing {
         }
     }
 
-    /// Decodes `input` and appends at most `room` bytes to `body`. Returns the number of
-    /// bytes of `input` that were used.
+    /// Decodes `input` and appends at most `room` bytes to `body`. Returns how many bytes
+    /// of `input` were used.
     pub(super) fn decode(
         &mut self,
         input: &[u8],
@@ -87,8 +89,8 @@ impl Framing {
         Ok(count)
     }
 
-    /// Returns true if every parser finds the same end of this body, so that the next
-    /// response begins right behind it.
+    /// Returns true if every parser would find the same end for this body. Only then do
+    /// we know that the next response begins right after it.
     pub(super) fn is_unambiguous(
         &self,
         headers: &Headers,
@@ -98,7 +100,7 @@ impl Framing {
         let has = |name| headers.get(name).is_some();
         match self {
             Self::UntilClose => false,
-            // The headers describe the response to a GET request.
+            // There's no body. The headers describe what a GET would've returned.
             _ if is_head || status == StatusCode::NOT_MODIFIED => true,
             Self::Chunked(_) => !has("content-length"),
             Self::Length(_) if status == StatusCode::NO_CONTENT => {
@@ -109,8 +111,8 @@ impl Framing {
     }
 }
 
-/// Returns the Content-Length. Several lines or values are accepted if all are the same
-/// (RFC 9110, 8.6).
+/// Returns the Content-Length. It's fine if there are several lines or values, as long as
+/// all of them are the same (RFC 9110, 8.6).
 fn content_length(headers: &Headers) -> Result<Option<u64>, Error> {
     let mut length = None;
     for digits in list(headers, "content-length") {
@@ -126,7 +128,7 @@ fn content_length(headers: &Headers) -> Result<Option<u64>, Error> {
 
 fn parse_length(value: &[u8]) -> Result<u64, Error> {
     let invalid = || Error::malformed("the Content-Length is not a number of bytes");
-    // `u64::from_str` also accepts a sign.
+    // `u64::from_str` would also accept a leading plus sign, so check for digits first.
     if !value.iter().all(u8::is_ascii_digit) {
         return Err(invalid());
     }
@@ -134,8 +136,8 @@ fn parse_length(value: &[u8]) -> Result<u64, Error> {
     digits.parse().map_err(|_| invalid())
 }
 
-/// Returns true if the body is chunked. The coding `identity` and an empty header are
-/// ignored.
+/// Returns true if the body is chunked. We ignore the coding `identity` as well as empty
+/// headers.
 fn is_chunked(headers: &Headers) -> Result<bool, Error> {
     let mut is_chunked = false;
     for coding in list(headers, "transfer-encoding") {
@@ -153,7 +155,7 @@ fn is_chunked(headers: &Headers) -> Result<bool, Error> {
     Ok(is_chunked)
 }
 
-/// Returns the elements of a header with comma-separated values (RFC 9110, 5.6.1).
+/// Returns the elements of a comma-separated header (RFC 9110, 5.6.1).
 pub(super) fn list<'a>(headers: &'a Headers, name: &str) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(name)

@@ -1,8 +1,9 @@
-//! Parses the head of a response.
+//! Parses response heads.
 //!
-//! The parser is as tolerant as other clients if a message has only one meaning: it
-//! accepts folded lines, white space before a colon, and a bare LF. It is strict if two
-//! parsers could disagree about where the response ends (RFC 9112, 11.2).
+//! We try to be as tolerant as other clients: folded lines, white space before the colon
+//! and bare LFs are all accepted, because there's only one way to understand them. But if
+//! two parsers might disagree about where the response ends, then we're strict and reject
+//! it (RFC 9112, 11.2).
 
 use std::mem::MaybeUninit;
 
@@ -15,7 +16,6 @@ use super::{
 };
 use crate::response::Headers;
 
-/// The head of a response.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
@@ -23,23 +23,26 @@ pub(crate) struct Head {
     pub(crate) headers: Headers,
 }
 
-/// A head, and the framing of its body.
+/// A response head along with the framing of the body.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     pub(super) head: Head,
     pub(super) framing: Framing,
-    /// True if the connection can be used for another request.
+    /// Set if the connection can be used for another request.
     pub(super) keep_alive: bool,
 }
 
-/// The maximum size of a head, and of all heads before a body, in bytes.
+/// The maximum size of a head in bytes. It's also the limit for all heads before a body
+/// taken together, i.e. including those of interim responses. Anything larger is
+/// rejected.
 pub(super) const MAX_HEAD: usize = 64 << 10;
 
-/// The maximum number of header lines.
+/// The maximum number of header lines. A head with more lines is rejected.
 const MAX_LINES: usize = 100;
 
-/// Parses the head at the start of `input` and returns it with its length. Returns `None`
-/// if the head is incomplete. `is_head` is true if the request was a HEAD request.
+/// Parses the head at the start of `input`, and returns it together with its length.
+/// Returns `None` if the head isn't complete yet. Set `is_head` if this is the response
+/// to a HEAD request.
 pub(super) fn parse(input: &[u8], is_head: bool) -> Result<Option<(Parsed, usize)>, Error> {
     let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
     let mut response = httparse::Response::new(&mut []);
@@ -65,7 +68,7 @@ pub(super) fn parse(input: &[u8], is_head: bool) -> Result<Option<(Parsed, usize
     let framing = Framing::of(&headers, status, is_head)?;
     let keep_alive = asks_for_keep_alive(&headers, version)
         && framing.is_unambiguous(&headers, status, is_head)
-        // HTTP/1.0 does not define chunked bodies.
+        // HTTP/1.0 doesn't have chunked bodies.
         && (version == Version::HTTP_11 || !matches!(framing, Framing::Chunked(_)));
     let head = Head {
         status,
@@ -80,8 +83,8 @@ pub(super) fn parse(input: &[u8], is_head: bool) -> Result<Option<(Parsed, usize
     Ok(Some((parsed, length)))
 }
 
-/// Returns the error for a connection that ended after `input`: that of the incomplete
-/// head if it is already known to be malformed.
+/// Returns the error for a connection that ended after `input`. If there's already
+/// something wrong with the incomplete head, then that's the error.
 pub(super) fn unexpected_end(input: &[u8]) -> Error {
     match parse(input, false) {
         Err(error) => error,
@@ -110,7 +113,8 @@ fn copy_headers(lines: &[httparse::Header<'_>]) -> Headers {
     headers
 }
 
-/// Replaces each fold and the white space around it with one space (RFC 9112, 5.2).
+/// Unfolds a header value: each fold, along with any white space around it, becomes a
+/// single space (RFC 9112, 5.2).
 fn unfold(value: &[u8]) -> impl Iterator<Item = u8> + '_ {
     value
         .split(|byte| *byte == b'\n')
@@ -121,7 +125,7 @@ fn unfold(value: &[u8]) -> impl Iterator<Item = u8> + '_ {
         })
 }
 
-/// Returns true if the origin keeps the connection open (RFC 9112, 9.3).
+/// Returns true if the origin will keep the connection open (RFC 9112, 9.3).
 fn asks_for_keep_alive(headers: &Headers, version: Version) -> bool {
     let has = |option: &str| {
         list(headers, "connection").any(|other| other.eq_ignore_ascii_case(option.as_bytes()))
@@ -147,8 +151,8 @@ fn status_line() -> Error {
     Error::malformed("the status line is malformed: expected one such as 'HTTP/1.1 200 OK'")
 }
 
-/// Finds the header line that cannot be parsed and describes the problem. The message
-/// does not include the line, which may contain secrets.
+/// Finds the header line that we can't parse, and describes what's wrong with it. The
+/// line itself isn't part of the message, since it may contain secrets.
 fn header_line(input: &[u8]) -> Error {
     let head = input.trim_ascii_start();
     let lines = head.split(|byte| *byte == b'\n').skip(1);

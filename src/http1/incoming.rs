@@ -1,4 +1,4 @@
-//! The body of a response, read from its connection.
+//! The response body, read from its connection.
 
 use std::{
     future::poll_fn,
@@ -11,24 +11,24 @@ use tokio_util::io::poll_read_buf;
 
 use super::{Connection, Error, SCRATCH, Transport, framing::Framing};
 
-/// The body of a response. Dropping it closes the connection.
+/// A response body. Dropping it closes the connection.
 pub(crate) struct Incoming<S> {
     connection: Connection<S>,
     framing: Framing,
     keep_alive: bool,
-    /// True if the response began before the whole request was written.
+    /// Set if the origin started to respond before we had written the whole request.
     is_early: bool,
-    /// True if the connection has ended.
+    /// Set once the connection has ended.
     is_closed: bool,
 }
 
-/// The state of a connection after a response.
+/// Tells if a connection can be used again after a response.
 pub(crate) enum Finished<S> {
     /// The connection can carry another exchange.
     Reusable(Connection<S>),
-    /// The origin sent bytes behind the response.
+    /// There are more bytes after the response, which we didn't ask for.
     UnexpectedData,
-    /// The connection cannot be used again.
+    /// The connection can't be used again.
     Closed,
 }
 
@@ -43,12 +43,12 @@ impl<S: Transport> Incoming<S> {
         }
     }
 
-    /// Returns true if the body is complete.
+    /// Returns true if the whole body has been read.
     pub(crate) fn is_complete(&self) -> bool {
         self.is_closed || self.framing.is_complete()
     }
 
-    /// Returns the number of remaining bytes if the origin sent a length.
+    /// Returns how many bytes of the body are left, if the origin sent a length.
     pub(crate) fn remaining(&self) -> Option<u64> {
         match self.framing {
             Framing::Length(missing) => Some(missing),
@@ -56,24 +56,27 @@ impl<S: Transport> Incoming<S> {
         }
     }
 
-    /// Returns the number of exchanges on the connection, including this one.
+    /// Returns how many exchanges the connection has carried, including this one.
     pub(crate) fn exchanges(&self) -> u32 {
         self.connection.exchanges()
     }
 
-    /// Reads some of the body and appends it to `part`, which must have less than
-    /// `limit` bytes and never gets more. Appends nothing only if the body is complete.
-    /// Cancel-safe.
+    /// Reads more of the body and appends it to `part`.
+    ///
+    /// `part` must be shorter than `limit`, and won't grow beyond it. If nothing gets
+    /// appended, then the body is complete. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// The body is malformed, or the connection ended before the body was complete.
+    /// The body is malformed, or the connection ended in the middle of it.
     pub(crate) async fn read(&mut self, part: &mut Vec<u8>, limit: usize) -> Result<(), Error> {
         poll_fn(|cx| self.poll_read(cx, part, limit)).await
     }
 
-    /// Appends buffered bytes to `part` without waiting for more. Detects the end of a
-    /// body that was already read, even if `part` is full.
+    /// Appends bytes that are already buffered, without waiting for more.
+    ///
+    /// Call this even if `part` is full: the end of a chunked body may already be in the
+    /// buffer, and this is how we find out.
     pub(crate) fn take_buffered(&mut self, part: &mut Vec<u8>, limit: usize) -> Result<(), Error> {
         let buffered = &mut self.connection.buffered;
         let room = limit.saturating_sub(part.len());
@@ -81,7 +84,8 @@ impl<S: Transport> Incoming<S> {
             && self.framing.direct_bytes() >= buffered.len() as u64
             && buffered.len() <= room
         {
-            // All buffered bytes belong to the body, so no copy is needed.
+            // Everything in the buffer belongs to the body, so we can move it instead of
+            // copying.
             *part = std::mem::take(buffered);
             self.framing.advance(part.len() as u64);
             return Ok(());
@@ -95,7 +99,7 @@ impl<S: Transport> Incoming<S> {
         Ok(())
     }
 
-    /// Ends the exchange and returns the connection if it can be used again.
+    /// Ends the exchange. Returns the connection, if it can be used again.
     pub(crate) fn finish(mut self) -> Finished<S> {
         let is_complete = self.is_complete();
         let connection = &mut self.connection;
@@ -109,7 +113,7 @@ impl<S: Transport> Incoming<S> {
         if has_data && (self.keep_alive || connection.exchanges() > 1) {
             return Finished::UnexpectedData;
         }
-        // In both cases the origin may not have read the whole request.
+        // In either case the origin might not have read the whole request.
         let may_have_unread_request = self.is_early || connection.is_ambiguous();
         if self.keep_alive && !may_have_unread_request && connection.buffered.is_empty() {
             Finished::Reusable(self.connection)
@@ -128,8 +132,8 @@ impl<S: Transport> Incoming<S> {
             return Poll::Ready(Ok(()));
         }
         let connection = &mut self.connection;
-        // Continues a request whose response began early. If that fails, the rest of the
-        // response may still arrive.
+        // If the response began early, we're still writing the request. It's fine if that
+        // fails, since we may get the rest of the response regardless.
         let _ = connection.writer.poll_write(&mut connection.stream, cx);
         if !connection.buffered.is_empty() {
             let before = part.len();
@@ -155,7 +159,7 @@ impl<S: Transport> Incoming<S> {
         }
     }
 
-    /// Reads at most `direct` bytes directly into `part`.
+    /// Reads up to `direct` bytes straight into `part`.
     fn poll_direct(
         &mut self,
         cx: &mut Context<'_>,
@@ -175,7 +179,7 @@ impl<S: Transport> Incoming<S> {
         Poll::Ready(Ok(count))
     }
 
-    /// Reads into the thread-local buffer and decodes that into `part`.
+    /// Reads into the thread-local buffer, and decodes from there into `part`.
     fn poll_decoded(
         &mut self,
         cx: &mut Context<'_>,
@@ -192,7 +196,8 @@ impl<S: Transport> Incoming<S> {
         })
     }
 
-    /// Handles the end of the connection, which also ends a body without a length.
+    /// Called when the connection has ended. If the body has no length, this is its
+    /// regular end. Otherwise it's an error.
     fn connection_ended(&mut self) -> Result<(), Error> {
         self.is_closed = true;
         match self.framing {
@@ -203,10 +208,10 @@ impl<S: Transport> Incoming<S> {
     }
 }
 
-/// Reserves space in `part` for all of `max` bytes if their number `is_known`, and
-/// otherwise for some of them.
+/// Makes room in `part`. If we know how many bytes are left (`is_known`), reserve space
+/// for all `max` of them. Otherwise start small and grow.
 fn reserve(part: &mut Vec<u8>, max: usize, is_known: bool) {
-    /// The minimum size of one read.
+    /// Reserve at least this much for a read, unless `max` is smaller.
     const MIN_READ: usize = 4 << 10;
 
     if is_known {

@@ -1,6 +1,6 @@
-//! A property of all byte sequences that an origin may send over one connection.
+//! A property that must hold no matter which bytes an origin sends over a connection.
 //!
-//! The random tests and the fuzzer call it.
+//! Both the random tests and the fuzzer check it.
 
 mod script;
 #[cfg(test)]
@@ -17,24 +17,25 @@ use http::Method;
 use super::{Connection, Error, Finished, Response};
 use script::Script;
 
-/// The result of one exchange.
+/// The outcome of one exchange.
 #[derive(Debug, PartialEq, Eq)]
 struct Exchange {
-    /// Zero if no head arrived.
+    /// Zero if we didn't get a head.
     status: u16,
     body: Vec<u8>,
-    /// The error if the exchange is incomplete.
+    /// The error, if the exchange didn't complete.
     error: Option<String>,
 }
 
 /// The maximum size of one part of a body.
 const MAX_PART: usize = 1000;
 
-/// Reads `responses`, each after a request, in pieces of `cut` bytes. Panics unless the
-/// result is the same as that of reading each response at once on a connection of its
-/// own, and unless reading comes to an end.
+/// Reads `responses` in pieces of `cut` bytes, sending a request before each of them.
 ///
-/// The elements of `heads` that are true make the request a HEAD request.
+/// Panics if the result differs from reading each response in one go on its own
+/// connection, or if reading never ends.
+///
+/// If an element of `heads` is true, then the corresponding request is a HEAD request.
 pub fn responses_are_read_the_same_in_pieces_of_any_size(
     responses: &[Vec<u8>],
     heads: &[bool],
@@ -48,7 +49,8 @@ pub fn responses_are_read_the_same_in_pieces_of_any_size(
             |_| is_head(position),
             usize::MAX,
         );
-        // The number of bytes read before an error depends on the pieces.
+        // If there's an error, then how much we read before it depends on the pieces.
+        // Only compare complete exchanges.
         if alone[0].error.is_none() {
             assert_eq!(*exchange, alone[0], "response {position}");
         } else {
@@ -68,8 +70,8 @@ pub fn responses_are_read_the_same_in_pieces_of_any_size(
     }
 }
 
-/// Reads `responses` over one connection in pieces of `cut` bytes, until the connection
-/// cannot be used again.
+/// Reads `responses` one after another over a single connection, in pieces of `cut`
+/// bytes. Stops when the connection can't be used again.
 fn exchanges(responses: &[Vec<u8>], is_head: impl Fn(usize) -> bool, cut: usize) -> Vec<Exchange> {
     let mut connection = Connection::new(Script::new(responses, cut));
     let mut exchanges = Vec::new();
@@ -90,7 +92,7 @@ fn exchanges(responses: &[Vec<u8>], is_head: impl Fn(usize) -> bool, cut: usize)
         let finished = run(one_exchange(connection, &mut exchange));
         exchanges.push(exchange);
         match finished {
-            // The pool checks for unread bytes before it hands out a connection.
+            // Usually the pool checks this before it hands out a connection.
             Ok(Finished::Reusable(reusable)) if !reusable.stream.has_unread_bytes() => {
                 connection = reusable;
             }
@@ -122,11 +124,12 @@ async fn one_exchange(
     result
 }
 
-/// Polls `future`, which a script drives, until it is ready.
+/// Polls `future` until it's ready. Nothing ever wakes it, as all of its input comes from
+/// a script.
 fn run<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
-    // A script needs at most two polls for each byte.
+    // There are at most two polls for each byte of a script, so this is more than enough.
     for _ in 0..1_000_000 {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;

@@ -1,4 +1,4 @@
-//! The request that a connection is writing.
+//! Writes a request to a connection.
 
 use std::{
     io::{self, IoSlice},
@@ -9,29 +9,31 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::{io::AsyncWrite, time::Instant};
 
-/// A request and how much of it was written.
+/// A request, and how much of it we've written so far.
 #[derive(Default)]
 pub(super) struct RequestWriter {
     head: Vec<u8>,
     head_written: usize,
-    /// The remaining bytes of the body.
+    /// The part of the body that's still to be written.
     body: Bytes,
-    /// True if the transport has taken all of it.
+    /// Set once the transport has taken everything.
     is_complete: bool,
-    /// True if writing failed.
+    /// Set if writing failed.
     is_broken: bool,
     last_write: Option<Instant>,
 }
 
-/// An idle connection keeps its head buffer up to this size.
+/// While a connection is idle, its head buffer may be up to this large. Anything above is
+/// freed.
 const IDLE_HEAD_CAPACITY: usize = 2 << 10;
 
-/// The maximum number of bytes of a body that one call writes. Each call that returns
-/// shows that the origin is reading.
+/// The maximum number of body bytes passed to a single write. Each write that returns
+/// tells us that the origin is still reading, and we find out sooner if the writes aren't
+/// too large.
 const MAX_WRITE: usize = 64 << 10;
 
 impl RequestWriter {
-    /// Starts a request with `body`, whose head `write_head` writes.
+    /// Starts a request with the given `body`. `write_head` writes the head.
     pub(super) fn start(&mut self, body: Bytes, write_head: impl FnOnce(&mut Vec<u8>)) {
         let mut head = std::mem::take(&mut self.head);
         head.clear();
@@ -48,18 +50,21 @@ impl RequestWriter {
         self.is_complete
     }
 
-    /// Returns true if nothing was written.
+    /// Returns true if we haven't written anything yet.
     pub(super) fn is_unwritten(&self) -> bool {
         self.head_written == 0
     }
 
-    /// Returns the time of the last successful write.
+    /// Returns when we last wrote successfully.
     pub(super) fn last_write(&self) -> Option<Instant> {
         self.last_write
     }
 
-    /// Writes as much of the request as `stream` takes without waiting. After an error
-    /// the remaining bytes are never written, but the origin may still respond.
+    /// Writes as much of the request as `stream` takes without waiting.
+    ///
+    /// If this fails, the rest of the request is never written, and further calls do
+    /// nothing. That doesn't have to be the end though, since the origin may still
+    /// respond.
     pub(super) fn poll_write(
         &mut self,
         stream: &mut (impl AsyncWrite + Unpin),
@@ -99,7 +104,8 @@ impl RequestWriter {
         }
         ready!(stream.poll_flush(cx))?;
         self.is_complete = true;
-        // An idle connection holds neither the request body nor a large buffer.
+        // The connection may become idle now, so free the request body, and the buffer if
+        // it's large.
         self.body = Bytes::new();
         self.head.clear();
         self.head.shrink_to(IDLE_HEAD_CAPACITY);

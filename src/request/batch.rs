@@ -1,53 +1,52 @@
-//! The requests of one call.
+//! The requests of a call.
 //!
-//! Requests stay encoded until they get a slot, so that a waiting request costs
-//! little memory. The requests that can be sent have an index of their own type,
-//! [`Sendable`]; the others are only listed, each with the error that it ends with.
+//! We keep requests in their encoded form until they get a slot, so a waiting request
+//! doesn't cost much memory. Requests that can be sent are referred to by an index type
+//! of their own, [`Sendable`]. The others are just kept in a list and end with an error.
 
 use tokio::time::Instant;
 
 use super::{InvalidRequest, Request};
 use crate::caller::Caller;
 
-/// A list of requests, each of which gets exactly one end.
+/// A list of requests. Each of them ends exactly once.
 pub(crate) struct Batch {
-    /// The requests, in the caller's order.
+    /// All requests, in the order the caller sent them in.
     pub requests: Requests,
-    /// The caller.
     pub caller: Caller,
-    /// The most requests in flight at once; at least 1.
+    /// How many requests may be in flight at once. At least 1.
     pub concurrency: usize,
-    /// When the caller's headers arrived. All waits are counted from here.
+    /// When we received the caller's headers. All waits are counted from this point.
     pub arrival: Instant,
-    /// When all unfinished requests end, if there is a deadline.
+    /// If there's a deadline, all requests that are still unfinished end at this time.
     pub deadline: Option<Instant>,
 }
 
-/// Encoded requests, in a form that takes little memory.
+/// Encoded requests. These take little memory.
 pub(crate) trait EncodedRequests: Send + Sync {
-    /// Returns the number of requests.
+    /// Returns how many requests there are.
     fn count(&self) -> u32;
 
-    /// Decodes the request at `index`, or returns the error that it ends with if it
-    /// cannot be sent.
+    /// Decodes the request at `index`. If it can't be sent, returns the error that it
+    /// ends with.
     fn decode(&self, index: u32) -> Result<Request, InvalidRequest>;
 }
 
-/// The requests of a batch: those that can be sent, and apart from them those that
-/// cannot.
+/// The requests of a batch, separated into those that can be sent and those that can't.
 pub(crate) struct Requests {
     encoded: Box<dyn EncodedRequests>,
-    /// The indices of the requests that cannot be sent, in order.
+    /// The indices of all requests that can't be sent, in ascending order.
     refused: Vec<u32>,
 }
 
-/// The index of a request that can be sent. Only [`Requests::sendable`] creates it,
-/// so no other request can get a slot.
+/// The index of a request that can be sent. Since it can only come from
+/// [`Requests::sendable`], no other request can get a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Sendable(u32);
 
 impl Requests {
-    /// Takes all requests for sendable until [`Requests::check`] finds otherwise.
+    /// Creates the list. We assume that all requests can be sent, until
+    /// [`Requests::check`] finds one that can't.
     pub(crate) fn new(encoded: impl EncodedRequests + 'static) -> Self {
         Self {
             encoded: Box::new(encoded),
@@ -55,8 +54,8 @@ impl Requests {
         }
     }
 
-    /// Decodes the request at `index`, and sets it apart if it cannot be sent.
-    /// Indices must be checked in ascending order.
+    /// Decodes the request at `index` to see if it can be sent, and sets it apart if it
+    /// can't. Note that indices have to be checked in ascending order.
     pub(crate) fn check(&mut self, index: u32) {
         debug_assert!(self.refused.last().is_none_or(|last| *last < index));
         if self.encoded.decode(index).is_err() {
@@ -64,12 +63,12 @@ impl Requests {
         }
     }
 
-    /// Returns the number of all requests.
+    /// Returns the number of requests, including those that can't be sent.
     pub(crate) fn count(&self) -> u32 {
         self.encoded.count()
     }
 
-    /// Iterates over the requests that can be sent, in order.
+    /// Iterates over all requests that can be sent, in order.
     pub(crate) fn sendable(&self) -> impl Iterator<Item = Sendable> {
         let mut refused = self.refused.iter().peekable();
         (0..self.count())
@@ -77,32 +76,32 @@ impl Requests {
             .map(Sendable)
     }
 
-    /// Returns true if there are requests that cannot be sent.
+    /// Returns true if any request can't be sent.
     pub(crate) fn has_refused(&self) -> bool {
         !self.refused.is_empty()
     }
 
-    /// Iterates over the requests that cannot be sent, in order: their indices, and
-    /// the errors that they end with.
+    /// Iterates over the requests that can't be sent, in order. Returns each request's
+    /// index and the error it ends with.
     pub(crate) fn refused(&self) -> impl Iterator<Item = (u32, InvalidRequest)> {
         self.refused.iter().map(|index| {
             let invalid = self.encoded.decode(*index).err();
-            // It is always an error, as it was before. Without one, the request
-            // must have its end nevertheless.
+            // It didn't decode earlier, so it won't now. But even if it did, the request
+            // must still end, so make up an error in that case.
             let other = || InvalidRequest::new("requests", "cannot be sent");
             (*index, invalid.unwrap_or_else(other))
         })
     }
 
-    /// Decodes a request that can be sent. If it cannot be decoded, which would be a
-    /// fault of the check, it must end with the error.
+    /// Decodes a request that can be sent. This can only fail if there's a bug in the
+    /// check. If it does, the request has to end with the error.
     pub(crate) fn decode(&self, request: Sendable) -> Result<Request, InvalidRequest> {
         self.encoded.decode(request.0)
     }
 }
 
 impl Sendable {
-    /// Returns the position of the request in its batch.
+    /// Returns the request's position in its batch.
     pub(crate) fn index(self) -> u32 {
         self.0
     }

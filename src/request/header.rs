@@ -1,11 +1,11 @@
-//! The header lines of a request.
+//! Request header lines.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use super::{InvalidRequest, Request, invalid::excerpt};
 
-/// The headers that only the service may set.
+/// Headers that only the service itself may set.
 const RESERVED: [&str; 10] = [
     "connection",
     "content-length",
@@ -19,10 +19,11 @@ const RESERVED: [&str; 10] = [
     "upgrade",
 ];
 
-/// Parses a header line, which must not set a header that the service sets itself.
+/// Parses a header line. Headers that the service sets itself are refused.
 pub(super) fn parse(name: &str, value: Bytes) -> Result<(HeaderName, HeaderValue), InvalidRequest> {
     let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
-        // If the name holds a whole line, its value may be a secret.
+        // Perhaps this "name" is in fact a whole line. Its value might be a secret, so
+        // leave it out.
         let start = name.split([':', ' ']).next().unwrap_or_default();
         return Err(invalid(format!(
             "expected a name of letters, digits and !#$%&'*+-.^_`|~, got '{}'",
@@ -40,13 +41,13 @@ pub(super) fn parse(name: &str, value: Bytes) -> Result<(HeaderName, HeaderValue
     }
 }
 
-/// The error of a request with too many lines.
+/// Creates the error for a request with too many header lines.
 pub(super) fn too_many() -> InvalidRequest {
     let most = Request::MAX_HEADERS;
     invalid(format!("expected at most {most} lines"))
 }
 
-/// The error of a request with too large lines.
+/// Creates the error for a request whose header lines are too large.
 pub(super) fn too_large() -> InvalidRequest {
     let most = Request::MAX_HEADER_BYTES;
     invalid(format!("expected at most {most} bytes of names and values"))
@@ -56,14 +57,14 @@ fn invalid(problem: String) -> InvalidRequest {
     InvalidRequest::new("headers", problem)
 }
 
-/// Returns true if only the service may set `name`.
+/// Returns true if `name` is a header that only the service itself may set.
 fn is_reserved(name: &HeaderName) -> bool {
     let name = name.as_str();
     let starts_with_proxy = name.get(..6).is_some_and(|start| is_alike("proxy-", start));
     starts_with_proxy || RESERVED.iter().any(|reserved| is_alike(reserved, name))
 }
 
-/// Compares two names. Many servers read an underscore as a hyphen.
+/// Compares two names. We treat underscores like hyphens, because many servers do so too.
 fn is_alike(reserved: &str, name: &str) -> bool {
     let hyphenated = name.bytes().map(|byte| match byte {
         b'_' => b'-',

@@ -1,17 +1,17 @@
-//! Why a request cannot be sent.
+//! The error for requests that can't be sent.
 
-/// The error of a request that cannot be sent: the field, and its problem.
+/// A request can't be sent because there's a problem with one of its fields.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub(crate) struct InvalidRequest {
-    /// The field of the request, as the contract names it.
+    /// The field's name in the contract.
     pub field: &'static str,
-    /// What is wrong with the field, and which values are accepted.
+    /// What's wrong with the field, and what would be accepted.
     pub problem: String,
 }
 
 impl InvalidRequest {
-    /// Creates the error of a request with a `problem` in `field`.
+    /// Creates the error for a `problem` in `field`.
     pub(crate) fn new(field: &'static str, problem: impl Into<String>) -> Self {
         Self {
             field,
@@ -20,7 +20,7 @@ impl InvalidRequest {
     }
 }
 
-/// Returns the start of `text`, escaped for an error message.
+/// Returns the first part of `text`, escaped so that it can be used in an error message.
 pub(super) fn excerpt(text: &str) -> String {
     const MAX_CHARS: usize = 64;
 

@@ -1,10 +1,10 @@
-//! The method of a request.
+//! Request methods.
 
 use http::Method;
 
 use super::{InvalidRequest, Request, invalid::excerpt};
 
-/// Parses a method. An empty one is GET.
+/// Parses a method. If it's empty, this returns GET.
 pub(super) fn parse(method: &str) -> Result<Method, InvalidRequest> {
     let invalid = |problem| Err(InvalidRequest::new("method", problem));
     if method.is_empty() {

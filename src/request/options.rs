@@ -1,50 +1,51 @@
-//! How to fetch a request.
+//! Request options.
 
 use std::time::Duration;
 
 use crate::config::RequestLimits;
 
-/// How to fetch a request. The defaults are those of the contract.
+/// How to fetch a request. The contract defines the defaults.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
-    /// The time from the first dispatch to the last byte, retries included.
-    /// Default: 30 s.
+    /// The time limit from first dispatch to last byte, including retries. Default: 30 s.
     pub timeout: Duration,
-    /// How long the origin may send nothing. Default: 15 s.
+    /// How long the origin may stay silent. Default: 15 s.
     pub idle_timeout: Duration,
-    /// The time for DNS, TCP and TLS together. Default: 5 s.
+    /// The time limit for DNS, TCP and TLS together. Default: 5 s.
     pub connect_timeout: Duration,
-    /// How many redirects to follow. If 0, a redirect is the response. Default: 10.
+    /// How many redirects to follow. If this is 0, then a redirect is returned as the
+    /// response. Default: 10.
     pub max_redirects: u32,
-    /// The largest body, in bytes. Default: 10 MiB.
+    /// The size limit for the body, in bytes. Default: 10 MiB.
     pub max_body_bytes: u64,
-    /// What to do with a larger body. Default: the request fails.
+    /// What to do if the body exceeds that limit. Default: fail the request.
     pub body_overflow: Overflow,
-    /// The most attempts, the first included. Default: 3.
+    /// The maximum number of attempts, including the first. Default: 3.
     pub max_attempts: u32,
 }
 
-/// What to do with a body above its limit.
+/// What to do with a body that exceeds its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overflow {
-    /// End the request with `REASON_BODY_TOO_LARGE`.
+    /// Let the request fail with `REASON_BODY_TOO_LARGE`.
     Fail,
-    /// Truncate the body, and say so in the end of the request.
+    /// Cut off the body, and mark the result as truncated.
     Truncate,
 }
 
 impl Options {
-    /// The highest `max_redirects`.
+    /// The upper limit for `max_redirects`. Anything above is lowered to it.
     pub(crate) const MAX_REDIRECTS: u32 = 20;
-    /// The highest `max_attempts`.
+    /// The upper limit for `max_attempts`. Anything above is lowered to it.
     pub(crate) const MAX_ATTEMPTS: u32 = 10;
 
-    /// Returns the options with each value lowered to its limit.
+    /// Lowers every value that exceeds its limit.
     #[must_use]
     pub(crate) fn lowered_to(self, limits: &RequestLimits) -> Self {
         Self {
             timeout: self.timeout.min(limits.max_timeout),
-            // A longer idle timeout than the total timeout has no effect.
+            // There's no separate limit for these. An idle timeout above the total
+            // timeout wouldn't have any effect.
             idle_timeout: self.idle_timeout.min(limits.max_timeout),
             connect_timeout: self.connect_timeout.min(limits.max_timeout),
             max_redirects: self.max_redirects.min(Self::MAX_REDIRECTS),

@@ -1,4 +1,4 @@
-//! Tests of the constructors of a request.
+//! Tests for creating requests.
 
 mod destination;
 
@@ -31,7 +31,8 @@ fn a_url_must_be_absolute_and_http() {
         "http://0x7f.1../",
         "http://localhost../",
     ] {
-        // Browsers skip the third slash of `https:///`, which leaves no host.
+        // Browsers would skip the third slash of `https:///`. Without it, there's no
+        // host.
         assert_eq!(refused(url, "").field, "url", "{url}");
     }
     let long = format!("http://example.com/{}", "x".repeat(Request::MAX_URL));
@@ -39,7 +40,7 @@ fn a_url_must_be_absolute_and_http() {
     let long = format!("http://{}example.com/", "x.".repeat(124));
     assert_eq!(refused(&long, "").field, "url");
     assert!(Request::new("http://example.com./", "").is_ok());
-    // 6,000 characters become 36,000 bytes when encoded.
+    // Encoding turns these 6,000 characters into 36,000 bytes.
     let growing = format!("http://example.com/{}", "é".repeat(6000));
     assert_eq!(refused(&growing, "").field, "url");
 }

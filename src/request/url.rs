@@ -1,4 +1,4 @@
-//! The URL of a request.
+//! Request URLs.
 
 use http::Uri;
 use url::Url;
@@ -23,7 +23,8 @@ pub(super) fn parse(url: &str) -> Result<Url, InvalidRequest> {
     if !has_host(url) {
         return invalid(format!("{EXPECTED}, got one without a host"));
     }
-    // The parser's message never holds the URL, which may hold secrets.
+    // It's fine to show the parser's message. It never contains the URL, so it can't leak
+    // any secrets.
     let parsed = match Url::parse(url) {
         Ok(parsed) => parsed,
         Err(error) => return invalid(format!("{EXPECTED} ({error})")),
@@ -37,8 +38,9 @@ pub(super) fn parse(url: &str) -> Result<Url, InvalidRequest> {
     Ok(parsed)
 }
 
-/// Returns true if `url` has a scheme and, right after `://`, a host. Without one,
-/// the parser would take the path for the host, as browsers do.
+/// Returns true if `url` has a scheme, and a host right after `://`. We have to check
+/// this ourselves: if there's no host, the parser would take it from the path, just like
+/// browsers do.
 fn has_host(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else {
         return false;
@@ -48,9 +50,9 @@ fn has_host(url: &str) -> bool {
         && !rest.starts_with(['/', '\\'])
 }
 
-/// Converts a URL into the form in which it is sent: without its fragment.
+/// Converts a URL to the form we send it in, i.e. without the fragment.
 pub(crate) fn to_uri(mut url: Url) -> Result<Uri, String> {
-    /// The longest DNS name as text (RFC 1035, 3.1).
+    /// The longest DNS name in text form (RFC 1035, 3.1). Longer hosts are invalid.
     const MAX_HOST: usize = 253;
 
     let host = url.host_str().unwrap_or_default();
@@ -61,7 +63,7 @@ pub(crate) fn to_uri(mut url: Url) -> Result<Uri, String> {
         ));
     }
     url.set_fragment(None);
-    // Percent-encoding may have made it longer.
+    // Check this again, since percent-encoding may have made it longer.
     if url.as_str().len() > Request::MAX_URL {
         return Err(format!(
             "has {} bytes when encoded, expected at most {}",

@@ -1,20 +1,21 @@
-//! The header lines of a response.
+//! Response header lines.
 
 use std::fmt;
 
-/// Header lines in the order in which they came, duplicates kept. Names are in
-/// lower case; values are bytes, since HTTP does not promise UTF-8.
+/// Header lines in the order they arrived in, including duplicates.
 ///
-/// All lines share two allocations, however many there are, and none of them keeps
-/// a read buffer alive.
+/// All names are in lower case. Values are bytes, since HTTP doesn't promise UTF-8.
+///
+/// It doesn't matter how many lines there are, we only need two allocations for all of
+/// them. None of them keeps a read buffer alive, either.
 #[derive(Clone, Default)]
 pub(crate) struct Headers {
-    /// All names and values, one after another without separators.
+    /// All names and values, one after another and without any separators.
     text: Vec<u8>,
     lines: Vec<Line>,
 }
 
-/// The position of a line in the text. It starts at the end of the line before.
+/// Where to find a line in the text. It begins where the previous line ends.
 #[derive(Clone, Copy)]
 struct Line {
     name_end: usize,
@@ -22,7 +23,7 @@ struct Line {
 }
 
 impl Headers {
-    /// Creates an empty list with capacity for `lines` lines of `bytes` bytes in
+    /// Creates an empty list that has space for `lines` lines, with `bytes` bytes in
     /// total.
     pub(crate) fn with_capacity(lines: usize, bytes: usize) -> Self {
         Self {
@@ -31,7 +32,7 @@ impl Headers {
         }
     }
 
-    /// Adds a line, with its name in lower case.
+    /// Adds a line. The name is converted to lower case.
     pub(crate) fn push(&mut self, name: impl AsRef<[u8]>, value: impl IntoIterator<Item = u8>) {
         let start = self.text.len();
         self.text.extend_from_slice(name.as_ref());
@@ -44,7 +45,7 @@ impl Headers {
         });
     }
 
-    /// Iterates over the lines in order, as names and values.
+    /// Iterates over the lines in order. The items are pairs of name and value.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut start = 0;
         self.lines.iter().map(move |line| {
@@ -54,7 +55,7 @@ impl Headers {
         })
     }
 
-    /// Iterates over the values of the lines named `name`, which is in lower case.
+    /// Iterates over the values of all lines called `name` (in lower case).
     pub(crate) fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let lines = self
             .iter()
@@ -62,12 +63,12 @@ impl Headers {
         lines.map(|(_, value)| value)
     }
 
-    /// Returns the value of the first line named `name`, which is in lower case.
+    /// Returns the value of the first line called `name` (in lower case).
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
         self.get_all(name).next()
     }
 
-    /// Removes all lines that are named in `names`, which are in lower case.
+    /// Removes all lines called by any of these `names` (in lower case).
     pub(crate) fn remove(&mut self, names: &[&str]) {
         let mut kept = Self::with_capacity(self.lines.len(), self.text.len());
         let is_kept = |name: &[u8]| names.iter().all(|other| other.as_bytes() != name);
@@ -77,19 +78,18 @@ impl Headers {
         *self = kept;
     }
 
-    /// Returns the number of lines.
     pub(crate) fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// Returns the total size of all names and values, in bytes.
+    /// Returns how many bytes all names and values have in total.
     pub(crate) fn bytes(&self) -> usize {
         self.text.len()
     }
 }
 
 impl fmt::Debug for Headers {
-    /// Prints only the names, since a value may be a secret.
+    /// Prints just the names. Values might be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
             .entries(self.iter().map(|(name, _)| name.escape_ascii().to_string()))

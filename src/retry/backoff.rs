@@ -1,17 +1,19 @@
-//! The delay before a retry if the origin asks for none.
+//! How long to wait before a retry, unless the origin asks for a specific delay.
 
 use std::time::Duration;
 
-/// The longest delay before the second attempt.
+/// The second attempt waits for at most this long.
 const MIN: Duration = Duration::from_millis(200);
 
-/// The longest delay before any attempt.
+/// No attempt waits for longer than this.
 const MAX: Duration = Duration::from_secs(10);
 
-/// Returns the delay after `attempts` attempts: a random part of a time that doubles
-/// with each attempt (full jitter). `jitter` is a random number from 0 to 1.
+/// Returns how long to wait after `attempts` attempts.
+///
+/// This is a random part of a time that doubles with each attempt (full jitter). `jitter`
+/// is a random number between 0 and 1.
 pub(super) fn delay(attempts: u32, jitter: f64) -> Duration {
-    // Many more doublings than it takes to reach the maximum.
+    // We reach the maximum long before that. This is only to avoid an overflow.
     let doublings = attempts.saturating_sub(1).min(16);
     let longest = MIN.saturating_mul(1 << doublings).min(MAX);
     longest.mul_f64(jitter)

@@ -1,4 +1,4 @@
-//! The budgets for retries, one for each caller and host.
+//! Retry budgets. There's one for each caller and host.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,7 +13,7 @@ use tower::retry::budget::{Budget as _, TpsBudget};
 
 use crate::{caller::Caller, request::Request};
 
-/// The budgets in use. If there are too many, a new one evicts the oldest.
+/// All budgets in use. If there are too many, we evict the oldest one.
 pub(super) struct Budgets {
     state: Mutex<State>,
     hasher: RandomState,
@@ -21,33 +21,33 @@ pub(super) struct Budgets {
 
 #[derive(Default)]
 struct State {
-    /// A tree, since its keys are hashes and need not be hashed again.
+    /// We use a tree here because the keys are hashes already, so hashing them again
+    /// would be pointless.
     budgets: BTreeMap<Key, Arc<TpsBudget>>,
-    /// The keys from the oldest to the newest.
+    /// All keys, oldest first.
     order: VecDeque<Key>,
 }
 
-/// The hash of a caller and a host name, which may be long. Pairs with the same hash
-/// share a budget.
+/// A hash of the caller and the host name. The name itself may be long, so we don't keep
+/// it. If two pairs happen to have the same hash, they share a budget.
 type Key = u64;
 
-/// The budget of one caller at one host: a fifth of its requests, and 10 retries a
-/// second.
+/// The budget of one caller at one host: 10 retries per second, plus a fifth of its
+/// requests.
 pub(crate) struct Budget(Arc<TpsBudget>);
 
-/// The retries for each request.
+/// How many retries each request adds to the budget.
 const SHARE: f32 = 0.2;
-/// The retries for each second, however few requests there are.
+/// This many retries per second are always allowed, no matter how few requests there are.
 const PER_SECOND: u32 = 10;
-/// How long a request counts.
+/// Requests older than this don't count any more.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// The most budgets. Together they take less than 2 MiB. An evicted budget starts
-/// anew.
+/// The maximum number of budgets, which take less than 2 MiB altogether. If there are
+/// more, the oldest one is evicted. It starts all over when it's needed again.
 const MAX_BUDGETS: usize = 4096;
 
 impl Budgets {
-    /// Creates an empty set of budgets.
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::default(),
@@ -55,7 +55,7 @@ impl Budgets {
         }
     }
 
-    /// Returns the budget of `caller` at the host of `request`.
+    /// Returns the budget for `caller` at the host that `request` goes to.
     pub(super) fn budget(&self, caller: Caller, request: &Request) -> Budget {
         let host = request.uri.authority().map(Authority::as_str);
         let key = self.hasher.hash_one((caller, host));
@@ -76,12 +76,12 @@ impl Budgets {
 }
 
 impl Budget {
-    /// Counts a request, which adds to the budget.
+    /// Counts a request. This adds to the budget.
     pub(crate) fn count_request(&self) {
         self.0.deposit();
     }
 
-    /// Takes a retry from the budget. Returns false if the budget is used up.
+    /// Takes one retry out of the budget. Returns false if there's nothing left.
     #[must_use]
     pub(super) fn withdraw(&self) -> bool {
         self.0.withdraw()

@@ -1,18 +1,21 @@
-//! The `Retry-After` header: the delay that an origin asks for (RFC 9110, 10.2.3).
+//! The `Retry-After` header (RFC 9110, 10.2.3), which lets an origin ask for a specific
+//! delay.
 
 use std::time::{Duration, SystemTime};
 
 use crate::response::Headers;
 
-/// The longest delay that an origin may ask for.
+/// The longest delay that we accept from an origin. If it asks for more, we don't retry
+/// at all.
 pub(super) const MAX_DELAY: Duration = Duration::from_mins(1);
 
-/// Returns the delay that the origin asks for, in seconds or with a date.
+/// Returns the delay the origin is asking for. The header contains either seconds or a
+/// date.
 pub(super) fn parse(headers: &Headers, now: SystemTime) -> Option<Duration> {
     let value = headers.get("retry-after")?;
     let value = std::str::from_utf8(value).ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number that does not fit is too long in any case.
+        // If it doesn't fit into a `u64`, it's certainly too long.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;

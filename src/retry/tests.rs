@@ -17,7 +17,7 @@ const METHODS: [(&str, bool); 9] = [
     ("PURGE", false),
 ];
 
-/// A policy whose delays are half of the longest ones.
+/// A policy that always waits for half of the longest delay.
 fn policy() -> Policy {
     Policy {
         budgets: Budgets::new(),
@@ -42,7 +42,8 @@ fn error(reason: Reason) -> FetchError {
     FetchError::new(reason, "failed")
 }
 
-/// Decides on the first attempt of a request with `method`, after `change`.
+/// Returns the decision after a first attempt. `change` may adjust the attempt
+/// beforehand.
 fn decide(
     method: &str,
     result: AttemptResult<'_>,
@@ -93,7 +94,7 @@ async fn unwritten_requests_are_retried_whatever_their_method() {
         let error = error(reason);
         for (method, is_idempotent) in METHODS {
             assert!(retries_error(method, &error, 0), "{method}: {reason}");
-            // Another origin has received it.
+            // This time another origin has received the request before.
             assert_eq!(retries_error(method, &error, 1), is_idempotent, "{method}");
         }
     }
@@ -142,7 +143,7 @@ async fn ambiguous_response_is_resent_once() {
         assert_eq!(resend(method, |_| ()), is_idempotent, "{method}");
         assert!(!resend(method, |attempt| attempt.is_resent = true));
         assert!(!resend(method, |attempt| attempt.has_sent_part = true));
-        // It is the same attempt.
+        // Resending doesn't count as another attempt.
         assert_eq!(resend(method, |attempt| attempt.number = 3), is_idempotent);
     }
 }

@@ -1,5 +1,5 @@
-//! A batch as its caller sees it: every request has a result, results arrive as
-//! they are ready or in the order of the requests, and concurrency is bounded.
+//! A batch from the caller's point of view: every request gets a result, results arrive
+//! either when they're ready or in the order of the requests, and concurrency is limited.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ use crate::support::{
     within_timeout,
 };
 
-/// Returns the last segment of the path as a number.
+/// Returns the last path segment as a number.
 fn number<B>(request: &hyper::Request<B>) -> u64 {
     request
         .uri()
@@ -40,8 +40,8 @@ fn number<B>(request: &hyper::Request<B>) -> u64 {
         .unwrap()
 }
 
-/// Starts an origin that answers shortly after `count` requests are in flight, so that
-/// further requests would overlap.
+/// Starts an origin that waits until `count` requests are in flight, and then a little
+/// longer before it answers. If there were any more requests, they would overlap.
 async fn answering_together(count: usize) -> Origin {
     let barrier = Arc::new(Barrier::new(count));
     Origin::new(move |_| {
@@ -69,7 +69,7 @@ async fn results_come_back_in_the_order_of_the_requests() {
     let service = service().await;
     let client = service.client().await;
 
-    // Some requests have the same URL, some get a 404 or a 500, and 50 fail.
+    // Some of these have the same URL, some end with a 404 or a 500, and 50 of them fail.
     let urls: Vec<String> = (0..1000)
         .map(|index| match index {
             _ if index % 20 == 3 => "http://127.0.0.1:1/refused".to_owned(),
@@ -272,7 +272,8 @@ async fn a_single_result_is_sent_without_delay() {
         within_timeout(messages.message()).await.unwrap().unwrap();
         delays.push(answers.recv().await.unwrap().elapsed());
     }
-    // A timer would delay all of them, and a busy machine only some.
+    // If there were a timer, all of them would be delayed. A busy machine only delays
+    // some.
     let shortest = delays.into_iter().min().unwrap();
     assert!(shortest < Duration::from_millis(2), "{shortest:?}");
 }
@@ -303,7 +304,7 @@ async fn a_batch_with_too_many_requests_is_refused() {
     let violations = status.get_details_bad_request().unwrap().field_violations;
     assert_eq!(violations[0].field, "requests");
 
-    // The Rust client reports the error for each request.
+    // With the Rust client, each request gets the error.
     let config = fetchd::config::Config {
         limits: Limits {
             max_batch_requests: 2,
@@ -355,7 +356,8 @@ async fn an_idle_call_sends_empty_messages() {
     };
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
     until(|| origin.in_flight() == 1).await;
-    // From here on only timers make progress, so the paused clock skips to them.
+    // From now on nothing happens without a timer, so the paused clock jumps from one to
+    // the next.
     tokio::time::pause();
     let begun = tokio::time::Instant::now();
     let message = messages.message().await.unwrap().unwrap();

@@ -1,5 +1,5 @@
-//! Encoded bodies: known codings are decoded, unknown ones are passed through, and
-//! no body exceeds its limit.
+//! Encoded bodies: we decode the codings we know and pass through all others. No body
+//! exceeds its limit.
 
 use std::{convert::Infallible, io::Write};
 
@@ -46,7 +46,7 @@ fn encoded(coding: &'static str, body: impl Into<Bytes>) -> Reply {
     response
 }
 
-/// Returns a response with an endless chunked body.
+/// Returns a response with a chunked body that never ends.
 fn endless() -> Reply {
     let frames =
         stream::repeat_with(|| Ok::<_, Infallible>(Frame::data(Bytes::from(vec![b'x'; 10_000]))));
@@ -195,7 +195,7 @@ async fn endless_bodies_end_at_their_limit() {
     let large = "HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\nxxxx";
     let large =
         RawOrigin::endless(large.as_bytes(), &[b'x'; 4096], std::time::Duration::ZERO).await;
-    // The memory of a separate process can be measured.
+    // Use a separate process, so that we can measure its memory.
     let service = Process::serve(&[]);
     let client = Client::connect(&service.url).await.unwrap();
     let urls = [
@@ -228,7 +228,7 @@ async fn endless_bodies_end_at_their_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_decodes_to_nothing_ends_at_its_timeout() {
-    // Millions of empty members, which decode to no bytes.
+    // Millions of members with nothing in them, so there's nothing to decode.
     let nothing = gzip(b"").repeat(4_000_000);
     let bomb = gzip(&nothing);
     drop(nothing);

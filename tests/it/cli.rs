@@ -1,4 +1,4 @@
-//! The command line, as users run it.
+//! The command line, used the way people do.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -14,7 +14,7 @@ use crate::support::{Origin, Process, reply, until, within_timeout};
 
 const LOCAL: [&str; 2] = ["--allow-net", "127.0.0.0/8"];
 
-/// Runs `fetchd` until it exits, with `input` as its standard input.
+/// Runs `fetchd` until it exits. `input` is its standard input.
 async fn fetchd(arguments: &[&str], input: impl Into<Vec<u8>>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fetchd"));
     command.args(arguments).stdin(Stdio::piped());
@@ -24,7 +24,7 @@ async fn fetchd(arguments: &[&str], input: impl Into<Vec<u8>>) -> Output {
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let writing = std::thread::spawn(move || {
-            // A command that does not read its input closes the pipe.
+            // This may fail: if a command doesn't read its input, it closes the pipe.
             let _ = stdin.write_all(&input);
         });
         let output = child.wait_with_output().unwrap();
@@ -45,7 +45,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Starts an origin that answers with the path, after a delay that depends on it.
+/// Starts an origin that sends back the path. How long that takes depends on the path.
 async fn uneven() -> Origin {
     Origin::new(|request| async move {
         let path = request.uri().path().to_owned();
@@ -231,7 +231,7 @@ async fn an_interrupted_get_prints_the_finished_results() {
         reply("there")
     })
     .await;
-    // The third result never arrives, so the fourth request is not sent.
+    // We never get the third result, so the fourth request isn't sent.
     let urls = [origin.url("a"), origin.url("never"), origin.url("b")];
     let mut child = Command::new(env!("CARGO_BIN_EXE_fetchd"))
         .args(["get", "-c", "1", "--timeout", "10m"])
@@ -447,7 +447,8 @@ async fn serve_takes_its_settings_from_the_environment() {
         stderr(&output)
     );
 
-    // An empty variable counts as unset, and an unknown one is logged as a warning.
+    // An empty variable is the same as none at all. If a variable isn't known, there's a
+    // warning in the log.
     let mut child = Command::new(env!("CARGO_BIN_EXE_fetchd"))
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
         .args(["--admin-listen", "off"])
@@ -509,7 +510,7 @@ async fn get_sends_requests_before_its_input_ends() {
         .unwrap();
     let mut input = child.stdin.take().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
-    // Each result is printed before the next URL is written.
+    // Every result has to be printed before we write the next URL.
     for index in 0..3 {
         writeln!(input, "{}", origin.url(index)).unwrap();
         let line: Value = serde_json::from_str(&output.next().unwrap().unwrap()).unwrap();
@@ -533,7 +534,7 @@ async fn get_exits_cleanly_if_its_output_is_closed() {
         let mut child = command.spawn().unwrap();
         (child.stdout.take(), child.stderr.take(), child)
     };
-    // Standard error is closed before the summary is printed.
+    // Close standard error before the summary is printed.
     let (output, error, child) = run(|command| command);
     drop(error);
     let status = spawn_blocking(move || {

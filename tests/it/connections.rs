@@ -1,4 +1,4 @@
-//! Limits on idle connections and unfinished calls of a caller.
+//! Limits on a caller's idle connections and unfinished calls.
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -20,8 +20,8 @@ use crate::support::{
 
 type Waiting = JoinHandle<hyper::Result<Response<Incoming>>>;
 
-/// Begins a health check with headers of the largest accepted size, whose message
-/// never arrives.
+/// Starts a health check with headers that are as large as we accept. Its message never
+/// arrives.
 fn check(calls: &mut SendRequest<http2::Body>) -> Waiting {
     let body = stream::pending::<Result<Frame<Bytes>, std::io::Error>>();
     let mut call = Request::post("http://in.test/grpc.health.v1.Health/Check")
@@ -34,8 +34,8 @@ fn check(calls: &mut SendRequest<http2::Body>) -> Waiting {
     tokio::spawn(calls.send_request(call))
 }
 
-/// Opens a connection from 127.0.0.2 with `checks` health checks, and waits until
-/// the service has received them.
+/// Opens a connection from 127.0.0.2 and starts `checks` health checks on it. Waits until
+/// the service has received all of them.
 async fn connection(
     service: &Process,
     checks: usize,
@@ -51,8 +51,8 @@ async fn connection(
     (calls, AbortOnDropHandle::new(connection), waiting)
 }
 
-/// Returns the memory that each of `count` connections takes, in bytes, if each has
-/// `checks` health checks.
+/// Opens `count` connections with `checks` health checks each. Returns how many bytes of
+/// memory a connection takes.
 async fn cost(count: usize, checks: usize) -> u64 {
     let service = Process::serve(&[]);
     let _first = connection(&service, 0).await;
@@ -89,7 +89,8 @@ async fn calls_other_than_batches_are_bounded_and_shared() {
         let waiting = open.iter().flat_map(|(_, _, waiting)| waiting);
         waiting.filter(|call| call.is_finished()).count()
     };
-    // The limit is 228 such calls, and one caller gets at most 31 of 32.
+    // There may be 228 of these calls. A single caller can't have more than 31 of every
+    // 32.
     until(|| refused(&open) >= 320 - 221).await;
     let refused = refused(&open);
     println!("of 320 checks of one caller {refused} were refused");

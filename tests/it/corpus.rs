@@ -1,6 +1,8 @@
-//! Raw responses and their expected results: valid responses, faulty ones that are
-//! tolerated, and faulty ones that are rejected. Each is fetched over a real socket,
-//! in one piece, in two pieces, and byte by byte.
+//! Raw responses and the expected results. Some are valid, some are faulty but tolerated,
+//! and some are rejected.
+//!
+//! Every response is fetched over a real socket: in one piece, in two pieces, and byte by
+//! byte.
 
 mod case;
 mod chunked;

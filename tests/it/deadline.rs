@@ -1,5 +1,5 @@
-//! Deadlines of batches and calls: every request has a result before the deadline,
-//! and the call ends with OK. The same holds if the server shuts down.
+//! Deadlines of batches and calls. Every request has a result before the deadline, and
+//! the call ends with OK. The same is true for a shutdown.
 
 use std::{
     error::Error,
@@ -12,7 +12,7 @@ use tonic_types::StatusExt;
 
 use crate::support::{Origin, reply, requests, service, within_timeout};
 
-/// Starts an origin that answers at once, and never answers `/never`.
+/// Starts an origin that answers right away, except for `/never`.
 async fn origin() -> Origin {
     Origin::new(|request| async move {
         if request.uri().path() == "/never" {
@@ -23,7 +23,7 @@ async fn origin() -> Origin {
     .await
 }
 
-/// Returns a batch of twenty requests, of which every second is never answered.
+/// Returns a batch of twenty requests. Every other one is never answered.
 fn half_answered(origin: &Origin) -> FetchBatchRequest {
     let paths = (0..20).map(|index| if index % 2 == 0 { "fast" } else { "never" });
     FetchBatchRequest {
@@ -32,7 +32,7 @@ fn half_answered(origin: &Origin) -> FetchBatchRequest {
     }
 }
 
-/// The index of each request that has ended, and the reason if it failed.
+/// For each request that has ended: its index, and the reason if it failed.
 type Ends = Vec<(u32, Option<Reason>)>;
 
 /// Reads until `count` requests have ended.
@@ -48,7 +48,7 @@ async fn some_ends(messages: &mut Streaming<FetchBatchResponse>, count: usize) -
     ends
 }
 
-/// Returns the reason of each request, in a call that must end with OK.
+/// Returns each request's reason. The call itself has to end with OK.
 async fn ends(mut messages: Streaming<FetchBatchResponse>, count: usize) -> Vec<Option<Reason>> {
     let ends = some_ends(&mut messages, count).await;
     assert_eq!(within_timeout(messages.message()).await.unwrap(), None);
@@ -83,7 +83,7 @@ async fn a_call_ends_ok_before_its_deadline() {
     let started = Instant::now();
     let messages = client.fetch_batch(call).await.unwrap().into_inner();
     assert_eq!(ends(messages, 20).await, expected(Reason::BatchDeadline));
-    // A tenth of the time is reserved for sending the last results.
+    // We keep a tenth of the time for sending the last results.
     assert!(started.elapsed() >= timeout * 9 / 10);
     assert!(started.elapsed() < timeout);
 }
@@ -94,7 +94,7 @@ async fn a_batch_ends_at_its_own_timeout() {
     let service = service().await;
     let mut client = service.raw_client().await;
     let mut batch = half_answered(&origin);
-    // With a concurrency of 1, most requests are not sent by then.
+    // If the concurrency is 1, most of the requests haven't been sent by then.
     batch.concurrency = 1;
     batch.timeout = Some(prost_types::Duration {
         seconds: 0,
@@ -136,8 +136,8 @@ async fn a_shutdown_lets_batches_finish_and_refuses_new_ones() {
     let mut ends = some_ends(&mut messages, 10).await;
 
     service.shutdown.request();
-    // The service refuses the call as draining. If its GOAWAY arrives first, the
-    // client has to open a new connection, which fails.
+    // The service refuses the call because it's draining. But if its GOAWAY arrives
+    // earlier than that, the client has to open a new connection, and that fails.
     let refused = loop {
         let call = client.fetch_batch(FetchBatchRequest::default());
         if let Err(refused) = within_timeout(call).await {
@@ -157,7 +157,7 @@ async fn a_shutdown_lets_batches_finish_and_refuses_new_ones() {
             "expected a transport error, got {refused}"
         ),
     }
-    // A second shutdown request ends the drain at once.
+    // If shutdown is requested a second time, the drain is over.
     service.shutdown.request();
     ends.extend(some_ends(&mut messages, 10).await);
     assert_eq!(within_timeout(messages.message()).await.unwrap(), None);
@@ -170,7 +170,8 @@ async fn a_silent_connection_does_not_delay_a_shutdown() {
     let mut service = service().await;
     let address = service.url.strip_prefix("http://").unwrap();
     let silent = tokio::net::TcpStream::connect(address).await.unwrap();
-    // The service accepts connections in order: it has accepted the silent one.
+    // Connections are accepted in order, so after this we know that the silent one has
+    // been accepted, too.
     service.client().await.fetch_all([] as [&str; 0]).await;
     let started = Instant::now();
     service.shutdown.request();

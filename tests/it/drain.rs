@@ -1,4 +1,5 @@
-//! Shutdown: the service ends in time, and callers that still read lose no result.
+//! Shutdown: the service ends in time, and a caller that's still reading doesn't lose any
+//! results.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +23,7 @@ use crate::support::{
     raw_client, reply, requests, service, service_with, until, within_timeout,
 };
 
-/// A connection that must not delay the shutdown.
+/// A connection that would like to delay the shutdown but must not.
 #[derive(Debug, Clone, Copy)]
 enum Obstacle {
     SilentConnection,
@@ -35,8 +36,8 @@ async fn health(url: &str) -> HealthClient<Channel> {
     HealthClient::new(endpoint.connect().await.unwrap())
 }
 
-/// Shuts down a service that has 1,000 open requests and `obstacle`, and checks
-/// that it exits in time.
+/// Shuts down a service with 1,000 open requests and the given `obstacle`. Checks that it
+/// exits in time.
 async fn exits_in_time(obstacle: Obstacle) {
     let origin = Origin::new(|request| async move {
         match request.uri().path() {
@@ -70,7 +71,7 @@ async fn exits_in_time(obstacle: Obstacle) {
         }
         ends
     });
-    // Held open until the service has exited.
+    // Don't drop these before the service has exited.
     let mut held: Vec<Box<dyn Send>> = Vec::new();
     match obstacle {
         Obstacle::SilentConnection => {
@@ -132,7 +133,7 @@ async fn calls_are_accepted_during_the_drain_delay() {
     config.drain_delay = TEST_TIMEOUT;
     let service = service_with(config).await;
     service.shutdown.request();
-    // The service reports that it is not serving, but still accepts connections.
+    // The service says that it isn't serving, but it still accepts connections.
     let mut asking = health(&service.url).await;
     eventually(async || {
         let request = HealthCheckRequest {
@@ -143,7 +144,7 @@ async fn calls_are_accepted_during_the_drain_delay() {
     .await;
     let client = service.client().await;
     assert!(client.fetch_all([origin.url("")]).await[0].is_ok());
-    // A second shutdown request ends the delay.
+    // If shutdown is requested a second time, the delay ends.
     service.shutdown.request();
     drop((client, asking));
     until(|| service.serving.is_finished()).await;
@@ -197,7 +198,8 @@ fn the_fetches_of_a_vanished_caller_are_stopped() {
         config.limits.keepalive_interval = Duration::from_millis(200);
         config.limits.keepalive_timeout = Duration::from_millis(200);
         let service = service_with(config).await;
-        // The caller has an address of its own, whose route is removed later.
+        // Give the caller an address of its own, so that we can remove the route to it
+        // later.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("10.7.7.7:0".parse().unwrap()).unwrap();
         let address = service.url.trim_start_matches("http://").parse().unwrap();

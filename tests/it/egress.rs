@@ -1,6 +1,8 @@
-//! No fetch reaches a denied address, by any URL, redirect or DNS answer. The tests
-//! run in a network namespace in which every address answers, so that each
-//! connection is noticed.
+//! There's no way to reach a denied address, neither by URL, nor by redirect, nor by DNS
+//! answer.
+//!
+//! The tests run in a network namespace in which every address answers. This way we
+//! notice every connection.
 
 mod urls;
 
@@ -30,7 +32,7 @@ use crate::support::{
 
 const HOSTS: &str = "127.0.0.1 localhost\n10.9.8.7 inside.hosts\n1.1.1.1 outside.hosts\n";
 
-/// An origin that answers on every address, and records the addresses.
+/// An origin that answers on every address and remembers on which ones it did.
 struct Canary {
     visited: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
     origins: Vec<RawOrigin>,
@@ -54,9 +56,11 @@ impl Canary {
     }
 }
 
-/// Answers one request: `/3xx/N` redirects to the Nth of [`redirects`], `/again/HOST`
-/// redirects to another port of `HOST`, `/lost` closes the connection, and any other
-/// path gets a 200.
+/// Answers a request.
+///
+/// `/3xx/N` redirects to number N of [`redirects`], `/again/HOST` redirects to the same
+/// `HOST` but on another port, and `/lost` closes the connection. All other paths get a
+/// 200.
 async fn answer(mut stream: TcpStream, visited: Arc<Mutex<BTreeMap<IpAddr, usize>>>) {
     let address = stream.local_addr().unwrap().ip().to_canonical();
     *visited.lock().unwrap().entry(address).or_default() += 1;
@@ -80,9 +84,9 @@ async fn answer(mut stream: TcpStream, visited: Arc<Mutex<BTreeMap<IpAddr, usize
     finish(stream).await;
 }
 
-/// Returns redirect targets that no fetch may reach.
+/// Returns redirect targets that must not be reached.
 fn redirects() -> Vec<String> {
-    // A header value cannot contain these characters.
+    // We can't put these characters into a header value.
     let hosts = urls::LOOPBACK
         .iter()
         .chain(&urls::PRIVATE)
@@ -107,7 +111,7 @@ fn reason(outcome: &Outcome) -> Option<Reason> {
     outcome.error.as_ref().and_then(|error| error.reason())
 }
 
-/// Asserts that each of `urls` fails with `expected` at its first attempt.
+/// Checks that all `urls` fail with `expected`, without a second attempt.
 async fn all_are(service: &Service, expected: Reason, urls: Vec<String>) {
     let outcomes = outcomes(service, urls.clone()).await;
     for (url, outcome) in urls.iter().zip(&outcomes) {
@@ -133,7 +137,7 @@ fn urls_of_denied_addresses_are_blocked() {
             all_are(&service, Reason::InvalidRequest, strings(&urls::INVALID)).await;
             assert_eq!(canary.visited(), BTreeMap::new());
 
-            // Allowed addresses do reach the canary.
+            // Make sure that allowed addresses do reach the canary.
             for outcome in outcomes(&service, strings(&urls::PUBLIC)).await {
                 let response = outcome.response.as_ref();
                 let body = response.map(|response| &response.body[..]);
@@ -176,7 +180,7 @@ fn redirects_to_denied_addresses_are_blocked() {
         for status in [301, 302, 303, 307, 308] {
             all_are(&service, Reason::Blocked, to(status).collect()).await;
         }
-        // These statuses are not redirects, even with a Location.
+        // None of these is a redirect, even if there's a Location.
         for status in [300, 304, 305, 306, 399] {
             for outcome in outcomes(&service, to(status)).await {
                 assert_eq!(outcome.response.unwrap().status, status);
@@ -229,8 +233,8 @@ fn names_of_denied_addresses_are_blocked() {
                 "10.0.0.1".parse().unwrap(),
                 "::ffff:127.0.0.1".parse().unwrap(),
             ]),
-            // The first two queries (A and AAAA) get a public address, the next two a
-            // loopback address.
+            // A public address for the first two queries (A and AAAA), and a loopback
+            // address for the next two.
             "rebind.hostile" => match asked.fetch_add(1, Ordering::SeqCst) % 4 {
                 0 | 1 => Answer::Uncacheable(vec![public]),
                 _ => Answer::Uncacheable(vec![loopback, "::1".parse().unwrap()]),
@@ -246,13 +250,14 @@ fn names_of_denied_addresses_are_blocked() {
         all_are(&service, Reason::Blocked, blocked).await;
         assert_eq!(canary.visited(), BTreeMap::new());
 
-        // If a name has public and private addresses, only public ones are dialled.
+        // If a name has both public and private addresses, only the public ones are
+        // dialed.
         let there = strings(&["http://mixed.hostile/", "http://outside.hosts/"]);
         for outcome in outcomes(&service, there).await {
             assert_eq!(outcome.response.unwrap().body, "canary");
         }
-        // The second look-up is checked as well, for a new request, a redirect and a
-        // second attempt.
+        // The second lookup gets checked as well, no matter if it's for a new request, a
+        // redirect or a second attempt.
         let first = outcomes(&service, strings(&["http://rebind.hostile/"])).await;
         assert!(first[0].error.is_none(), "{first:?}");
         for (path, attempts) in [("", 1), ("again/rebind.hostile", 1), ("lost", 2)] {
@@ -321,7 +326,7 @@ fn an_allowed_network_allows_no_other() {
                 "{url}: {outcome:?}"
             );
         }
-        // A NAT64 address is checked as the IPv4 address that it contains.
+        // A NAT64 address contains an IPv4 address, and that's the one to check.
         let visited: Vec<_> = canary.visited().into_keys().collect();
         let open = ["127.0.0.1", "127.255.255.254", "64:ff9b::7f00:1"];
         assert_eq!(

@@ -1,4 +1,5 @@
-//! Faults of an origin on an open connection: silence, disconnects and invalid HTTP.
+//! Origins that misbehave on an open connection: they stay silent, disconnect or send
+//! invalid HTTP.
 
 use std::time::Duration;
 
@@ -17,12 +18,12 @@ use crate::support::{
 const SHORT: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Starts an origin that writes `answer` and then resets the connection.
+/// Starts an origin that resets the connection after writing `answer`.
 async fn resetting(answer: &'static [u8]) -> RawOrigin {
     RawOrigin::new(move |mut stream| async move {
         read_head(&mut stream).await;
-        // Over loopback the bytes are in the receiver's buffer when this returns, and a
-        // reset does not discard them.
+        // On loopback, the receiver has these bytes in its buffer by the time this
+        // returns. A reset won't discard them.
         stream.write_all(answer).await.unwrap();
         reset(stream);
     })
@@ -43,7 +44,7 @@ async fn silent_and_slow_origins_time_out() {
 
     let idle = |origin: &RawOrigin| Request::get(origin.url()).idle_timeout(SHORT);
     let total = |origin: &RawOrigin| Request::get(origin.url()).timeout(SHORT);
-    // No time is left for a second attempt after `timeout`.
+    // After `timeout` there isn't any time left for a second attempt.
     let once = |name, request| {
         let mut row = row(name, request, Reason::Timeout, true);
         row.attempts = 1;
@@ -120,7 +121,7 @@ async fn broken_connections_are_disconnects() {
         ],
     )
     .await;
-    // The caller gets the received part of the body with the error.
+    // Along with the error, the caller gets the part of the body that we've received.
     for outcome in &outcomes[3..] {
         let response = outcome.response.as_ref().unwrap();
         assert_eq!(
@@ -189,7 +190,8 @@ async fn a_partly_forwarded_body_is_not_fetched_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_timeout_starts_once_connected() {
-    // The first SYN gets no answer, and the kernel sends the next a second later.
+    // There's no answer to the first SYN, and it takes the kernel a second to send
+    // another one.
     let listener = short_backlog();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let origin = tokio::spawn(async move {

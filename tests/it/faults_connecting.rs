@@ -1,4 +1,4 @@
-//! Faults before a connection is established: DNS, TCP and TLS.
+//! Anything that can go wrong before there's a connection: DNS, TCP and TLS.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -44,7 +44,7 @@ async fn failed_connections_are_connect_errors() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_network_is_a_connect_error() {
-    // The namespace has no network at all.
+    // There's no network at all in this namespace.
     let run = tokio::task::spawn_blocking(|| {
         Command::new("unshare")
             .args([
@@ -159,7 +159,7 @@ async fn untrusted_tls_is_a_tls_error() {
     )
     .await;
 
-    // A trusted certificate is accepted.
+    // If the certificate is trusted, it's accepted.
     let mut results = client
         .fetch_all([at("good.test", &good), at("GOOD.test.", &good)])
         .await;
@@ -168,7 +168,7 @@ async fn untrusted_tls_is_a_tls_error() {
     }
 }
 
-/// Starts an origin that refuses a handshake with `alert` (RFC 8446, 6.2).
+/// Starts an origin that rejects the handshake with this `alert` (RFC 8446, 6.2).
 async fn alerting(alert: u8) -> RawOrigin {
     RawOrigin::new(move |mut stream| async move {
         let mut hello = [0; 4096];
@@ -218,7 +218,7 @@ async fn failed_handshakes_are_tls_errors() {
     .await;
 }
 
-/// Starts an origin that answers over TLS.
+/// Starts an origin that speaks TLS.
 async fn encrypted(acceptor: TlsAcceptor) -> RawOrigin {
     RawOrigin::new(move |stream| {
         let acceptor = acceptor.clone();

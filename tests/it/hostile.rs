@@ -1,5 +1,5 @@
-//! Callers that send oversized requests, cancel many calls, or do not read: they
-//! harm neither the service nor each other.
+//! Callers that send oversized requests, cancel lots of calls or don't read. They must
+//! not do any harm to the service or to each other.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::support::{
     service_with, until, within_timeout,
 };
 
-/// Makes a call on a connection of its own, and returns all parts by index.
+/// Makes a call on a new connection. Returns all parts, sorted by index.
 async fn parts(service: &Service, batch: FetchBatchRequest) -> Vec<ResultPart> {
     let mut client = service.raw_client().await;
     let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
@@ -123,11 +123,11 @@ async fn many_cancelled_calls_do_not_affect_other_calls() {
         .concurrency(10)
         .all();
     let cancelling = async {
-        // Some calls of each burst are cancelled before they reach the service.
+        // In every burst, some calls are cancelled before the service ever sees them.
         for _ in 0..8 {
             let calls = (0..100).map(|_| client.fetch([origin.url("never")]).all());
             let _ = tokio::time::timeout(Duration::from_millis(2), join_all(calls)).await;
-            // This call is answered after the service has read all earlier ones.
+            // When this one is answered, the service must have read all the earlier ones.
             client.fetch([origin.url("")]).outcomes().next().await;
         }
     };
@@ -172,7 +172,7 @@ async fn connections_to_origins_are_bounded() {
     config.limits.max_in_flight = 10;
     let service = service_with(config).await;
     let client = service.client().await;
-    // Each address counts as a host, with a connection of its own.
+    // Every address counts as a separate host with its own connection.
     let (opened, mut connections) = tokio::sync::mpsc::unbounded_channel();
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -200,8 +200,9 @@ async fn connections_to_origins_are_bounded() {
     while let Ok(open) = connections.try_recv() {
         most = most.max(open);
     }
-    // The pool keeps at most twice the requests in flight, which have connections as
-    // well, and the origin notices a close late. Without a limit, 200 stay open.
+    // The pool keeps at most twice as many connections as there are requests in flight.
+    // Those have connections, too, and the origin is a bit late to notice when one is
+    // closed. If there were no limit, we'd see 200 here.
     assert!((20..100).contains(&most), "{most} connections at once");
 }
 
@@ -223,8 +224,8 @@ async fn the_wait_before_a_second_attempt_is_not_part_of_the_timeout() {
     .await;
     let service = service().await;
     let client = service.client().await;
-    // The second attempt of the first request waits for the only slot, which the
-    // other request occupies for longer than the timeout of the first.
+    // There's only one slot. The first request needs it for its second attempt, but the
+    // other one occupies it for longer than the first one's timeout.
     let requests = [
         Request::get(origin.url("twice")).timeout(Duration::from_millis(600)),
         Request::get(origin.url("slow")),
@@ -263,7 +264,7 @@ async fn a_caller_that_resets_all_its_calls_harms_no_other_caller() {
     let origin = Origin::new(|_| async { reply("there") }).await;
     let service = service().await;
     let client = service.client().await;
-    // Calls are begun and cancelled as fast as possible (CVE-2023-44487).
+    // Start calls and cancel them again, as fast as we can (CVE-2023-44487).
     let (mut calls, connection) = http2::connect(&service.url).await;
     let resetting = tokio::spawn(async move {
         loop {
@@ -281,7 +282,7 @@ async fn a_caller_that_resets_all_its_calls_harms_no_other_caller() {
         let results = within_timeout(client.fetch_all([origin.url("")])).await;
         assert!(results[0].is_ok());
     }
-    // The service may or may not have closed the connection by now.
+    // By now the service may have closed the connection, or it may not have.
     resetting.abort();
     connection.abort();
 }

@@ -1,9 +1,9 @@
-//! The rules of the service, the client and the command line, each through real
-//! sockets. One module a topic.
+//! Tests of the service, the client and the command line. All of them use real sockets,
+//! and there's one module per topic.
 //!
-//! `cargo test --test it deadline::` runs one topic.
+//! To run a single topic: `cargo test --test it deadline::`.
 
-// Tests state the rules in as few words as possible.
+// Keep the tests short, so that it's easy to see the rule behind each of them.
 #![allow(
     clippy::pedantic,
     clippy::disallowed_types,

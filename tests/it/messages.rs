@@ -1,5 +1,5 @@
-//! Messages crafted to take more memory than their size: they are refused, or take
-//! no more than their bytes.
+//! Messages made to take a lot more memory than their size suggests. Either they're
+//! refused, or they don't take more than their own bytes.
 
 use bytes::{Bytes, BytesMut};
 use fetchd::proto::{FetchBatchRequest, FetchRequest};
@@ -18,8 +18,7 @@ use crate::support::{
 
 const INVALID_ARGUMENT: &str = "3";
 
-/// Sends `message` on a connection of its own from `from`, and returns the gRPC code
-/// and message.
+/// Sends `message` on a new connection from `from`. Returns the gRPC code and message.
 async fn answer(service: &Process, from: u8, message: Bytes) -> (String, String) {
     let (mut calls, connection) = caller::connect(&service.url, loopback(from)).await;
     let call = http2::call(http2::full_body(length_prefixed(message.len(), &message)));
@@ -80,7 +79,7 @@ async fn a_malformed_message_is_an_invalid_argument() {
         assert_eq!(code, INVALID_ARGUMENT, "{name}: {text}");
         assert!(text.contains("FetchBatchRequest"), "{name}: {text}");
     }
-    // Unknown fields are skipped, including groups.
+    // We skip unknown fields, and this includes groups.
     let shallow: Vec<u8> = nested(50).collect();
     let call = http2::call(http2::full_body(length_prefixed(shallow.len(), &shallow)));
     let response = within_timeout(calls.send_request(call)).await.unwrap();
@@ -88,7 +87,7 @@ async fn a_malformed_message_is_an_invalid_argument() {
     connection.abort();
 }
 
-/// Repeats `bytes` up to `size`, minus 64 bytes for the fields before them.
+/// Repeats `bytes` up to `size`, but leaves 64 bytes for the fields that come before.
 fn repeated(bytes: &[u8], size: usize) -> Vec<u8> {
     bytes.repeat((size - 64) / bytes.len())
 }
@@ -96,7 +95,7 @@ fn repeated(bytes: &[u8], size: usize) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_behind_an_unknown_field_are_counted() {
     let service = Process::serve(&[]);
-    // A group of an unknown field, and 8.38 million empty requests.
+    // A group with an unknown field, followed by 8.38 million empty requests.
     let message = [b"\x7b\x7c", &repeated(b"\x0a\x00", 16 << 20)[..]].concat();
     let base = service.peak_memory();
     let (code, text) = answer(&service, 1, message.into()).await;
@@ -107,7 +106,7 @@ async fn requests_behind_an_unknown_field_are_counted() {
     assert!(cost < 40 << 20, "{cost}");
 }
 
-/// Returns a message with one request, which has `lines` after its URL.
+/// Returns a message with a single request. After its URL come `lines`.
 fn with_lines(url: &str, lines: &[u8]) -> Bytes {
     let mut request = FetchRequest {
         url: url.to_owned(),
@@ -122,7 +121,7 @@ fn with_lines(url: &str, lines: &[u8]) -> Bytes {
     message.freeze()
 }
 
-/// Opens a call that lasts until the returned value is dropped.
+/// Opens a call. It ends when the returned value is dropped.
 async fn open(service: &Process, from: u8, message: &Bytes) -> impl Sized + use<> {
     let (mut calls, connection) = caller::connect(&service.url, loopback(from)).await;
     let call = http2::call(http2::full_body(length_prefixed(message.len(), message)));
@@ -132,20 +131,21 @@ async fn open(service: &Process, from: u8, message: &Bytes) -> impl Sized + use<
     (response, calls, connection)
 }
 
-/// Returns the memory that `message` takes while its requests wait for a slot.
+/// Returns how much memory `message` takes while its requests are waiting for a slot.
 async fn cost_of_lines(origin: &Origin, message: &Bytes) -> u64 {
-    // One slot is reserved for each of two batches; the first batch has the rest.
+    // There are two batches, and each has a reserved slot. The first batch has the rest
+    // as well.
     let service = Process::serve(&["--max-in-flight", "4", "--max-batches", "2"]);
     let first = FetchBatchRequest {
         requests: requests(vec![origin.url(""); 4]),
         ..Default::default()
     };
-    // The connections of the previous service have closed.
+    // Wait until the previous service's connections are closed.
     until(|| origin.in_flight() == 0).await;
     let base = service.peak_memory();
     let _first = open(&service, 1, &first.encode_to_vec().into()).await;
     until(|| origin.in_flight() == 3).await;
-    // The response begins once the service has read the message.
+    // Once the response begins, we know that the service has read the message.
     let _waiting = open(&service, 2, message).await;
     service.peak_memory() - base
 }
@@ -155,7 +155,8 @@ async fn waiting_header_lines_take_no_more_than_their_bytes() {
     const SIZE: usize = 4 << 20;
 
     let origin = Origin::new(|_| std::future::pending()).await;
-    // 1,000 lines (the limit) with names of one byte, and empty lines.
+    // 1,000 lines, which is the limit. All names are a single byte, and the values are
+    // empty.
     let tiny = with_lines(&origin.url(""), &b"\x1a\x03\x0a\x01x".repeat(1000));
     let empty = with_lines(&origin.url(""), &repeated(b"\x1a\x00", SIZE));
     let messages = [
@@ -175,8 +176,8 @@ async fn waiting_header_lines_take_no_more_than_their_bytes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_in_tiny_frames_takes_a_bounded_multiple_of_its_bytes() {
-    // FrameWriter that are sent all at once make the service close the connection. If they
-    // are sent as fast as it reads them, it keeps the message.
+    // If all frames are sent at once, the service closes the connection. If we only send
+    // them as fast as it reads, it keeps the message.
     for (connections, sent, at_once) in [(8, 1 << 20, 1 << 20), (8, 96 << 10, 500)] {
         let bytes = vec![0; sent];
         let service = Process::serve(&[]);
@@ -201,15 +202,15 @@ async fn a_message_in_tiny_frames_takes_a_bounded_multiple_of_its_bytes() {
             sent >> 10,
             (cost >> 10) / connections as u64
         );
-        // Each connection has its buffers as well.
+        // In addition, there are some buffers per connection.
         let most = connections * (3 * sent + (512 << 10));
         assert!(cost < most as u64, "{cost}");
         assert!(at_once == sent || held > 0, "{held}");
     }
 }
 
-/// Opens the largest number of batches, each with `count` waiting requests, and
-/// returns the memory that they take.
+/// Opens as many batches as possible, each with `count` requests waiting. Returns how
+/// much memory they take.
 async fn cost_of_waiting(count: usize, concurrency: u32) -> u64 {
     const BATCHES: usize = 256;
 
@@ -222,7 +223,8 @@ async fn cost_of_waiting(count: usize, concurrency: u32) -> u64 {
     };
     let message = Bytes::from(message.encode_to_vec());
     let base = service.peak_memory();
-    // One caller may have 31 of 32 batches, and the next one 31 of 32 of the rest.
+    // A single caller may have 31 of every 32 batches. The next one then gets 31 of every
+    // 32 that are left.
     let callers = [(1, 248), (2, 7), (3, 1)];
     let mut all = Vec::new();
     for (caller, batches) in callers {
@@ -234,7 +236,7 @@ async fn cost_of_waiting(count: usize, concurrency: u32) -> u64 {
             assert_eq!(status, None, "a call was refused");
             all.push(response);
         }
-        // The calls stay open.
+        // Don't close the calls.
         std::mem::forget((calls, connection));
     }
     assert_eq!(all.len(), BATCHES);

@@ -1,5 +1,5 @@
-//! The settings of an operator that decide which destinations are allowed and how
-//! they are reached: lists of hosts, networks and ports, certificates, and a proxy.
+//! The operator's settings for which destinations are allowed and how to reach them:
+//! lists of hosts, networks and ports, certificates, and a proxy.
 
 use std::{
     net::IpAddr,
@@ -28,7 +28,7 @@ use crate::support::{
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-/// Asserts that each of `urls` is denied, and returns the messages.
+/// Checks that all `urls` are denied. Returns the messages.
 async fn denials<S: AsRef<str>>(client: &Client, urls: &[S]) -> Vec<String> {
     let requests = urls.iter().map(|url| Request::get(url.as_ref()));
     let outcomes: Vec<Outcome> = within_timeout(client.fetch(requests).in_order().collect()).await;
@@ -175,7 +175,7 @@ async fn a_configured_root_is_trusted() {
     .await;
     let url = format!("https://localhost:{}/", origin.address.port());
     let file = tempfile::NamedTempFile::new().unwrap();
-    // A bundle may contain several certificates and comments.
+    // There may be several certificates in a bundle, and comments as well.
     let bundle = format!("# ours\n{}\n{}", Authority::new().pem(), authority.pem());
     std::fs::write(file.path(), bundle).unwrap();
 
@@ -183,7 +183,7 @@ async fn a_configured_root_is_trusted() {
     let client = Client::connect(&service.url).await.unwrap();
     assert_eq!(text(&client, &url).await, "secret");
 
-    // The same file can replace the system's roots.
+    // This file could also be used instead of the system's roots.
     let path = file.path().to_str().unwrap();
     let service = Process::serve_with(&[], &[("SSL_CERT_FILE", path), ("FETCHD_CA_CERT", "")]);
     let client = Client::connect(&service.url).await.unwrap();
@@ -195,8 +195,8 @@ async fn a_configured_root_is_trusted() {
     assert_eq!(error.reason(), Some(Reason::Tls), "{error}");
 }
 
-/// A proxy on loopback that opens every tunnel to one address, and records the
-/// requests.
+/// A proxy on loopback. It records all requests, and every tunnel leads to the same
+/// address.
 struct Proxy {
     origin: RawOrigin,
     asked: Arc<Mutex<Vec<String>>>,
@@ -223,12 +223,12 @@ impl Proxy {
         Self { origin, asked }
     }
 
-    /// Returns the requests so far.
+    /// Returns all requests so far.
     fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 
-    /// Returns the default configuration with this proxy.
+    /// Returns the default config, but with this proxy.
     fn config(&self, credentials: &str) -> Config {
         let mut config = Config::default();
         let url = format!("http://{credentials}{}", self.origin.address);
@@ -246,7 +246,7 @@ async fn all_fetches_are_checked_and_go_through_the_proxy() {
     let service = service_with(config).await;
     let client = service.client().await;
 
-    // The proxy resolves the names, and each tunnel is for the port of the URL.
+    // It's the proxy that resolves names. The tunnel always uses the URL's port.
     for (url, target) in [
         ("http://somewhere.test/a?b", "somewhere.test:80"),
         ("http://somewhere.test:8080/", "somewhere.test:8080"),
@@ -264,7 +264,7 @@ async fn all_fetches_are_checked_and_go_through_the_proxy() {
             "{asked}"
         );
     }
-    // The proxy is allowed as a proxy, but not as a destination.
+    // The proxy may be used as a proxy, but we can't fetch from it.
     let before = proxy.asked().len();
     let messages = denials(
         &client,
@@ -290,7 +290,7 @@ async fn a_local_name_goes_through_a_proxy_only_if_all_its_addresses_are_allowed
     let mut config = proxy.config("");
     config.egress.allow_net = vec!["::1/128".parse().unwrap()];
     let service = service_with(config.clone()).await;
-    // The proxy might choose the denied address.
+    // The proxy might pick the address that's denied.
     denials(&service.client().await, &["http://localhost/"]).await;
     assert!(proxy.asked().is_empty());
     config.egress.allow_net.push("127.0.0.0/8".parse().unwrap());
@@ -419,14 +419,14 @@ async fn an_unanswered_aaaa_query_does_not_delay_the_fetch() {
         .collect()
         .await;
     assert!(outcome[0].error.is_none(), "{outcome:?}");
-    // The resolver by itself would wait 5 s, twice.
+    // If it were up to the resolver, we'd wait for 5 s, and then again.
     assert!(outcome[0].stats.total.unwrap() < Duration::from_secs(4));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_connection_is_not_used_for_another_host() {
-    // Both names resolve to the same address and port. A second look-up of the first
-    // name returns another address.
+    // Both names resolve to the same address and port. If the first name is looked up
+    // again, it gets a different address.
     let asked = AtomicUsize::new(0);
     let dns = Dns::new(move |name| match name {
         "first.test" if asked.fetch_add(1, Ordering::SeqCst) >= 2 => {
@@ -512,7 +512,7 @@ async fn dns_answers_are_cached_for_their_time_to_live() {
     config.origins.name_servers = vec![dns.address];
     let service = service_with(config).await;
     let client = service.client().await;
-    // Each look-up asks for two address families.
+    // There are two queries per lookup, one for each address family.
     for (name, questions) in [("kept.test", 2), ("fleeting.test", 6), ("large.test", 2)] {
         for _ in 0..3 {
             let url = format!("http://{name}:{}/", origin.address.port());

@@ -1,5 +1,5 @@
-//! The options of requests and batches: each has the effect in the contract, and an
-//! invalid one is refused with the name of its field.
+//! Request and batch options. Each one must do what the contract says, and if one is
+//! invalid, the error must name its field.
 
 use std::{
     sync::{
@@ -23,7 +23,7 @@ use crate::support::{
     short_backlog, within_timeout,
 };
 
-/// Fetches one request.
+/// Fetches a single request.
 async fn outcome(service: &Service, request: impl Into<Request>) -> Outcome {
     let client = service.client().await;
     let mut outcomes = client.fetch([request]).outcomes();
@@ -37,7 +37,7 @@ fn reason(outcome: &Outcome) -> Option<Reason> {
         .and_then(fetchd::client::Error::reason)
 }
 
-/// Makes a call, and returns all parts.
+/// Makes a call and returns all parts.
 async fn parts(service: &Service, batch: FetchBatchRequest) -> Vec<ResultPart> {
     let mut messages = service
         .raw_client()
@@ -53,8 +53,8 @@ async fn parts(service: &Service, batch: FetchBatchRequest) -> Vec<ResultPart> {
     parts
 }
 
-/// Starts an origin that answers with the request: method, path with query, headers
-/// and body.
+/// Starts an origin that sends back the request: its method, path and query, headers and
+/// body.
 async fn echo() -> Origin {
     Origin::new(|request| async move {
         let (head, body) = request.into_parts();
@@ -73,7 +73,7 @@ fn body_text(outcome: &Outcome) -> String {
     String::from_utf8(response.body.to_vec()).unwrap()
 }
 
-/// Starts an origin that redirects `/N` to `/N-1`, and answers at `/0`.
+/// Starts an origin that redirects from `/N` to `/N-1` until it gets to `/0`.
 async fn redirecting(status: u16) -> Origin {
     Origin::new(move |request| async move {
         let left: u32 = request.uri().path()[1..].parse().unwrap();
@@ -116,7 +116,8 @@ async fn a_request_reaches_its_origin_as_it_was_written() {
         "{text}"
     );
 
-    // A POST without a body has a length of 0, and user info becomes Authorization.
+    // If a POST has no body, its length is 0. User info in the URL is sent as
+    // Authorization.
     let url = origin.url("").replace("http://", "http://user:secret@");
     let outcome = outcome(&service, Request::new("POST", url)).await;
     let text = body_text(&outcome);
@@ -169,7 +170,7 @@ async fn redirects_are_followed_up_to_their_limit() {
     assert_eq!(response.status, 302);
     assert_eq!(response.headers["location"], "/2");
 
-    // The default limit is 10, and the largest is 20.
+    // By default the limit is 10. It can't be more than 20.
     let default = outcome(&service, origin.url(11)).await;
     assert_eq!(reason(&default), Some(Reason::TooManyRedirects));
     let most = outcome(&service, Request::get(origin.url(20)).max_redirects(1000)).await;
@@ -326,7 +327,8 @@ async fn waiting_for_a_slot_is_not_part_of_the_timeout() {
     .await;
     let service = service().await;
     let client = service.client().await;
-    // 400 requests of 10 ms, one after another, each with a timeout of 100 ms.
+    // 400 requests that take 10 ms each, one after the other. Their timeout is just
+    // 100 ms.
     let requests =
         (0..400).map(|_| Request::get(origin.url("")).timeout(Duration::from_millis(100)));
     let outcomes: Vec<_> = client
@@ -347,7 +349,7 @@ async fn waiting_for_a_slot_is_not_part_of_the_timeout() {
 async fn idempotent_requests_are_retried_and_others_are_not() {
     let tries = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&tries);
-    // Every third answer is a 200.
+    // Only every third answer is a 200.
     let origin = Origin::new(move |_| {
         let attempt = count.fetch_add(1, Ordering::SeqCst) + 1;
         let mut response = reply(format!("{attempt}"));
@@ -367,14 +369,14 @@ async fn idempotent_requests_are_retried_and_others_are_not() {
         (once.stats.attempts, once.response.unwrap().status.as_u16()),
         (1, 503)
     );
-    // The last response is the result if no attempt is left.
+    // If there are no more attempts, the last response is the result.
     let two = outcome(&service, Request::get(origin.url("")).max_attempts(1)).await;
     assert_eq!(
         (two.stats.attempts, two.response.unwrap().status.as_u16()),
         (1, 503)
     );
 
-    // A POST is retried as well if it was never written.
+    // A POST that we haven't written is retried, too.
     let refused = Request::post("http://127.0.0.1:1/", "").max_attempts(2);
     let refused = outcome(&service, refused).await;
     assert_eq!(reason(&refused), Some(Reason::Connect));
@@ -393,7 +395,8 @@ async fn a_request_that_waits_for_a_retry_does_not_block_others() {
     .await;
     let service = service().await;
     let client = service.client().await;
-    // With one slot, the other requests run while the first waits for its retry.
+    // There's only one slot. While the first request waits for its retry, the other ones
+    // use it.
     let urls = std::iter::once("busy").chain(std::iter::repeat_n("", 20));
     let requests = urls.map(|path| {
         Request::get(origin.url(path))
@@ -473,7 +476,7 @@ async fn an_invalid_request_fails_at_once_and_alone() {
         .await
         .unwrap()
         .into_inner();
-    // The first request never ends, but the others do.
+    // All requests end, except for the first one.
     let mut parts = Vec::new();
     while parts.len() < 7 {
         parts.extend(

@@ -1,5 +1,5 @@
-//! Unsolicited responses on a connection: none is taken as the answer to a request
-//! of the same caller or another.
+//! Responses that nobody asked for. They must never be taken as the answer to another
+//! request, no matter which caller that one comes from.
 
 use std::{
     sync::{
@@ -20,27 +20,27 @@ use crate::support::{
     RawOrigin, allow_loopback, read_head, service, service_with, until, within_timeout,
 };
 
-/// The form of the right response and of the planted one that follows it.
+/// The form of the right response, and of the planted one that follows.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Length,
     Chunked,
-    /// The planted response follows an interim response.
+    /// There's an interim response before the planted one.
     Interim,
     /// The right response has no body.
     NoContent,
-    /// The right response answers HEAD, and has a body nevertheless.
+    /// The right response is for a HEAD request, but it has a body anyway.
     Head,
-    /// The planted response is incomplete.
+    /// Only half of the planted response is sent.
     Half,
 }
 
-/// The time at which the planted response is written.
+/// When to write the planted response.
 #[derive(Debug, Clone, Copy)]
 enum When {
-    /// In the same write as the right response.
+    /// Together with the right one, in a single write.
     Together,
-    /// In a separate write, after this delay.
+    /// After this delay, in a separate write.
     After(Duration),
 }
 
@@ -73,7 +73,7 @@ impl Kind {
         }
     }
 
-    /// Returns the right response, with `body`.
+    /// Returns the right response. Its body is `body`.
     fn response(self, body: &str) -> String {
         let length = body.len();
         match self {
@@ -100,10 +100,10 @@ impl Kind {
     }
 }
 
-/// An origin that plants a response after each of its own.
+/// An origin that plants another response after every response it sends.
 struct Planting {
     origin: RawOrigin,
-    /// Receives a value once a planted response is in the service's buffer.
+    /// Gets a value as soon as the service has a planted response in its buffer.
     planted: mpsc::UnboundedReceiver<()>,
     connections: Arc<Connections>,
 }
@@ -115,8 +115,8 @@ struct Connections {
 }
 
 impl Planting {
-    /// Starts an origin that answers `wave` requests at a time, once all of them have
-    /// arrived. No connection is therefore reused before its planted response.
+    /// Starts an origin. It waits until `wave` requests have arrived and then answers all
+    /// of them. So no connection can be reused before its planted response is there.
     async fn new(kind: Kind, when: When, wave: usize) -> Self {
         let wave = Arc::new(Barrier::new(wave));
         let (sender, planted) = mpsc::unbounded_channel();
@@ -148,7 +148,7 @@ impl Planting {
                             let _ = stream.write_all(planted.as_bytes()).await;
                         }
                     }
-                    // Over loopback, the bytes are in the receiver's buffer by now.
+                    // On loopback, the receiver has these bytes in its buffer by now.
                     let _ = sender.send(());
                 }
                 let _ = stream.read_to_end(&mut Vec::new()).await;
@@ -164,8 +164,8 @@ impl Planting {
     }
 }
 
-/// Sends waves of requests from two callers, each wave after the planted responses of
-/// the previous one, and returns the number of results.
+/// Sends waves of requests from two callers, and waits for the planted responses after
+/// each wave. Returns the number of results.
 async fn waves(callers: [Client; 2], kind: Kind, when: When, concurrency: usize) -> usize {
     const WAVES: usize = 3;
 
@@ -200,7 +200,7 @@ async fn waves(callers: [Client; 2], kind: Kind, when: When, concurrency: usize)
         }
         results += 2 * concurrency;
     }
-    // Each request had its own connection, and all are closed.
+    // All requests had their own connections, and these are closed by now.
     let connections = &planting.connections;
     assert_eq!(connections.opened.load(Ordering::SeqCst), results);
     until(|| connections.closed.load(Ordering::SeqCst) == results).await;
@@ -218,7 +218,7 @@ async fn a_response_planted_between_requests_answers_none() {
     for concurrency in [1, 2, 8, 50] {
         let callers = [service.client().await, service.client().await];
         let cells = KINDS.iter().flat_map(|kind| WHEN.map(|when| (*kind, when)));
-        // The number of connections is limited by the file descriptors.
+        // Don't open too many connections, or we'll run out of file descriptors.
         let counts: Vec<_> = stream::iter(cells)
             .map(|(kind, when)| waves(callers.clone(), kind, when, concurrency))
             .buffered(7)
@@ -230,8 +230,8 @@ async fn a_response_planted_between_requests_answers_none() {
     assert!(results >= 10_000, "{results}");
 }
 
-/// A request that follows at once may be written before the planted response arrives.
-/// The connection is closed at the first extra response.
+/// If the next request follows right away, it may be written before the planted response
+/// arrives. The connection is closed as soon as there's an extra response.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_with_an_extra_response_is_not_reused() {
     let service = service().await;
@@ -252,8 +252,8 @@ async fn a_connection_with_an_extra_response_is_not_reused() {
     }
 }
 
-/// An ambiguous answer is discarded: an idempotent request is sent again, and any
-/// other fails.
+/// If we can't tell which request an answer is for, it's discarded. An idempotent request
+/// is then sent again, and all others fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_responses_on_a_reused_connection_answer_no_request() {
     for (method, is_repeated) in [("GET", true), ("POST", false)] {
@@ -279,7 +279,7 @@ async fn two_responses_on_a_reused_connection_answer_no_request() {
             let mut outcomes: Vec<Outcome> = within_timeout(fetch).await;
             outcomes.remove(0)
         };
-        // The next request gets a connection that has been reused before.
+        // The next request uses a connection that has been reused before.
         for _ in 0..2 {
             assert_eq!(fetch("GET").await.response.unwrap().body, "first");
         }

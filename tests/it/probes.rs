@@ -1,4 +1,5 @@
-//! Health checks and watches: a full server answers them, and they block no caller.
+//! Health checks and watches. They're answered even if the server is full, and they don't
+//! get in the way of callers.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use crate::support::{
     gated_origin, reply, requests, service_with, until, within_timeout,
 };
 
-/// Starts a service that accepts four connections.
+/// Starts a service that only accepts four connections.
 async fn of_four(change: impl FnOnce(&mut Config)) -> Service {
     let mut config = allow_loopback();
     config.limits.max_connections = 4;
@@ -24,7 +25,7 @@ async fn health(service: &Service, from: u8) -> HealthClient<Channel> {
     HealthClient::new(caller::channel(&service.url, loopback(from)).await.unwrap())
 }
 
-/// Makes a health check on a connection of its own, and returns the time it took.
+/// Makes a health check on a new connection. Returns how long it took.
 async fn probe(service: &Service, from: u8) -> Duration {
     let begun = Instant::now();
     let mut health = health(service, from).await;
@@ -33,7 +34,7 @@ async fn probe(service: &Service, from: u8) -> Duration {
     begun.elapsed()
 }
 
-/// Opens a watch, and returns it with its connection.
+/// Opens a watch. Returns it along with its connection.
 async fn watch(service: &Service) -> (HealthClient<Channel>, Streaming<HealthCheckResponse>) {
     let mut health = health(service, 2).await;
     let watch = health.watch(HealthCheckRequest::default()).await.unwrap();
@@ -108,7 +109,7 @@ async fn probes_are_answered_while_every_connection_has_a_batch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_are_answered_beside_many_connections_of_one_caller() {
     let service = of_four(|_| {}).await;
-    // These connections exceed the limit, and send nothing.
+    // With these we exceed the limit. They don't send anything.
     let mut silent = Vec::new();
     for _ in 0..400 {
         silent.push(caller::stream(&service.url, loopback(2)).await.unwrap());

@@ -1,5 +1,5 @@
-//! A client of several replicas: no request is lost if one stops, no POST is sent
-//! twice, and each replica has its share.
+//! A client with several replicas. If one of them stops, no request is lost and no POST
+//! is sent twice. Also, each replica gets its share of the requests.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,8 +26,8 @@ use crate::support::{
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-/// The number of rounds of [`no_get_is_lost_if_replicas_stop`], which
-/// `FETCHD_TEST_ROUNDS` overrides.
+/// How many rounds [`no_get_is_lost_if_replicas_stop`] makes. Can be changed with
+/// `FETCHD_TEST_ROUNDS`.
 fn rounds() -> u64 {
     let rounds = std::env::var("FETCHD_TEST_ROUNDS").ok();
     rounds.map_or(5, |rounds| rounds.parse().unwrap())
@@ -65,7 +65,7 @@ async fn no_get_is_lost_if_replicas_stop() {
         });
         let fetch = client.fetch(requests).concurrency(200).outcomes();
         let fetching = tokio::spawn(fetch.collect::<Vec<Outcome>>());
-        // The signals are sent at a different point in each round.
+        // In each round, send the signals at a different time.
         let [killed, drained, _running] = services;
         let seen = |percent| before + REQUESTS * percent / 100;
         let percent = round as usize * 19 % 80;
@@ -81,7 +81,7 @@ async fn no_get_is_lost_if_replicas_stop() {
             let Some(error) = &outcome.error else {
                 continue;
             };
-            // Only a POST may fail: its origin may have seen it.
+            // Only a POST is allowed to fail, since its origin may have seen it.
             let is_lost =
                 matches!(error, Error::Call { .. }) || error.reason() == Some(Reason::ShuttingDown);
             assert!(
@@ -220,7 +220,8 @@ async fn an_endless_list_is_not_read_ahead_of_its_results() {
         format!("{base}{index}")
     });
     let mut in_order = client.fetch_stream(endless).concurrency(100).in_order();
-    // All other results wait for the first, until no further request is sent.
+    // The other results have to wait for the first one. At some point, no more requests
+    // are sent.
     let is_idle = || {
         let taken = counter.load(Ordering::SeqCst);
         taken >= 10_000 && origin.in_flight() == 1 && origin.seen() == taken
@@ -231,7 +232,7 @@ async fn an_endless_list_is_not_read_ahead_of_its_results() {
     }
     let taken = counter.load(Ordering::SeqCst);
     println!("{taken} taken while the first result is missing");
-    // A service gets 40 requests for each that may be in flight.
+    // For each request that may be in flight, a service is given 40 requests.
     assert!(taken <= 10_000 + 40 * 100, "{taken}");
     gate.add_permits(1);
     for index in 0..20_000 {
@@ -241,7 +242,8 @@ async fn an_endless_list_is_not_read_ahead_of_its_results() {
     }
 }
 
-/// Starts three services at fixed addresses, each with a user agent of its own.
+/// Starts three services at fixed addresses. They have different user agents, so we can
+/// tell them apart.
 async fn replicas(dns: &Dns) -> Vec<Service> {
     let mut services = Vec::new();
     for replica in 0..3 {
@@ -254,7 +256,7 @@ async fn replicas(dns: &Dns) -> Vec<Service> {
     services
 }
 
-/// Starts an origin that counts requests by replica and host.
+/// Starts an origin that counts its requests for each replica and host.
 async fn counting(delay: Duration) -> (Origin, Arc<Mutex<BTreeMap<(String, String), usize>>>) {
     let counts: Arc<Mutex<BTreeMap<_, usize>>> = Arc::default();
     let noted = Arc::clone(&counts);
@@ -306,7 +308,7 @@ fn requests_are_shared_evenly_and_a_host_keeps_its_replica() {
         );
         assert!(first_choice >= 24_000, "{first_choice}");
 
-        // The load of a single host exceeds its first choice.
+        // This is all for a single host, and more than its preferred replica should take.
         let single = (0..3_000).map(|_| format!("http://h0.test:{port}/"));
         let results = client.fetch(single).concurrency(600).all().await;
         assert!(results.iter().all(Result::is_ok));
@@ -347,7 +349,7 @@ fn replicas_follow_the_addresses_of_their_name() {
         until(|| seen("replica-1")).await;
         println!("used after {:?}", begun.elapsed());
         assert!(begun.elapsed() < Duration::from_secs(10));
-        // A replica whose address was removed gets no more requests.
+        // If an address is removed, its replica doesn't get any more requests.
         std::fs::write("/etc/hosts", "127.0.0.12 headless\n").unwrap();
         until(|| {
             let mut counts = counts.lock().unwrap();

@@ -1,5 +1,5 @@
-//! Code written for reqwest works with the client: the same requests, responses and
-//! bodies.
+//! Code that was written for reqwest works with our client: requests, responses and
+//! bodies are all the same.
 
 use fetchd::client::{Error, FetchStats};
 use futures_util::{StreamExt, future::join_all};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Origin, reply, service};
 
-/// Starts an origin that answers with the request as JSON.
+/// Starts an origin that sends the request back as JSON.
 async fn echo() -> Origin {
     Origin::new(|request| async move {
         let (head, body) = request.into_parts();
@@ -34,7 +34,7 @@ async fn echo() -> Origin {
         headers.insert("content-type", "application/json".parse().unwrap());
         headers.append("set-cookie", "a=1".parse().unwrap());
         headers.append("set-cookie", "b=2".parse().unwrap());
-        // The real date could differ between the two clients.
+        // Use a fixed date, or it might not be the same for both clients.
         headers.insert("date", "Sun, 22 Nov 2026 12:00:00 GMT".parse().unwrap());
         response
     })
@@ -79,7 +79,8 @@ async fn responses_equal_those_of_reqwest() {
     }
 }
 
-/// Returns the header lines sorted by name; lines of one name keep their order.
+/// Returns all header lines, sorted by name. If several lines have the same name, their
+/// order doesn't change.
 fn sorted(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     let mut lines: Vec<_> = headers
         .iter()

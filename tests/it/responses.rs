@@ -1,4 +1,4 @@
-//! Unusual but valid responses, which reach the caller unchanged.
+//! Unusual but valid responses. The caller gets them unchanged.
 
 use std::{
     fmt::Write,
@@ -27,7 +27,7 @@ async fn outcome(client: &Client, request: impl Into<Request>) -> Outcome {
         .unwrap()
 }
 
-/// Fetches from an origin that answers with `answer`, and returns the response.
+/// Fetches from an origin that sends `answer`. Returns the response.
 async fn response(client: &Client, method: &str, answer: &str) -> Response {
     raw_response(client, method, answer.as_bytes()).await
 }
@@ -284,7 +284,8 @@ async fn retry_after_delays_the_next_attempt() {
     let second = outcome(&client, Request::get(origin.url(1)).max_attempts(2)).await;
     assert_eq!(second.stats.attempts, 2);
     assert!(second.stats.total.unwrap() >= Duration::from_secs(1));
-    // If the delay exceeds the timeout or the maximum, the response is the result.
+    // If the delay is above the timeout or the maximum, we don't retry but return the
+    // response.
     for (after, timeout) in [(5, 4), (61, 600)] {
         let request = Request::get(origin.url(after)).timeout(Duration::from_secs(timeout));
         let first = outcome(&client, request).await;
@@ -295,7 +296,7 @@ async fn retry_after_delays_the_next_attempt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn posts_succeed_if_the_origin_closes_idle_connections_later_than_the_pool() {
-    // The pool closes idle connections before the origin does, as with the defaults.
+    // Just like with the defaults, we close idle connections before the origin does.
     let (kept, closed) = (Duration::from_millis(200), Duration::from_millis(250));
     let origin = RawOrigin::new(move |mut stream| async move {
         while let Ok(head) = tokio::time::timeout(closed, read_head(&mut stream)).await {
@@ -345,7 +346,7 @@ async fn names_are_resolved_in_their_ascii_form() {
         ("UPPER.test", "upper.test"),
         ("under_score.test", "under_score.test"),
         ("dotted.test.", "dotted.test."),
-        // Search domains are not used.
+        // Search domains aren't used.
         ("kubernetes", "kubernetes"),
     ] {
         let outcome = outcome(&client, format!("http://{host}:{port}/")).await;
@@ -432,7 +433,7 @@ async fn an_unsolicited_response_is_not_the_answer_to_the_next_request() {
         let outcome = outcome(&client, Request::new("POST", origin.url())).await;
         assert_eq!(outcome.stats.attempts, 1, "{:?}", outcome.error);
         assert_eq!(outcome.response.unwrap().body, "right");
-        // Over loopback, written bytes are in the receiver's buffer.
+        // On loopback, whatever was written is in the receiver's buffer by now.
         is_planted.recv().await.unwrap();
     }
 }
@@ -476,7 +477,7 @@ async fn the_phases_of_a_connection_are_reported() {
         assert!(second.connection_reused, "{second:?}");
     }
 
-    // A failed request reports the phases that it completed.
+    // Even a failed request tells how long its completed phases took.
     let refused = outcome(
         &client,
         Request::get("https://other.test:1/").max_attempts(1),

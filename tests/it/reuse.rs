@@ -1,5 +1,5 @@
-//! Idle connections: which ones are reused, and the result of a request that is sent
-//! on a connection as it closes.
+//! Idle connections: which ones are reused, and what happens to a request if its
+//! connection is just being closed.
 
 use std::{
     collections::HashMap,
@@ -28,8 +28,8 @@ use crate::support::{
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
-/// The way an origin closes each connection after its response, without announcing
-/// it.
+/// How an origin closes each connection after its response. It doesn't announce that it
+/// will.
 #[derive(Debug, Clone, Copy)]
 enum Closing {
     After(Duration),
@@ -46,7 +46,7 @@ const CLOSINGS: [Closing; 5] = [
 ];
 
 impl Closing {
-    /// Answers one request, and records its path in `seen`.
+    /// Answers a single request. Its path is recorded in `seen`.
     async fn serve(self, mut stream: TcpStream, seen: &Mutex<HashMap<String, usize>>) {
         let head = read_head(&mut stream).await;
         if let Some(path) = head.split(' ').nth(1) {
@@ -67,8 +67,8 @@ impl Closing {
         }
     }
 
-    /// Starts an origin that closes this way, and returns it with the number of requests
-    /// for each path.
+    /// Starts an origin that closes its connections this way. Returns it along with the
+    /// number of requests per path.
     async fn origin(self) -> (RawOrigin, Arc<Mutex<HashMap<String, usize>>>) {
         let seen = Arc::new(Mutex::new(HashMap::new()));
         let seeing = Arc::clone(&seen);
@@ -143,8 +143,8 @@ async fn posts_rarely_fail_if_the_origin_closes_without_notice() {
     assert!(10 * ours < plains);
 }
 
-/// An origin that keeps its connections open, and counts them. `answer` returns the
-/// response to a request head.
+/// An origin that keeps its connections open and counts them. `answer` gets a request
+/// head and returns the response.
 struct Keeping {
     origin: RawOrigin,
     opened: Arc<AtomicUsize>,
@@ -202,7 +202,7 @@ async fn a_connection_is_reused_until_it_has_been_idle_too_long() {
         assert_eq!(outcome.stats.connection_reused, index > 0);
     }
     assert_eq!(origin.opened(), 1);
-    // The connection is closed without further traffic.
+    // The connection gets closed without any further traffic.
     until(|| origin.closed.load(Ordering::SeqCst) == 1).await;
 }
 
@@ -234,7 +234,7 @@ async fn a_partly_read_or_written_connection_is_not_reused() {
             .connection_reused
     );
 
-    // The origin answers before the upload has ended, and never reads the rest.
+    // The origin answers while we're still uploading, and never reads the rest.
     let early = RawOrigin::new(|mut stream| async move {
         read_head(&mut stream).await;
         stream.write_all(ANSWER).await.unwrap();
@@ -250,7 +250,7 @@ async fn a_partly_read_or_written_connection_is_not_reused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_get_is_retried_if_a_reused_connection_closes_in_the_head() {
-    // The second request on a connection gets half a head.
+    // The second request on a connection only gets half a head.
     let origin = RawOrigin::new(|mut stream| async move {
         read_head(&mut stream).await;
         stream.write_all(ANSWER).await.unwrap();
@@ -270,7 +270,7 @@ async fn a_get_is_retried_if_a_reused_connection_closes_in_the_head() {
 async fn a_written_post_is_not_sent_again() {
     let posts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&posts);
-    // The origin answers GETs, and closes the connection at a POST.
+    // The origin answers GETs, but closes the connection when there's a POST.
     let origin = RawOrigin::new(move |mut stream| {
         let posts = Arc::clone(&counted);
         async move {

@@ -1,5 +1,5 @@
-//! Exhausted file descriptors, unanswered SYNs, endless interim responses, and
-//! timeouts that never elapse.
+//! Tests with exhausted file descriptors, unanswered SYNs, interim responses that never
+//! end, and timeouts that never elapse.
 
 use std::{
     net::IpAddr,
@@ -47,7 +47,8 @@ async fn callers_can_connect_if_fetches_have_used_up_the_file_descriptors() {
     let mut silent = Vec::new();
     let service = Process::serve_with_file_limit(FILES, &["--max-connections", "16"]);
     let client = Client::connect(&service.url).await.unwrap();
-    // Each address is another host, which accepts and never answers.
+    // Every address counts as another host. It accepts the connection and then never
+    // answers.
     let urls = (0..200).map(|host| {
         Request::get(format!("http://127.0.1.{host}:{port}/"))
             .max_attempts(1)
@@ -55,7 +56,7 @@ async fn callers_can_connect_if_fetches_have_used_up_the_file_descriptors() {
     });
     let mut outcomes = client.fetch(urls).concurrency(200).outcomes();
     let mut lacking = 0;
-    // Each request gets a connection, or fails since no file descriptor is left.
+    // A request either gets a connection, or fails because we're out of file descriptors.
     while lacking + silent.len() < 200 {
         let outcome = within_timeout(async {
             tokio::select! {
@@ -90,7 +91,7 @@ async fn callers_can_connect_if_fetches_have_used_up_the_file_descriptors() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_of_unresponsive_addresses_fails_within_its_timeouts() {
-    // No connection is accepted, and the backlog is full.
+    // Nobody accepts connections here, and the backlog is full.
     let addresses: Vec<IpAddr> = (1..=6)
         .map(|last| IpAddr::from([127, 0, 2, last]))
         .collect();
@@ -117,7 +118,8 @@ async fn a_name_of_unresponsive_addresses_fails_within_its_timeouts() {
     let connect = Duration::from_millis(400);
     let requests = [
         hole(connect, 3),
-        // `timeout` ends the request before the longer `connect_timeout`.
+        // `connect_timeout` is longer than `timeout`, so it's the latter that ends the
+        // request.
         hole(Duration::from_secs(60), 10).timeout(Duration::from_secs(1)),
     ];
     let begun = Instant::now();
@@ -129,7 +131,7 @@ async fn a_name_of_unresponsive_addresses_fails_within_its_timeouts() {
         assert_eq!(error.reason(), Some(reason), "{error}");
     }
     assert_eq!(outcomes[0].stats.attempts, 3);
-    // The back-off adds at most 200 and 400 ms.
+    // Back-off can't add more than 200 and 400 ms.
     assert!(took < 3 * connect + Duration::from_secs(2), "{took:?}");
 }
 
@@ -150,10 +152,10 @@ async fn timeouts_that_never_elapse_are_accepted() {
     let client = Client::connect(&service.url).await.unwrap();
     let results = within_timeout(client.fetch_all(vec![origin.url(""); 10])).await;
     assert!(results.iter().all(Result::is_ok));
-    // The second connection has an age limit of its own.
+    // There's a separate age limit for the second connection.
     let client = Client::connect(&service.url).await.unwrap();
     assert!(within_timeout(client.fetch_all([origin.url("")])).await[0].is_ok());
-    // The second signal ends both the delay and the drain.
+    // With the second signal, both the delay and the drain are over.
     service.signal("TERM");
     within_timeout(async { while get(&service.admin, "/readyz").await.0 != 503 {} }).await;
     drop(client);
@@ -204,7 +206,7 @@ async fn headers_that_some_servers_confuse_with_others_are_refused() {
         let message = error.to_string().to_lowercase();
         assert!(message.contains(&name.to_lowercase()), "{name}: {error}");
     }
-    // Other names may contain an underscore.
+    // In general, underscores in names are fine.
     let request = Request::get(origin.url("")).header("x_trace", "1");
     let outcome = within_timeout(client.fetch([request]).outcomes().next())
         .await

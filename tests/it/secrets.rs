@@ -1,6 +1,8 @@
-//! No log line and no error contains credentials, cookies, query strings or bodies.
-//! The tests put marked secrets into requests, responses and settings, and then search
-//! all output for them.
+//! Credentials, cookies, query strings and bodies never appear in a log line or in an
+//! error.
+//!
+//! To test this, we put marked secrets into requests, responses and settings, and then
+//! search all output for the mark.
 
 use fetchd::proto::{
     FetchBatchRequest, FetchOptions, FetchRequest, Header, Reason, fetch_service_client,
@@ -9,10 +11,10 @@ use tonic::{metadata::MetadataValue, transport::Channel};
 
 use crate::support::{Origin, Process, RawOrigin, raw_client, reply, within_timeout};
 
-/// Each secret contains this.
+/// Every secret contains this.
 const PLANTED: &str = "planted";
 
-/// `planted-user:planted-password` and the credentials of the proxy in Base64.
+/// Base64 of `planted-user:planted-password` and of the proxy's credentials.
 const ENCODED: [&str; 2] = [
     "cGxhbnRlZC11c2VyOnBsYW50ZWQtcGFzc3dvcmQ=",
     "cGxhbnRlZC1wcm94eTpwbGFudGVkLXByb3h5LXBhc3N3b3Jk",
@@ -20,7 +22,8 @@ const ENCODED: [&str; 2] = [
 
 type Raw = fetch_service_client::FetchServiceClient<Channel>;
 
-/// Returns a POST to `place` with secrets in its URL, header lines and body.
+/// Returns a POST to `place`. There are secrets in its URL, its header lines and its
+/// body.
 fn request(place: &str) -> FetchRequest {
     let header = |name: &str, value: &'static str| Header {
         name: name.to_owned(),
@@ -55,7 +58,7 @@ fn with(mut request: FetchRequest, change: impl FnOnce(&mut FetchRequest)) -> Fe
     request
 }
 
-/// Starts an origin whose responses contain secrets. Most paths lead to an error.
+/// Starts an origin with secrets in its responses. Most of its paths end in an error.
 async fn origin() -> Origin {
     Origin::new(|request| async move {
         let mut reply = match request.uri().path() {
@@ -85,7 +88,7 @@ async fn origin() -> Origin {
     .await
 }
 
-/// Makes a call, and returns the reason and message of each failed request.
+/// Makes a call. Returns the reason and the message for each request that failed.
 async fn errors(client: &mut Raw, requests: Vec<FetchRequest>) -> Vec<(Reason, String)> {
     let batch = FetchBatchRequest {
         requests,
@@ -103,7 +106,7 @@ async fn errors(client: &mut Raw, requests: Vec<FetchRequest>) -> Vec<(Reason, S
     errors
 }
 
-/// Panics if `text` contains a secret.
+/// Panics if there's a secret in `text`.
 fn assert_clean(text: &str) {
     let is_clean = !text.contains(PLANTED) && !ENCODED.iter().any(|code| text.contains(code));
     assert!(is_clean, "{text}");
@@ -118,7 +121,7 @@ async fn no_error_or_log_line_contains_a_secret() {
     let at = |path: &str| origin.url(path);
     let closed = "http://127.0.0.1:1/";
 
-    // The most verbose log of the service and its dependencies.
+    // Log as much as possible, including all dependencies.
     let everything = "trace,fetchd=trace,h2=trace,hickory_net=trace,hickory_proto=trace,\
         hickory_resolver=trace,hyper=trace,hyper_util=trace,rustls=trace,tonic=trace,tower=trace";
     for filter in ["info", "trace", everything] {
@@ -217,8 +220,8 @@ async fn the_password_of_the_proxy_is_never_printed() {
         .iter()
         .for_each(|line| assert_clean(line));
 
-    // The command line does not print it either, for a wrong URL, without the flag, and
-    // in the help.
+    // The command line must not print it either: not for a wrong URL, not without the
+    // flag, and not in the help.
     for arguments in [
         &["serve", "--proxy", &proxy.replacen("http", "https", 1)][..],
         &["serve", "--proxy", &format!("{proxy}/?planted")],

@@ -1,4 +1,4 @@
-//! Bodies of any size, callers that stop reading, and callers that leave.
+//! Bodies of any size, and callers that stop reading or leave.
 
 use std::{
     convert::Infallible,
@@ -28,13 +28,14 @@ use crate::support::{
     requests, service, until, within_timeout,
 };
 
-/// Returns a response of `count` chunks, each made when it is sent.
+/// Returns a response of `count` chunks. Chunks are only made when they're about to be
+/// sent.
 fn chunks(count: usize, make: impl Fn(usize) -> Bytes + Send + Sync + 'static) -> Reply {
     let frames = (0..count).map(move |index| Ok::<_, Infallible>(Frame::data(make(index))));
     Response::new(BodyExt::boxed(StreamBody::new(stream::iter(frames))))
 }
 
-/// Returns a chunk of 64 KiB that differs from its neighbours.
+/// Returns 64 KiB. No two chunks in a row are the same.
 fn chunk(index: usize) -> Bytes {
     vec![(index % 251) as u8; 64 << 10].into()
 }
@@ -97,7 +98,7 @@ async fn origins_are_not_read_while_the_caller_does_not_read() {
     };
     while take(within_timeout(messages.message()).await.unwrap().unwrap()) == 0 {}
 
-    // Without a reader, all workers stop reading from the origin.
+    // Nobody reads the result, so all workers stop reading from the origin.
     eventually(async || metrics(&service.admin).await["fetchd_stalled"] == 50.0).await;
     let stalled = taken.load(Ordering::SeqCst);
     assert!(stalled < BODIES * CHUNKS / 2, "{stalled} chunks were taken");
@@ -118,7 +119,8 @@ async fn the_fetches_of_a_caller_that_leaves_are_stopped() {
     let seen = Arc::new(AtomicUsize::new(0));
     let (closed, mut closings) = mpsc::unbounded_channel();
     let count = Arc::clone(&seen);
-    // Answers the first request, and no other: those end when the service closes.
+    // Only answer the first request. All the others end when the service closes the
+    // connection.
     let accepting = tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -141,7 +143,7 @@ async fn the_fetches_of_a_caller_that_leaves_are_stopped() {
     });
     let service = service().await;
     let client = service.client().await;
-    // No timeout ends a fetch before the test fails.
+    // The timeouts are so long that the test would fail before any of them ends a fetch.
     let requests = (0..500).map(|index| {
         Request::get(format!("http://{address}/{index}"))
             .timeout(2 * TEST_TIMEOUT)
@@ -155,7 +157,7 @@ async fn the_fetches_of_a_caller_that_leaves_are_stopped() {
             .error
             .is_none()
     );
-    // Each of the 50 slots waits for an answer.
+    // All 50 slots are waiting for an answer.
     until(|| seen.load(Ordering::SeqCst) == 51).await;
 
     drop(results);
@@ -165,7 +167,7 @@ async fn the_fetches_of_a_caller_that_leaves_are_stopped() {
     assert_eq!(seen.load(Ordering::SeqCst), 51);
     accepting.abort();
 
-    // The slots are free again, and no other request of the first call was sent.
+    // The slots are free again. None of the first call's remaining requests was sent.
     let other = Origin::new(|_| async { reply("there") }).await;
     let results = client.fetch_all((0..100).map(|_| other.url(""))).await;
     assert!(results.iter().all(Result::is_ok));
@@ -228,7 +230,7 @@ async fn waiting_for_the_caller_is_not_part_of_the_timeout() {
         .idle_timeout(timeout);
     let mut body = client.execute(request).await.unwrap().bytes_stream();
     let mut received = within_timeout(body.next()).await.unwrap().unwrap().len();
-    // The caller pauses for longer than the timeout.
+    // Pause the caller for longer than the timeout.
     tokio::time::sleep(timeout * 3 / 2).await;
     while let Some(bytes) = within_timeout(body.next()).await {
         received += bytes.unwrap().len();

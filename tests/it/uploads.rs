@@ -1,5 +1,5 @@
-//! Uploads to origins that do not read them: a finished or failed upload leaves no
-//! connection and no memory behind.
+//! Uploads to origins that don't read them. No matter whether an upload finishes or
+//! fails, it must not leave any connections or memory behind.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::{
     until, within_timeout,
 };
 
-/// Waits until the service has no fetch in flight, and `origin` no connection.
+/// Waits until there are no more fetches in flight, and no more connections to `origin`.
 async fn at_rest(service: &Process, origin: &StalledOrigin) {
     eventually(async || metrics(&service.admin).await["fetchd_fetches_in_flight"] == 0.0).await;
     until(|| origin.open() == 0).await;
@@ -35,7 +35,7 @@ async fn uploads_that_end_early_leave_no_connection_and_no_memory() {
         client.fetch([request]).all()
     };
     let late = join_all((0..UPLOADS / 2).map(|_| upload(Duration::from_millis(500))));
-    // These uploads are cancelled once all of them have begun.
+    // Once all of these uploads have begun, cancel them.
     let mut cancelled = join_all((0..UPLOADS / 2).map(|_| upload(Duration::from_secs(60))));
     tokio::select! {
         _ = &mut cancelled => panic!("an upload ended"),
@@ -82,7 +82,7 @@ async fn connections_with_unsent_uploads_count_until_they_close() {
     assert!(peak <= 2 * 64, "{peak}");
 }
 
-/// Makes `calls` calls, each with a body of 15 MB, and `origin` answers all of them.
+/// Makes `calls` calls with a body of 15 MB each. `origin` answers every one of them.
 async fn early_answers(service: &Process, origin: &StalledOrigin, scheme: &str, calls: usize) {
     let client = Client::connect(&service.url).await.unwrap();
     client.fetch_all(["not a url"]).await;
@@ -103,8 +103,8 @@ async fn early_answers(service: &Process, origin: &StalledOrigin, scheme: &str, 
         left >> 20,
         peak >> 20
     );
-    // Four bodies are held at once, and the allocator keeps some of the freed memory.
-    // Without the limit it would be 15 MB for each call.
+    // We hold four bodies at once, and the allocator doesn't give back all of the freed
+    // memory. If there were no limit, we'd see 15 MB per call.
     assert!(left < 160 << 20, "{left}");
     assert!(peak < 224 << 20, "{peak}");
 }

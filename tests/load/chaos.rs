@@ -1,5 +1,6 @@
-//! A client of replicas of which some answer wrongly, hang, die or lose their
-//! connections: if one is healthy, no GET is lost, and no POST is sent twice.
+//! A client with several replicas. Some of them answer nonsense, hang, die or lose their
+//! connections. As long as one is healthy, we must not lose any GET, and must not send
+//! any POST twice.
 
 use std::{
     collections::HashMap,
@@ -21,7 +22,7 @@ use crate::support::{
     reply, service_at, service_with, within_timeout,
 };
 
-/// An origin that counts the POSTs to each path.
+/// An origin that counts how often each path gets a POST.
 struct Counting {
     origin: Origin,
     posts: Arc<Mutex<HashMap<String, usize>>>,
@@ -45,7 +46,7 @@ impl Counting {
         Self { origin, posts }
     }
 
-    /// Returns requests to paths that begin with `name`. Every tenth is a POST.
+    /// Returns requests to paths beginning with `name`. Every tenth one is a POST.
     fn requests(&self, name: &str, count: usize) -> Vec<Request> {
         let request = |index| {
             let url = self.origin.url(format_args!("{name}/{index}"));
@@ -64,7 +65,8 @@ impl Counting {
     }
 }
 
-/// Fetches `requests`, and returns the errors of lost POSTs. Fails if a GET is lost.
+/// Fetches `requests`. POSTs may get lost, and their errors are returned. If a GET is
+/// lost, the test fails.
 async fn fetch(client: &Client, requests: Vec<Request>, name: &str) -> Vec<Error> {
     let count = requests.len();
     let fetch = client.fetch(requests).concurrency(50);
@@ -104,7 +106,7 @@ async fn a_replica_that_answers_wrongly_loses_no_get() {
             lost.is_empty() || !kind.dispatches_nothing(),
             "{kind:?}: {lost:?}"
         );
-        // Single requests go to the healthy replica as well.
+        // Requests outside of a batch find the healthy replica, too.
         for _ in 0..5 {
             let url = counting.origin.url("alone");
             let response = within_timeout(client.execute(url)).await.unwrap();
@@ -207,7 +209,7 @@ async fn a_paused_list_continues_once_its_service_is_back() {
     };
     assert!(next("there").await.0.is_none());
     drop(replica);
-    // Without a replica, each request fails once the client stops waiting.
+    // Now there's no replica left. Every request fails once the client gives up waiting.
     for _ in 0..2 {
         let (error, waited) = next("gone").await;
         assert!(error.is_some() && waited < 20 * give_up_after, "{waited:?}");
@@ -233,18 +235,18 @@ async fn no_request_is_lost_to_a_replica_with_lower_limits() {
     counting.assert_no_post_twice();
 }
 
-/// The number of rounds of [`no_get_is_lost_if_replicas_fail_at_random`], which
-/// `FETCHD_TEST_ROUNDS` overrides.
+/// How many rounds [`no_get_is_lost_if_replicas_fail_at_random`] makes. Can be changed
+/// with `FETCHD_TEST_ROUNDS`.
 fn rounds() -> u64 {
     let rounds = std::env::var("FETCHD_TEST_ROUNDS").ok();
     rounds.map_or(4, |rounds| rounds.parse().unwrap())
 }
 
-/// The way in which a replica fails during a round.
+/// How a replica fails during a round.
 enum ReplicaFault {
-    /// The process gets this signal.
+    /// Send this signal to the process.
     Signal(Process, &'static str),
-    /// The replica, or the connection to it, is faulty from the start.
+    /// Either the replica or the connection to it is faulty from the beginning.
     Faulty(#[allow(dead_code)] Option<Process>, FakeReplica),
 }
 
@@ -313,7 +315,7 @@ async fn no_get_is_lost_if_replicas_fail_at_random() {
         let begun = Instant::now();
         let injecting = async {
             for fault in &faults {
-                // The requests of a round take about this long.
+                // A round's requests take about this long.
                 let wait = random.random_range(0..50);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
                 fault.inject();

@@ -1,5 +1,5 @@
-//! Calls during a shutdown: each is served, or fails with a status that says that
-//! the service is draining.
+//! Calls during a shutdown. Each one must either be served, or fail with a status that
+//! says the service is draining.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use crate::support::{
     http2, raw_client, reply, requests, until, within_timeout,
 };
 
-/// The result of a call on a connection of its own.
+/// How a call ended. Each call uses its own connection.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum CallResult {
     Served,
@@ -37,7 +37,8 @@ fn is_draining(status: &Status) -> bool {
     status.code() == tonic::Code::Unavailable && info.is_some_and(|info| info.reason == "DRAINING")
 }
 
-/// Calls with hyper on a connection of its own, which does not hide any error.
+/// Makes a call with hyper on a new connection. Unlike tonic, hyper doesn't hide any
+/// errors from us.
 async fn call(url: &str, batch: &FetchBatchRequest) -> CallResult {
     let Ok(stream) = caller::stream(url, loopback(1)).await else {
         return CallResult::Unconnected;
@@ -72,7 +73,7 @@ async fn call(url: &str, batch: &FetchBatchRequest) -> CallResult {
     }
 }
 
-/// Calls with tonic on a channel of its own.
+/// Makes a call with tonic on a new channel.
 async fn call_by_tonic(url: &str, batch: &FetchBatchRequest) -> CallResult {
     let Ok(channel) = caller::channel(url, loopback(1)).await else {
         return CallResult::Unconnected;
@@ -92,8 +93,8 @@ async fn call_by_tonic(url: &str, batch: &FetchBatchRequest) -> CallResult {
     }
 }
 
-/// Shuts down a service while callers call it without a pause. Returns the number of
-/// calls with each result, and the time that the shutdown took.
+/// Shuts down a service while callers keep calling it without a pause. Returns how many
+/// calls ended in which way, and how long the shutdown took.
 async fn shut_down_under_calls(arguments: &[&str]) -> (BTreeMap<CallResult, usize>, Duration) {
     const CALLERS: usize = 12;
 
@@ -107,7 +108,7 @@ async fn shut_down_under_calls(arguments: &[&str]) -> (BTreeMap<CallResult, usiz
         requests: requests([origin.url("")]),
         ..Default::default()
     };
-    // This connection exists during the whole test.
+    // Keep this connection open for the whole test.
     let mut open = raw_client(&service.url).await;
     open.fetch_batch(batch.clone()).await.unwrap();
     let has_ended = Arc::new(AtomicBool::new(false));
@@ -135,7 +136,7 @@ async fn shut_down_under_calls(arguments: &[&str]) -> (BTreeMap<CallResult, usiz
             })
         })
         .collect();
-    // Each caller has made several calls.
+    // Wait until each caller has made several calls.
     until(|| served.load(SeqCst) >= 10 * CALLERS).await;
     service.signal("TERM");
     let begun = Instant::now();
@@ -163,15 +164,15 @@ async fn calls_during_a_shutdown_are_served_or_told_to_retry_elsewhere() {
             .filter(|(result, _)| is_broken(result))
             .map(|(_, count)| count)
             .sum();
-        // h2 closes a draining connection after its last call. In rare cases it does so
-        // just before it writes the answer to a new call.
+        // h2 closes a draining connection once its last call has ended. Every now and
+        // then it does so just when it's about to answer a new call.
         assert!(broken <= 1, "{broken}");
         assert!(results[&CallResult::Served] > 0 && results[&CallResult::Draining] > 0);
         assert!(took < Duration::from_secs(3), "{took:?}");
     }
 }
 
-/// Returns the number of seconds after `name` in `text`.
+/// Returns the seconds that follow `name` in `text`.
 fn seconds(text: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines();
     let value = lines.find_map(|line| line.trim().strip_prefix(name))?;

@@ -1,9 +1,11 @@
-//! The service and the client under load. These tests keep all cores busy and
-//! assert on times, so they have a binary of their own.
+//! The service and the client under load.
 //!
-//! `cargo test --test load siege::` runs one topic.
+//! These tests keep all cores busy, and they also measure how long things take. That's
+//! why they're in a separate binary.
+//!
+//! To run a single topic: `cargo test --test load siege::`.
 
-// Tests state the rules in as few words as possible.
+// Keep the tests short, so that it's easy to see the rule behind each of them.
 #![allow(
     clippy::pedantic,
     clippy::disallowed_types,

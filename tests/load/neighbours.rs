@@ -1,5 +1,5 @@
-//! A caller beside one that uses all it can get of batches, messages, slots and
-//! retries.
+//! One caller takes as many batches, messages, slots and retries as it can get. The other
+//! callers must not suffer from it.
 
 use std::{
     collections::HashSet,
@@ -30,11 +30,11 @@ use crate::support::{
     reply, requests, until, within_timeout,
 };
 
-// gRPC codes, as in the `grpc-status` header.
+// gRPC codes, as they appear in the `grpc-status` header.
 const DEADLINE_EXCEEDED: &str = "4";
 const RESOURCE_EXHAUSTED: &str = "8";
 
-/// Makes a call, and returns the last part of each request.
+/// Makes a call and returns each request's last part.
 async fn ends(
     client: &mut FetchServiceClient<Channel>,
     batch: FetchBatchRequest,
@@ -50,7 +50,7 @@ async fn ends(
     ends
 }
 
-/// Asserts that no request failed.
+/// Checks that none of the requests failed.
 fn assert_succeeded(ends: &[ResultPart]) {
     for part in ends {
         assert_eq!(part.end.as_ref().unwrap().error, None);
@@ -70,7 +70,7 @@ async fn a_caller_with_many_batches_leaves_some_to_others() {
     let quick = Origin::new(|_| async { reply("there") }).await;
     let service = Process::serve(&[]);
     let mut open = Vec::new();
-    // Each connection may have 256 calls.
+    // There may be 256 calls per connection.
     let mut greedy = Vec::new();
     for _ in 0..3 {
         greedy.push(caller::client(&service.url, loopback(2)).await);
@@ -111,11 +111,12 @@ async fn unfinished_messages_leave_memory_to_other_callers() {
         })
     };
     let refused = |calls: &[JoinHandle<String>]| calls.iter().filter(|c| c.is_finished()).count();
-    // Refused calls show that the caller has used up its share.
+    // As soon as calls are refused, we know that the caller has used up its share.
     let large = length_prefixed(16 << 20, &vec![0; SENT]);
     let mut unfinished: Vec<_> = (0..20).map(|_| begin(&large)).collect();
     until(|| refused(&unfinished) >= 4).await;
-    // Small messages take the memory that is too little for another large one.
+    // There isn't enough memory left for another large message, so use small ones to take
+    // up the rest.
     let small = length_prefixed(1 << 20, &vec![0; SENT / 16]);
     let further: Vec<_> = (0..60).map(|_| begin(&small)).collect();
     until(|| refused(&further) >= 1).await;
@@ -125,7 +126,7 @@ async fn unfinished_messages_leave_memory_to_other_callers() {
     whole.requests[0].body = vec![0; 2 << 20].into();
     whole.requests[0].method = "POST".to_owned();
     assert_succeeded(&ends(&mut next, whole).await);
-    // The other caller is served before the unfinished messages time out.
+    // The other caller doesn't have to wait until the unfinished messages time out.
     let open = unfinished.iter().filter(|call| !call.is_finished()).count();
     assert!(open >= 14, "{open}");
     let mut codes = Vec::new();
@@ -137,7 +138,7 @@ async fn unfinished_messages_leave_memory_to_other_callers() {
     assert!(count(RESOURCE_EXHAUSTED) >= 4, "{codes:?}");
 }
 
-/// Reads a response at `pace` bytes a second until it ends.
+/// Reads a response until it ends, at `pace` bytes per second.
 async fn read_slowly(url: String, from: u8, batch: FetchBatchRequest, pace: usize) {
     let stream = TokioIo::new(caller::stream(&url, loopback(from)).await.unwrap());
     let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
@@ -191,7 +192,7 @@ async fn a_slow_reader_of_small_results_is_ended_if_others_wait() {
     })
     .await;
     let service = Process::serve(&["--stall-timeout", "2s", "--max-in-flight", "8"]);
-    // These requests occupy the other slots and wait for more.
+    // Take all the other slots, and queue up for more.
     let mut waiting = caller::client(&service.url, loopback(1)).await;
     let _waiting = waiting.fetch_batch(batch(vec![origin.url(""); 100])).await;
     let small = FetchBatchRequest {
@@ -207,7 +208,7 @@ async fn a_slow_reader_of_small_results_is_ended_if_others_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_uses_up_its_retries_leaves_others_theirs() {
     let seen = Arc::new(Mutex::new(HashSet::new()));
-    // `/fail` always fails, and any other path fails once.
+    // `/fail` fails every time. All other paths fail only once.
     let origin = Origin::new(move |request| {
         let path = request.uri().path().to_owned();
         let is_first = seen.lock().unwrap().insert(path.clone());
@@ -226,7 +227,7 @@ async fn a_caller_that_uses_up_its_retries_leaves_others_theirs() {
         max_attempts: Some(10),
         ..Default::default()
     });
-    // Connections to this host are refused.
+    // This host refuses connections.
     failing
         .requests
         .extend(requests(vec!["http://127.0.0.9:1/"; 1000]));
@@ -265,7 +266,8 @@ async fn a_caller_with_many_batches_leaves_slots_to_others() {
     })
     .await;
     let service = Process::serve(&["--max-in-flight", "256"]);
-    // Sixty batches that never end, with more requests than slots.
+    // Sixty batches that never end. Together they have more requests than there are
+    // slots.
     let mut greedy = caller::client(&service.url, loopback(2)).await;
     let open = join_all((0..60).map(|_| {
         let mut client = greedy.clone();
@@ -282,7 +284,8 @@ async fn a_caller_with_many_batches_leaves_slots_to_others() {
         origin.in_flight()
     );
     assert_eq!(parts.len(), 100);
-    // A caller leaves a thirty-second of the 192 shared slots, and each batch has one.
+    // One caller has to leave a thirty-second of the 192 shared slots to others. On top
+    // of that, each batch has a slot of its own.
     assert!(quick.peak() > 192 / 32, "{}", quick.peak());
     drop((open, greedy.fetch_batch(FetchBatchRequest::default())));
 }

@@ -1,5 +1,5 @@
-//! A service with more work than it can do: limits, fairness, admission, memory, and
-//! callers that do not read.
+//! An overloaded service: limits, fairness, admission, memory, and callers that don't
+//! read.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::support::{
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-/// Starts an origin that answers each request after `delay`.
+/// Starts an origin that waits for `delay` before it answers.
 async fn answering_after(delay: Duration) -> Origin {
     Origin::new(move |_| async move {
         tokio::time::sleep(delay).await;
@@ -29,7 +29,7 @@ async fn answering_after(delay: Duration) -> Origin {
     .await
 }
 
-/// Fetches `urls`, all of which must succeed.
+/// Fetches `urls` and checks that all of them succeed.
 async fn fetch(client: &Client, urls: Vec<String>, concurrency: u32) {
     let fetch = client.fetch(urls).concurrency(concurrency);
     let results = within_timeout(fetch.all()).await;
@@ -49,7 +49,8 @@ async fn a_large_batch_does_not_starve_small_ones() {
     for _ in 0..20 {
         let before = origin.seen();
         fetch(&client, vec![origin.url(""); 5], 5).await;
-        // Without fairness, the small batch would wait for most of the large one.
+        // If we weren't fair, the small batch would have to wait for most of the large
+        // one.
         let between = origin.seen() - before;
         assert!(between < 1000, "{between} requests were served before");
     }
@@ -61,7 +62,7 @@ async fn a_large_batch_does_not_starve_small_ones() {
 async fn a_slow_host_does_not_block_other_hosts() {
     let fast = answering_after(Duration::from_millis(100)).await;
     let slow = Origin::new(|_| std::future::pending()).await;
-    // Each of the fifty names counts as a host.
+    // All fifty names lead to the same address, but each of them counts as a host.
     let dns = Dns::new(|_| Answer::Addresses(vec![LOCAL])).await;
     let mut config = allow_loopback();
     config.limits.max_per_host = 10;
@@ -73,7 +74,7 @@ async fn a_slow_host_does_not_block_other_hosts() {
         .collect();
     let mixed = fast.iter().flat_map(|fast| [slow.url(""), fast.clone()]);
     let mut outcomes = client.fetch(mixed).concurrency(200).outcomes();
-    // All fast requests end, although none of the slow host does.
+    // The fast requests all end, while the slow host hasn't answered any of its own yet.
     for _ in 0..500 {
         let outcome = within_timeout(outcomes.next()).await.unwrap();
         assert!(
@@ -84,7 +85,7 @@ async fn a_slow_host_does_not_block_other_hosts() {
     assert_eq!(slow.peak(), 10);
 }
 
-/// Makes a call whose response the caller does not read.
+/// Makes a call and doesn't read the response.
 async fn unread(service: &Service, urls: Vec<String>) -> Streaming<FetchBatchResponse> {
     let batch = FetchBatchRequest {
         requests: requests(urls),
@@ -113,7 +114,7 @@ async fn a_caller_that_does_not_read_is_ended() {
     let service = service_with(config).await;
     let mut stalled = unread(&service, vec![origin.url("large"); 4]).await;
     until(|| origin.in_flight() == 2 || origin.seen() >= 2).await;
-    // Unread bodies occupy the host until the service ends the call.
+    // Nobody reads these bodies, so they occupy the host until the service ends the call.
     fetch(&service.client().await, vec![origin.url(""); 10], 2).await;
     let status = loop {
         match within_timeout(stalled.message()).await {
@@ -128,7 +129,8 @@ async fn a_caller_that_does_not_read_is_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_batch_of_a_caller_that_never_reads_is_ended() {
-    // Bodies far above the flow-control window of the stream, and slightly above it.
+    // The first size is far above the stream's flow-control window, the second one just a
+    // bit.
     for size in [4 << 20, 380_000] {
         end_batch_of_unread_bodies(size).await;
     }
@@ -145,7 +147,7 @@ async fn end_batch_of_unread_bodies(size: usize) {
     let _stalled = unread(&service, vec![origin.url(""); 6]).await;
     let refused = client.fetch_batch(FetchBatchRequest::default()).await;
     assert_eq!(refused.unwrap_err().code(), Code::ResourceExhausted);
-    // Another batch is accepted later, although the caller is still connected.
+    // After a while another batch is accepted, even though the caller is still connected.
     eventually(async || {
         let batch = FetchBatchRequest::default();
         client.fetch_batch(batch).await.is_ok()
@@ -165,7 +167,8 @@ async fn a_full_server_refuses_calls_before_it_decodes_them() {
     let (mut calls, connection) = http2::connect(&service.url).await;
     let nonsense = || http2::call(http2::full_body(&b"\0\0\0\0\x01\xff"[..]));
 
-    // The server is not full, so it decodes the message and finds it invalid.
+    // The server has room again, so it gets to decode the message, only to find that it's
+    // invalid.
     let response = calls.send_request(nonsense()).await.unwrap();
     assert_ne!(http2::status(response).await.0, "8");
 
@@ -188,7 +191,7 @@ async fn a_full_server_refuses_calls_before_it_decodes_them() {
         assert!(open.await.unwrap()[0].is_ok());
     }
 
-    // There is memory for one of these messages, but not for two.
+    // There's enough memory for one of these messages, but not for two.
     let large = |path: &str| FetchBatchRequest {
         requests: vec![fetchd::proto::FetchRequest {
             url: origin.url(path),
@@ -215,7 +218,7 @@ async fn a_full_server_refuses_calls_before_it_decodes_them() {
 async fn too_many_requests_are_refused_before_they_are_decoded() {
     let service = Process::serve(&[]);
     let (mut calls, connection) = http2::connect(&service.url).await;
-    // Eight million empty requests, of two bytes each.
+    // Eight million empty requests. Each of them takes two bytes.
     let requests = [0x0a_u8, 0].repeat(8_000_000);
     let length = u32::try_from(requests.len()).unwrap().to_be_bytes();
     let message = [&[0][..], &length, &requests].concat();
@@ -237,7 +240,8 @@ async fn a_waiting_request_takes_little_memory() {
         requests: requests((0..count).map(|index| origin.url(format_args!("{index:030}")))),
         ..Default::default()
     };
-    // The first call allocates memory that is not part of the requests.
+    // Make one call beforehand, since it allocates some memory that has nothing to do
+    // with the requests.
     let _first = client.fetch_batch(batch(60)).await.unwrap();
     until(|| origin.in_flight() == 50).await;
     let before = service.memory();
@@ -261,7 +265,8 @@ async fn an_old_connection_accepts_no_call_and_finishes_its_batches() {
     };
     let call = http2::call(http2::full_body(http2::message(&batch)));
     let response = within_timeout(calls.send_request(call)).await.unwrap();
-    // After GOAWAY the connection accepts no further call, but the open one continues.
+    // After a GOAWAY there can't be any new calls on the connection, but the open one
+    // still continues.
     let empty = || {
         http2::call(http2::full_body(http2::message(
             &FetchBatchRequest::default(),
@@ -330,7 +335,7 @@ async fn every_metric_changes_and_every_gauge_returns_to_zero() {
         "2",
     ]);
     assert_eq!(get(&service.admin, "/healthz").await.0, 200);
-    // The service is ready shortly after it has logged its address.
+    // The service logs its address slightly before it's ready.
     within_timeout(async { while get(&service.admin, "/readyz").await.0 != 200 {} }).await;
     assert_eq!(get(&service.admin, "/nothing").await.0, 404);
     let gauges = [
@@ -352,7 +357,7 @@ async fn every_metric_changes_and_every_gauge_returns_to_zero() {
     let mut fetches: Vec<_> = urls.iter().map(Request::get).collect();
     fetches.push(Request::get(origin.url("busy")).max_attempts(2));
     client.fetch(fetches).concurrency(2).all().await;
-    // These requests exceed the limits of the host and of the process.
+    // These exceed both the per-host limit and the process-wide one.
     let other = origin.url("").replace("127.0.0.1", "localhost");
     let mixed = (0..20).map(|index| {
         if index % 4 == 0 {
@@ -365,7 +370,7 @@ async fn every_metric_changes_and_every_gauge_returns_to_zero() {
         client.fetch(mixed.clone()).concurrency(8).all(),
         client.fetch(mixed).concurrency(8).all()
     );
-    // A caller that does not read.
+    // This caller doesn't read anything.
     let batch = FetchBatchRequest {
         requests: requests(vec![origin.url("large"); 6]),
         concurrency: 4,
@@ -419,7 +424,7 @@ async fn every_metric_changes_and_every_gauge_returns_to_zero() {
     }
     assert!(now["process_resident_memory_bytes"] > 0.0);
     assert!(now["process_open_fds"] > 0.0);
-    // A refused call is counted by its code as well.
+    // Refused calls are counted too, under their code.
     let wrong = FetchBatchRequest {
         options: Some(fetchd::proto::FetchOptions {
             max_attempts: Some(0),
@@ -449,7 +454,7 @@ async fn callers_that_never_read_leave_slots_to_others() {
         (client, messages)
     });
     let _unread = within_timeout(join_all(callers)).await;
-    // They occupy all shared slots, and the reserved slot of each batch.
+    // They take all shared slots, plus the one reserved for each batch.
     eventually(async || metrics(&service.admin).await["fetchd_stalled"] >= 900.0).await;
     let mut client = raw_client(&service.url).await;
     let mut messages = client.fetch_batch(batch()).await.unwrap().into_inner();

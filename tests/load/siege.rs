@@ -1,6 +1,8 @@
-//! All attacks on the memory of the service at once, repeated for some seconds, beside
-//! healthy callers. `FETCHD_TEST_SECONDS=60 cargo test --test load siege::` runs them
-//! for longer.
+//! Runs all attacks on the service's memory at once, over and over again for a few
+//! seconds, while healthy callers make calls.
+//!
+//! To run the attacks for longer, use `FETCHD_TEST_SECONDS=60 cargo test --test load
+//! siege::`.
 
 use std::{
     pin::Pin,
@@ -34,18 +36,19 @@ use crate::support::{
     within_timeout,
 };
 
-/// The address of the attackers, 127.0.0.2.
+/// Attackers connect from 127.0.0.2.
 const ATTACKER: u8 = 2;
 
-/// The duration of one attack.
+/// How long an attack lasts.
 const ROUND: Duration = Duration::from_secs(2);
 
-/// The memory that no limit counts: code, runtime, and connections above the limit.
+/// Memory that none of the limits count, i.e. code, the runtime, and any connections
+/// above the limit.
 const BASE: u64 = 192 << 20;
 
 type Attack = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The service, and the origins of attackers and healthy callers.
+/// The service, along with all origins used by the attackers and the healthy callers.
 struct Scene {
     service: Process,
     quick: Origin,
@@ -72,8 +75,8 @@ impl Scene {
         })
     }
 
-    /// Makes a call with `message` from the attackers' address, and does not read the
-    /// response until the attack ends.
+    /// Sends `message` as a call from the attackers' address. The response isn't read
+    /// before the attack is over.
     async fn open(&self, message: &Bytes) {
         let (mut calls, connection) = caller::connect(&self.service.url, loopback(ATTACKER)).await;
         let _connection = AbortOnDropHandle::new(connection);
@@ -84,7 +87,7 @@ impl Scene {
         }
     }
 
-    /// Begins a call with `message`, which is never finished.
+    /// Starts a call with `message` but never finishes it.
     async fn begin(&self, message: Bytes) {
         let (mut calls, connection) = caller::connect(&self.service.url, loopback(ATTACKER)).await;
         let _connection = AbortOnDropHandle::new(connection);
@@ -112,7 +115,7 @@ impl Scene {
         batch.encode_to_vec().into()
     }
 
-    /// Returns a batch of POSTs whose origin does not read the bodies.
+    /// Returns a batch of POSTs. Their origin doesn't read the bodies.
     fn upload(origin: &StalledOrigin, count: usize, bytes: usize) -> Bytes {
         let request = FetchRequest {
             url: format!("http://{}/", origin.address),
@@ -136,7 +139,8 @@ impl Scene {
     }
 }
 
-/// Returns 16 MiB of requests, each with `lines` after its URL.
+/// Returns requests that add up to 16 MiB. In each of them, `lines` follows after the
+/// URL.
 fn of_lines(url: String, lines: &[u8]) -> Bytes {
     let of_url = FetchRequest {
         url,
@@ -149,7 +153,7 @@ fn of_lines(url: String, lines: &[u8]) -> Bytes {
     field.repeat((16 << 20) / field.len()).into()
 }
 
-/// Returns the attacks with messages and uploads.
+/// Returns the attacks that use messages and uploads.
 fn small_attacks(scene: &Arc<Scene>) -> Vec<Box<dyn Fn() -> Attack + Send>> {
     let group = [b"\x7b\x7c", &b"\x0a\0".repeat((8 << 20) - 8)[..]].concat();
     let lines = of_lines(scene.never.url(""), &b"\x1a\x03\x0a\x01x".repeat(1000));
@@ -216,8 +220,8 @@ fn large_attacks(scene: &Arc<Scene>) -> Vec<Box<dyn Fn() -> Attack + Send>> {
     attacks
 }
 
-/// Repeats `attacks` for `time` or longer, until each healthy caller has made two
-/// batches, all of which must succeed. Returns the peak memory of the service.
+/// Keeps attacking for at least `time`, and until each healthy caller has made two
+/// batches. All of those must succeed. Returns the service's peak memory.
 async fn besiege(
     scene: &Arc<Scene>,
     attacks: Vec<Box<dyn Fn() -> Attack + Send>>,
@@ -232,7 +236,7 @@ async fn besiege(
                 loop {
                     attack().await;
                     made.fetch_add(1, SeqCst);
-                    // A refused attack does not busy-loop.
+                    // If an attack was refused, don't busy-loop.
                     sleep(Duration::from_millis(20)).await;
                 }
             }))
@@ -264,7 +268,7 @@ async fn besiege(
         made.load(SeqCst),
         peak >> 20
     );
-    // All batches end.
+    // In the end, there are no batches left.
     let admin = &scene.service.admin;
     eventually(async || metrics(admin).await["fetchd_batches_active"] == 0.0).await;
     peak

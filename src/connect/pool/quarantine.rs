@@ -1,4 +1,4 @@
-//! Origins whose connections are not pooled, because they sent unexpected bytes.
+//! The quarantine: origins that sent unexpected bytes. We don't pool their connections.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -6,20 +6,21 @@ use tokio::time::Instant;
 
 use crate::connect::Origin;
 
-/// The quarantined origins and the time until which each of them is quarantined. If the
-/// list is full, a new origin replaces the oldest.
+/// The quarantined origins, and when their quarantine ends. If the list is full, then
+/// adding another origin drops the oldest one.
 #[derive(Default)]
 pub(super) struct Quarantine {
     until: HashMap<Origin, Instant>,
-    /// In the order in which they were added.
+    /// All entries in the order in which they were added.
     order: VecDeque<(Instant, Origin)>,
 }
 
-/// The maximum number of origins.
+/// The maximum number of quarantined origins. Above it, the oldest entry is dropped.
 const MAX_ORIGINS: usize = 1024;
 
 impl Quarantine {
-    /// Adds `origin`. `until` must not be earlier than in any call before.
+    /// Adds `origin`. Note that `until` must never go backwards from one call to the
+    /// next.
     pub(super) fn insert(&mut self, origin: &Origin, until: Instant) {
         if self.order.len() >= MAX_ORIGINS
             && let Some((until, oldest)) = self.order.pop_front()
@@ -31,9 +32,9 @@ impl Quarantine {
         self.order.push_back((until, origin.clone()));
     }
 
-    /// Returns true if `origin` is quarantined at `now`.
+    /// Returns true if `origin` is still quarantined at `now`.
     pub(super) fn contains(&self, origin: &Origin, now: Instant) -> bool {
-        // Avoids the hash in the common case.
+        // Usually nobody is in quarantine, and then we don't need to hash the origin.
         !self.until.is_empty() && self.until.get(origin).is_some_and(|until| *until > now)
     }
 }

@@ -1,4 +1,4 @@
-//! The state of a pool, which a lock protects.
+//! The pool state. The pool keeps it behind a lock.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -8,36 +8,37 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{PROVEN_AFTER, PoolLimits, Poolable, quarantine::Quarantine};
 use crate::connect::Origin;
 
-/// The connections of a pool, by origin and by age.
+/// All connections in a pool, indexed by origin and by age.
 pub(super) struct State<C> {
     pub(super) origins: HashMap<Origin, OriginState<C>>,
-    /// The origin of each connection, by age: the smallest key is the oldest.
+    /// Maps the age of each connection to its origin. The smallest key belongs to the
+    /// oldest connection.
     pub(super) ages: BTreeMap<u64, Origin>,
     next_age: u64,
     pub(super) quarantine: Quarantine,
-    /// Connections that the sweeper closes, a few at a time.
+    /// Connections that are waiting for the sweeper, which closes a few of them at a
+    /// time.
     pub(super) closing: Vec<C>,
-    /// The task that closes connections. It runs while there is any connection.
+    /// The task that closes connections. It runs as long as the pool isn't empty.
     pub(super) sweeper: Option<AbortOnDropHandle<()>>,
 }
 
-/// The connections of one origin.
 pub(super) struct OriginState<C> {
-    /// Oldest first.
+    /// Idle connections, oldest first.
     idle: VecDeque<Entry<C>>,
-    /// True if the origin has proven that it keeps connections alive.
+    /// Set once the origin has proven that it keeps connections alive.
     is_proven: bool,
 }
 
-/// An idle connection.
 pub(super) struct Entry<C> {
     connection: C,
     age: u64,
     idle_since: Instant,
 }
 
-/// An origin with more than this fraction of a full pool makes room by evicting its own
-/// connections, so that it does not evict those of all others.
+/// If the pool is full and an origin holds more than 1/`LARGE_FRACTION` of it, then we
+/// evict one of that origin's own connections to make room. This way a busy origin can't
+/// push out everybody else's.
 const LARGE_FRACTION: usize = 8;
 
 impl<C> State<C> {
@@ -52,20 +53,20 @@ impl<C> State<C> {
         }
     }
 
-    /// Takes the newest connection to `origin`.
     pub(super) fn take_newest(&mut self, origin: &Origin) -> Option<C> {
         let entry = self.origins.get_mut(origin)?.idle.pop_back()?;
         Some(self.remove(entry))
     }
 
-    /// Takes the connection that has been idle for the longest time.
+    /// Takes the connection that's been idle for the longest time.
     pub(super) fn take_oldest(&mut self) -> Option<C> {
         let (_, origin) = self.ages.pop_first()?;
         let entry = self.origins.get_mut(&origin)?.idle.pop_front()?;
         Some(entry.connection)
     }
 
-    /// Takes a connection to `origin` that has proven to be kept alive.
+    /// Takes a connection to `origin`, provided that the origin or the connection itself
+    /// has proven to stay alive.
     pub(super) fn take_proven(&mut self, origin: &Origin, now: Instant) -> Option<C> {
         let known = self.origins.get_mut(origin)?;
         let entry = if known.is_proven {
@@ -77,7 +78,8 @@ impl<C> State<C> {
         Some(self.remove(entry))
     }
 
-    /// Takes the connection that makes room for another to `origin` if the pool is full.
+    /// If the pool is full, takes out a connection to make room for another one to
+    /// `origin`.
     pub(super) fn make_room(&mut self, origin: &Origin, limits: PoolLimits) -> Option<C> {
         if self.ages.len() < limits.total {
             return None;
@@ -92,27 +94,27 @@ impl<C> State<C> {
         self.take_oldest()
     }
 
-    /// Removes `entry`, which was taken from its origin, from the ages.
+    /// Removes `entry` from `ages`. The caller has already taken it out of its origin.
     fn remove(&mut self, entry: Entry<C>) -> C {
         self.ages.remove(&entry.age);
         entry.connection
     }
 
-    /// Records whether `origin` keeps connections alive.
+    /// Records whether `origin` keeps its connections alive.
     pub(super) fn set_proven(&mut self, origin: &Origin, is_proven: bool) {
         if let Some(known) = self.origins.get_mut(origin) {
             known.is_proven = is_proven;
         }
     }
 
-    /// Leaves all connections to `origin` for the sweeper to close.
+    /// Hands all connections to `origin` over to the sweeper, which will close them.
     pub(super) fn close_all(&mut self, origin: &Origin) {
         while let Some(connection) = self.take_newest(origin) {
             self.closing.push(connection);
         }
     }
 
-    /// Returns the time since which the oldest connection has been idle.
+    /// Returns the time at which the oldest connection became idle.
     pub(super) fn oldest_idle_since(&self) -> Option<Instant> {
         let (_, origin) = self.ages.first_key_value()?;
         Some(self.origins.get(origin)?.idle.front()?.idle_since)
@@ -120,8 +122,8 @@ impl<C> State<C> {
 }
 
 impl<C: Poolable> State<C> {
-    /// Adds a connection, and returns the oldest connection of its origin if it has
-    /// reached its limit.
+    /// Adds a connection. If that would exceed the limit per origin, returns the origin's
+    /// oldest connection, which the caller should close.
     pub(super) fn insert(
         &mut self,
         origin: Origin,
@@ -129,7 +131,8 @@ impl<C: Poolable> State<C> {
         now: Instant,
         limits: PoolLimits,
     ) -> Option<C> {
-        // Origins without a connection stay for a while because of `is_proven`.
+        // We keep origins without any connections for a while because we want to remember
+        // `is_proven`. Clean up if there are too many of them.
         if self.origins.len() > 2 * limits.total {
             self.origins.retain(|_, known| !known.idle.is_empty());
         }

@@ -1,4 +1,4 @@
-//! The task that closes connections in the background.
+//! The background task that closes connections.
 
 use std::{sync::Weak, time::Duration};
 
@@ -10,13 +10,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Shared;
 
-/// The longest time between two sweeps while there is any connection.
+/// The longest time between two sweeps, as long as the pool isn't empty.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The number of connections that are closed before other tasks get a turn.
+/// How many connections we close before we yield to other tasks.
 const BATCH: usize = 32;
 
-/// Closes connections that have been idle for too long, until the pool is empty.
+/// Closes connections that have been idle for too long. Returns once the pool is empty.
 pub(super) async fn sweep<C>(pool: Weak<Shared<C>>) {
     while let Some(shared) = pool.upgrade() {
         let next = close_expired(&shared, Instant::now());
@@ -24,16 +24,18 @@ pub(super) async fn sweep<C>(pool: Weak<Shared<C>>) {
         let Some(next) = next else {
             return;
         };
-        // Connections may be added to `closing` in the meantime.
+        // Don't sleep for longer than this: `closing` may get new connections while we
+        // wait.
         time::sleep_until(next.min(Instant::now() + INTERVAL)).await;
         task::yield_now().await;
     }
 }
 
-/// Closes some of the connections that are closing or have expired by `now`.
+/// Closes up to [`BATCH`] connections, taken from those waiting to be closed and those
+/// that have expired by `now`.
 ///
-/// Returns the time of the next sweep, or `None` if the pool is empty. The next
-/// connection that is added then starts another sweeper.
+/// Returns when the next sweep is due, or `None` if the pool is empty. In the latter case
+/// the sweeper ends. The next connection that's added to the pool starts a new one.
 fn close_expired<C>(shared: &Shared<C>, now: Instant) -> Option<Instant> {
     let mut state = shared.state.lock();
     let rest = state.closing.len().saturating_sub(BATCH);
@@ -56,9 +58,11 @@ fn close_expired<C>(shared: &Shared<C>, now: Instant) -> Option<Instant> {
     } else {
         None
     };
-    // Closing a connection is a system call, so the lock is released first.
+    // Dropping a connection closes it, and that's a system call, so release the lock
+    // first.
     drop(state);
-    // The sweeper is the calling task, which ends by itself.
+    // We're running inside this very task and it's about to return anyway, so detach it
+    // instead of aborting it.
     drop(sweeper.map(AbortOnDropHandle::detach));
     next
 }

@@ -1,4 +1,4 @@
-//! Tests of which connections are pooled, for how long, and in which order.
+//! Tests which connections are pooled, for how long, and in which order we hand them out.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -7,7 +7,7 @@ use tokio::time;
 
 use super::*;
 
-/// A connection with a number and a state that tests can change.
+/// A numbered connection. Tests can change its state.
 #[derive(Debug, Clone)]
 struct Numbered(u32, Arc<AtomicU8>);
 
@@ -23,7 +23,7 @@ impl Poolable for Numbered {
         }
     }
 
-    /// Returns true for numbers from 100.
+    /// Connections numbered 100 and up count as reused.
     fn was_reused(&self) -> bool {
         self.0 >= 100
     }

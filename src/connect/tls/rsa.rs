@@ -1,8 +1,8 @@
-//! Reads the size of the RSA key of a certificate.
+//! Reads the RSA key size from a certificate.
 
 use rustls::{pki_types::CertificateDer, server::ParsedCertificate};
 
-/// `rsaEncryption` (RFC 8017, A.1), as the content of an OBJECT IDENTIFIER.
+/// The OID `rsaEncryption` (RFC 8017, A.1), DER-encoded but without tag and length.
 const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
 // DER tags.
@@ -11,8 +11,8 @@ const BIT_STRING: u8 = 0x03;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
 
-/// Returns the size of the RSA key of `certificate` in bits, or `None` if its key is
-/// not an RSA key.
+/// Returns the RSA key size in bits, or `None` if `certificate` has some other kind of
+/// key (or if we can't parse it).
 pub(super) fn key_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
     let parsed = ParsedCertificate::try_from(certificate).ok()?;
     let key_info_der = parsed.subject_public_key_info();
@@ -23,7 +23,8 @@ pub(super) fn key_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
         return None;
     }
     let (bit_string, _) = element(BIT_STRING, after_algorithm)?;
-    // The first byte is the number of unused bits in the last byte, which is zero.
+    // The first byte tells how many bits of the last byte are unused. It's always zero
+    // here, so skip it.
     let (key, _) = element(SEQUENCE, bit_string.get(1..)?)?;
     let (modulus, _) = element(INTEGER, key)?;
     let zero_bytes = modulus.iter().take_while(|byte| **byte == 0).count();
@@ -32,8 +33,8 @@ pub(super) fn key_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
     Some(significant.len() * 8 - zero_bits)
 }
 
-/// Returns the content of the DER element with `tag` at the start of `input`, and the
-/// rest of `input`.
+/// Reads the DER element at the start of `input`, which must have the given `tag`.
+/// Returns its content and the remaining input.
 fn element(tag: u8, input: &[u8]) -> Option<(&[u8], &[u8])> {
     let (found_tag, after_tag) = input.split_first()?;
     let (first, after_first) = after_tag.split_first()?;

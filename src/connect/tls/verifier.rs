@@ -1,6 +1,6 @@
-//! Certificate verification with a better error for small RSA keys.
+//! Certificate verification that can tell when an RSA key is too small.
 //!
-//! rustls reports a key that is too small as a bad signature.
+//! rustls just reports a bad signature in this case, and that isn't very helpful.
 
 use std::sync::Arc;
 
@@ -15,16 +15,17 @@ use rustls::{
 
 use super::rsa;
 
-/// Verifies certificates as rustls does.
+/// Verifies certificates exactly like rustls, but gives a better error for small RSA
+/// keys.
 #[derive(Debug)]
 pub(super) struct Verifier(Arc<WebPkiServerVerifier>);
 
-/// The error for an RSA key with too few bits.
+/// Error for an RSA key that has too few bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("its RSA key has {bits} bits; expected at least {MIN_BITS}", bits = .0)]
 struct SmallKey(usize);
 
-/// The size of the smallest RSA key that rustls accepts, in bits.
+/// The smallest RSA key rustls accepts, in bits. It rejects anything below.
 const MIN_BITS: usize = 2048;
 
 impl Verifier {
@@ -78,8 +79,8 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Replaces a bad signature by [`SmallKey`] if one of `certificates` has a key that is
-/// too small.
+/// If `error` is about a bad signature and any of `certificates` has a key that's too
+/// small, then return [`SmallKey`] instead, since that's the actual cause.
 fn explain<'a>(
     error: Error,
     certificates: &mut dyn Iterator<Item = &'a CertificateDer<'a>>,
@@ -108,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// Verifies a self-signed certificate that is also the only root.
+    /// Verifies a self-signed certificate. The certificate is its own and only root.
     fn verify(der: &'static [u8], name: &'static str) -> Result<(), String> {
         let certificate = CertificateDer::from(der);
         let mut roots = RootCertStore::empty();

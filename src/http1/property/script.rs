@@ -11,15 +11,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http1::Transport;
 
-/// An origin that sends each response after a request was written, in pieces.
+/// An origin that sends one response, in pieces, after each request it gets.
 pub(super) struct Script {
-    /// The pieces of each later response.
+    /// Pieces of the responses that are still to come.
     responses: VecDeque<Pieces>,
-    /// The unread pieces of the current response.
+    /// Pieces of the current response that haven't been read yet.
     current: Pieces,
 }
 
-/// Pieces of a response. At an empty piece, the reader has to wait.
+/// The pieces of a response. If a piece is empty, the reader has to wait.
 type Pieces = VecDeque<Vec<u8>>;
 
 impl Script {

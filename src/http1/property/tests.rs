@@ -1,5 +1,5 @@
-//! Random tests of the property, and a table of responses after which a connection may
-//! or may not be reused.
+//! Random tests of the property, plus a table that shows after which responses we may
+//! reuse a connection.
 
 use proptest::prelude::*;
 
@@ -65,7 +65,7 @@ fn connection_is_reused_only_after_an_unambiguous_end() {
     }
 }
 
-/// Generates pieces of text that combine to something similar to HTTP.
+/// Generates pieces of text that look like HTTP when put together, more or less.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let fragments = prop::sample::select(vec![
         "HTTP/1.1 200 OK\r\n",

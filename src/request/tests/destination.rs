@@ -1,5 +1,5 @@
-//! Random tests of the way from a URL to the egress policy: the spelling of a host never
-//! decides whether an address may be reached.
+//! Random tests from the URL all the way to the egress policy. They check that no matter
+//! how a host is spelled, it makes no difference to which addresses may be reached.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,14 +16,14 @@ use crate::{
     request::Request,
 };
 
-/// Checks the addresses that a request for `url` would dial, if it is accepted.
+/// Checks which addresses we'd dial for `url`, provided that it's accepted.
 fn check_dialed(url: &str, answers: &[IpAddr]) {
     if let Ok(request) = Request::new(url, "") {
         only_public_addresses_are_dialed(&request.uri, answers);
     }
 }
 
-/// Generates addresses, many of them in or near a special range.
+/// Generates addresses. Many of these are inside or close to a special range.
 fn addresses() -> impl Strategy<Value = IpAddr> {
     let starts = [
         0x2000_u128 << 112,
@@ -57,7 +57,7 @@ fn addresses() -> impl Strategy<Value = IpAddr> {
     ]
 }
 
-/// Generates an address and one of the spellings that URL parsers accept for it.
+/// Generates an address along with one of the many spellings that URL parsers accept.
 fn spellings() -> impl Strategy<Value = (Ipv4Addr, String)> {
     let one = |part: u32, style: u8| match style {
         0 => part.to_string(),

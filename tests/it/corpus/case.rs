@@ -1,10 +1,11 @@
-//! A raw response with its expected result.
+//! A raw response along with the expected result.
 
 use std::fmt;
 
 use fetchd::proto::{HttpVersion, Reason};
 
-/// A raw response, how its connection ends, and the expected result of the fetch.
+/// A raw response, how the connection ends after it, and the result that we expect from
+/// the fetch.
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) method: &'static str,
@@ -13,60 +14,60 @@ pub(crate) struct Case {
     pub(crate) expected: Expected,
 }
 
-/// How the origin ends the connection after writing the answer.
+/// What the origin does after it has written the answer.
 #[derive(Clone, Copy)]
 pub(crate) enum Ending {
-    /// Closes the connection with a FIN.
+    /// Close the connection with a FIN.
     Fin,
-    /// Resets the connection with an RST.
+    /// Reset the connection with an RST.
     Rst,
-    /// Keeps the connection open and serves further requests on it.
+    /// Leave the connection open, and serve more requests on it.
     Keep,
-    /// Writes these bytes repeatedly, forever.
+    /// Write these bytes again and again, forever.
     Endless(&'static [u8]),
 }
 
 /// The expected result of a fetch.
 pub(crate) struct Expected {
-    /// The status, or `None` if there must be no head.
+    /// The status. If this is `None`, there must not be a head.
     pub(crate) status: Option<u16>,
     pub(crate) version: Option<HttpVersion>,
-    /// Header lines. The head must have no other lines with these names.
+    /// Header lines that the head must have. There must not be any others with the same
+    /// names.
     pub(crate) lines: Vec<(&'static str, Vec<u8>)>,
     /// Names of header lines that the head must not have.
     pub(crate) absent: Vec<&'static str>,
     pub(crate) line_count: Option<usize>,
-    /// The body, or `None` if any body is accepted.
+    /// The body. If this is `None`, we don't care.
     pub(crate) body: Option<Vec<u8>>,
-    /// The reason of the error, and a fragment of its message.
+    /// The error's reason, and some text that its message must contain.
     pub(crate) error: Option<(Reason, &'static str)>,
 }
 
-/// The status line of most cases.
+/// Most cases start with this status line.
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
-/// The rest of a response with the body "hi".
+/// Ends the head and adds the body "hi".
 pub(crate) const HI: &[u8] = b"content-length: 2\r\n\r\nhi";
-/// The head of a response with a chunked body.
+/// A head with a chunked body still to come.
 pub(crate) const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-/// A second response, sent without a request.
+/// A second response that nobody asked for.
 pub(crate) const SURPLUS: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nsurplus";
 
-/// Concatenates `pieces`.
 pub(crate) fn cat(pieces: &[&[u8]]) -> Vec<u8> {
     pieces.concat()
 }
 
-/// A response that must give a 200 with `body`.
+/// A response that's fine, and results in a 200 with `body`.
 pub(crate) fn ok(name: impl Into<String>, answer: Vec<u8>, body: impl Into<Vec<u8>>) -> Case {
     Case::new(name, answer).expecting(Some(200), Some(body.into()), None)
 }
 
-/// A response that must be rejected as invalid before the head is complete.
+/// A response whose head must be rejected as invalid.
 pub(crate) fn protocol(name: impl Into<String>, answer: Vec<u8>, fragment: &'static str) -> Case {
     Case::new(name, answer).expecting(None, None, Some((Reason::Protocol, fragment)))
 }
 
-/// A response that is cut off before its head is complete.
+/// A response that's cut off somewhere in its head.
 pub(crate) fn disconnected(name: impl Into<String>, answer: Vec<u8>) -> Case {
     Case::new(name, answer).expecting(None, None, Some((Reason::Disconnected, "")))
 }
@@ -102,69 +103,70 @@ impl Case {
         self
     }
 
-    /// Sends the request with this method.
+    /// Use this method for the request.
     pub(crate) fn method(mut self, method: &'static str) -> Self {
         self.method = method;
         self
     }
 
-    /// Makes the origin keep the connection open.
+    /// Let the origin keep the connection open.
     pub(crate) fn kept(mut self) -> Self {
         self.ending = Ending::Keep;
         self
     }
 
-    /// Makes the origin reset the connection.
+    /// Let the origin reset the connection.
     pub(crate) fn reset(mut self) -> Self {
         self.ending = Ending::Rst;
         self
     }
 
-    /// Makes the origin write `again` forever.
+    /// Let the origin write `again` over and over.
     pub(crate) fn endless(mut self, again: &'static [u8]) -> Self {
         self.ending = Ending::Endless(again);
         self
     }
 
-    /// Expects a head with this status.
+    /// Expect a head with this status.
     pub(crate) fn status(mut self, status: u16) -> Self {
         self.expected.status = Some(status);
         self
     }
 
-    /// Expects the error after a head with status 200 and these bytes of the body.
+    /// Expect that the error comes after a head with status 200 and these bytes of the
+    /// body.
     pub(crate) fn after(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.expected.status = Some(200);
         self.expected.body = Some(body.into());
         self
     }
 
-    /// Expects this header line. Lines with the same name must come in the order of the
-    /// calls.
+    /// Expect this header line. If there are several lines with the same name, call this
+    /// in the order in which they must appear.
     pub(crate) fn line(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Self {
         self.expected.lines.push((name, value.into()));
         self
     }
 
-    /// Expects no header line with this name.
+    /// Expect that there's no header line with this name.
     pub(crate) fn lacks(mut self, name: &'static str) -> Self {
         self.expected.absent.push(name);
         self
     }
 
-    /// Expects this number of header lines.
+    /// Expect this many header lines.
     pub(crate) fn line_count(mut self, count: usize) -> Self {
         self.expected.line_count = Some(count);
         self
     }
 
-    /// Expects this version of HTTP.
+    /// Expect this HTTP version.
     pub(crate) fn version(mut self, version: HttpVersion) -> Self {
         self.expected.version = Some(version);
         self
     }
 
-    /// Expects an error because the body does not match its Content-Encoding.
+    /// Expect an error, because the body doesn't match its Content-Encoding.
     pub(crate) fn undecodable(mut self) -> Self {
         self.expected.body = None;
         self.expected.error = Some((Reason::Decode, "Content-Encoding"));
@@ -204,7 +206,8 @@ impl fmt::Display for Expected {
     }
 }
 
-/// Escapes `bytes` for a message. A long value is truncated and followed by its length.
+/// Escapes `bytes` so that they can be printed. Long values are cut off, and their length
+/// is appended.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     const MAX_PRINTED: usize = 60;
     if bytes.len() <= MAX_PRINTED {

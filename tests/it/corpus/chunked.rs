@@ -4,7 +4,7 @@ use fetchd::proto::Reason;
 
 use super::case::{CHUNKED, Case, SURPLUS, cat, ok, protocol};
 
-/// Bodies that are accepted, with the decoded data.
+/// Bodies that we accept, and the decoded data.
 const ACCEPTED: &[(&str, &[u8], &[u8])] = &[
     ("one chunk", b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
     ("two chunks", b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n", b"hello"),
@@ -123,7 +123,7 @@ const ACCEPTED: &[(&str, &[u8], &[u8])] = &[
     ("a NUL in the data", b"3\r\na\0b\r\n0\r\n\r\n", b"a\0b"),
 ];
 
-/// Chunk sizes that are rejected. A valid chunk "one" comes first.
+/// Chunk sizes that we reject. There's always a valid chunk "one" before them.
 const BAD_SIZES: &[(&str, &[u8])] = &[
     ("no size", b"\r\n"),
     ("no size but an extension", b";a=b\r\n"),
@@ -154,8 +154,8 @@ const BAD_SIZES: &[(&str, &[u8])] = &[
     ("40 digits", b"5555555555555555555555555555555555555555\r\n"),
 ];
 
-/// Chunks that are rejected, with the data that comes before the fault. A valid chunk
-/// "one" comes first.
+/// Chunks that we reject, and the data before the fault. There's always a valid chunk
+/// "one" before them.
 const BAD_FRAMING: &[(&str, &[u8], &[u8])] = &[
     ("LF after the size", b"5\nhello\r\n", b""),
     ("LF after a blank", b"5 \nhello\r\n", b""),
@@ -201,7 +201,7 @@ const BAD_FRAMING: &[(&str, &[u8], &[u8])] = &[
     ),
 ];
 
-/// Truncated bodies, with the data in them. Each is cut off by a FIN and by a reset.
+/// Truncated bodies, and the data in them. Each is cut off both by a FIN and by a reset.
 const PARTS: &[(&str, &[u8], &[u8])] = &[
     ("without a byte", b"", b""),
     ("in the first size", b"1", b""),
@@ -233,7 +233,7 @@ const PARTS: &[(&str, &[u8], &[u8])] = &[
     ),
 ];
 
-/// Returns `count` chunks of one byte, each with an extension of `length` bytes.
+/// Returns `count` chunks of a single byte. Each has an extension of `length` bytes.
 fn extended(count: usize, length: usize) -> Vec<u8> {
     let chunk = format!("1;{}\r\nx\r\n", "e".repeat(length - 1));
     chunk.repeat(count).into_bytes()
@@ -306,7 +306,7 @@ pub(crate) fn cases() -> Vec<Case> {
         over,
     )
     .status(200);
-    // The number of chunks accepted before the fault is not specified.
+    // We don't care how many chunks are accepted before the fault.
     many.expected.body = None;
     cases.push(many.kept());
 

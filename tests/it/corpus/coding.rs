@@ -1,5 +1,5 @@
-//! Content codings in combination with each framing. The `bodies` tests cover the
-//! decoders.
+//! Content codings, combined with every way of framing a body. For tests of the decoders,
+//! see `bodies`.
 
 use std::io::Write;
 
@@ -30,13 +30,14 @@ fn deflate() -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Returns a response with the header `line`, a Content-Length and `body`.
+/// Returns a response with a Content-Length, the header `line`, and `body`.
 fn sized(line: &str, body: &[u8]) -> Vec<u8> {
     let lines = format!("{line}\r\ncontent-length: {}\r\n\r\n", body.len());
     cat(&[OK, lines.as_bytes(), body])
 }
 
-/// Returns a response with the header `line`, and `body` in chunks of 7 bytes.
+/// Returns a response with the header `line`, and with `body` split into chunks of 7
+/// bytes.
 fn chunked(line: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("{line}\r\ntransfer-encoding: chunked\r\n\r\n");
     let mut answer = cat(&[OK, head.as_bytes()]);

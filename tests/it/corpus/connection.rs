@@ -1,4 +1,4 @@
-//! Connection options, which must not change the result (RFC 9112, 9.3).
+//! Connection options (RFC 9112, 9.3). These must not make any difference to the result.
 
 use super::case::{Case, OK, SURPLUS, cat, ok};
 

@@ -1,5 +1,5 @@
-//! Fetches each case of a table several times, with the answer split at different places,
-//! and compares the results.
+//! Fetches every case of a table several times and compares the results. Each time, the
+//! answer is split at a different place.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use crate::{
     support::{RawOrigin, Service, finish, read_head, reset, until, within_timeout},
 };
 
-/// One fetch of a case.
+/// A single fetch of a case.
 struct Run {
     case: usize,
     name: &'static str,
@@ -30,17 +30,17 @@ struct Run {
     ending: Ending,
 }
 
-/// The pieces in which the origin writes the answer.
+/// How the origin splits the answer.
 #[derive(Clone, Copy)]
 enum Pieces {
     One,
-    /// Two pieces, split at this offset, with a pause between them.
+    /// Split it in two at this offset, with a pause in between.
     Two(usize),
-    /// One piece for each byte.
+    /// Write every byte separately.
     Bytes,
 }
 
-/// The script of the origin that serves all cases of a table.
+/// Tells the origin how to answer all cases of a table.
 #[derive(Default)]
 struct Script {
     runs: Vec<Run>,
@@ -56,23 +56,27 @@ struct Actual {
     error: Option<FetchError>,
 }
 
-/// Longer answers are not written byte by byte.
+/// If an answer is longer than this, we don't write it byte by byte.
 const MAX_BYTEWISE: usize = 300;
-/// Longer answers are split in the middle only.
+/// If an answer is longer than this, we only split it in the middle.
 const MAX_SPLIT_EVERYWHERE: usize = 4 << 10;
-/// The pause between two pieces, so that the service reads them separately.
+/// How long to pause between two pieces. Without a pause, the service might read both of
+/// them at once.
 const PAUSE: Duration = Duration::from_millis(1);
 const CONCURRENCY: u32 = 50;
 
-/// Fetches all `cases` in one batch. Then sends a second request to each origin that keeps
-/// its connection open, which must get its own answer even if the first answer has
-/// surplus bytes. Returns a line for each mismatch.
+/// Fetches all `cases` in a single batch.
+///
+/// After that, we send a second request to each origin that keeps its connection open. It
+/// must get its own answer, even if there were surplus bytes after the first one.
+///
+/// Returns one line per mismatch.
 pub(crate) async fn run(service: &Service, table: &str, number: u8, cases: &[Case]) -> Vec<String> {
     let script = Arc::new(Script::new(cases));
     let (_over, is_over) = watch::channel(());
     let serving = Arc::clone(&script);
-    // The origin listens on every loopback address. Each run uses another address, so that
-    // runs do not share connections.
+    // The origin listens on all loopback addresses. We use a different one for each run,
+    // so that they don't share any connections.
     let origin = RawOrigin::at("0.0.0.0:0", move |stream| {
         let (script, mut is_over) = (Arc::clone(&serving), is_over.clone());
         async move {
@@ -190,8 +194,8 @@ impl Script {
         }
     }
 
-    /// Answers the requests of one connection: `/N` with the answer of run N, and `/next`
-    /// with "next".
+    /// Answers all requests on a connection: run N's answer for `/N`, and "next" for
+    /// `/next`.
     async fn serve(&self, mut stream: TcpStream) {
         stream.set_nodelay(true).unwrap();
         loop {
@@ -217,7 +221,7 @@ impl Script {
     }
 }
 
-/// Returns the ways to split the answer of `case`, with their names.
+/// Returns all the ways to split the answer of `case`. Each of them has a name.
 fn pieces(case: &Case) -> Vec<(&'static str, Pieces)> {
     let answer = &case.answer;
     let mut all = vec![("whole", Pieces::One)];
@@ -233,8 +237,8 @@ fn pieces(case: &Case) -> Vec<(&'static str, Pieces)> {
     all.extend(line_end.map(|at| ("cut in a line end", Pieces::Two(at + 1))));
     all.extend(head_end.map(|at| ("cut in the empty line", Pieces::Two(at + 3))));
     all.push(("cut before the last byte", Pieces::Two(answer.len() - 1)));
-    // A reset discards the data that the kernel has not sent yet, and the kernel sends few
-    // segments at a time.
+    // If we reset the connection, we lose whatever the kernel hasn't sent yet, and it
+    // only sends a few segments at a time.
     let is_reset = matches!(case.ending, Ending::Rst);
     if answer.len() < MAX_BYTEWISE && !is_reset {
         all.push(("byte by byte", Pieces::Bytes));
@@ -270,7 +274,7 @@ impl Run {
 }
 
 impl Actual {
-    /// Checks the result against `expected`. The error names the difference.
+    /// Compares the result with `expected`. The error says what's different.
     fn compare(&self, expected: &Expected) -> Result<(), String> {
         let differs = |difference: &str| Err(format!("; {difference}"));
         match (&self.error, expected.error) {

@@ -2,7 +2,7 @@
 
 use super::case::{Case, HI, OK, cat, ok, protocol};
 
-/// Header lines that are accepted, with the value of `x`.
+/// Header lines that we accept, and the resulting value of `x`.
 const ACCEPTED: &[(&str, &[u8], &[u8])] = &[
     ("plain", b"x: value\r\n", b"value"),
     ("LF", b"x: value\n", b"value"),
@@ -99,7 +99,7 @@ const ACCEPTED: &[(&str, &[u8], &[u8])] = &[
     ),
 ];
 
-/// Names that are accepted: as sent, and as returned.
+/// Names that we accept: first as sent, then as returned.
 const NAMES: &[(&str, &str, &str)] = &[
     ("one letter", "a", "a"),
     ("a digit", "1", "1"),
@@ -114,7 +114,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Header lines that are rejected.
+/// Header lines that we reject.
 const REFUSED: &[(&str, &[u8])] = &[
     ("an empty name", b": value\r\n"),
     ("a colon alone", b":\r\n"),
@@ -167,7 +167,7 @@ const REFUSED: &[(&str, &[u8])] = &[
     ("a bare CR before a fold", b"x: a\r\r\n b\r\n"),
 ];
 
-/// Header lines that are rejected directly after the status line.
+/// Header lines that we reject if they come right after the status line.
 const REFUSED_FIRST: &[(&str, &[u8])] = &[
     ("a fold after the status line", b" x: value\r\n"),
     ("a fold by a tab after the status line", b"\tx: value\r\n"),
@@ -204,7 +204,7 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(protocol(*name, answer, "header").kept());
     }
     for (name, line) in REFUSED_FIRST {
-        // The response would be valid without the line.
+        // Without this line, the response would be valid.
         cases.push(protocol(*name, cat(&[OK, line, HI]), "header").kept());
     }
     cases.extend(whole_heads());

@@ -1,4 +1,4 @@
-//! Interim responses (RFC 9110, 15.2), and the switch to another protocol.
+//! Interim responses (RFC 9110, 15.2), including the switch to another protocol.
 
 use super::case::{Case, HI, OK, SURPLUS, cat, disconnected, ok, protocol};
 
@@ -8,7 +8,7 @@ const HINTS: &[u8] = b"HTTP/1.1 103 Early Hints\r\n\
     link: </style.css>; rel=preload; as=style\r\n\
     link: </app.js>; rel=preload; as=script\r\n\r\n";
 
-/// Interim responses that are skipped, each followed by a final response.
+/// Interim responses that we skip. Each of them is followed by a final response.
 fn skipped() -> Vec<(&'static str, Vec<u8>)> {
     let many_lines = format!(
         "HTTP/1.1 103 Early Hints\r\n{}\r\n",
@@ -47,7 +47,7 @@ fn skipped() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Interim responses that are rejected.
+/// Interim responses that we reject.
 const REFUSED: &[(&str, &[u8], &str)] = &[
     (
         "no status line after 100",

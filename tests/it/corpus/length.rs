@@ -4,7 +4,7 @@ use fetchd::proto::Reason;
 
 use super::case::{Case, OK, SURPLUS, cat, ok, protocol};
 
-/// Header lines that give a length of 5. A body of 5 bytes follows.
+/// Header lines that amount to a length of 5. A body of that size follows.
 const ACCEPTED: &[(&str, &[u8])] = &[
     ("plain", b"Content-Length: 5\r\n"),
     ("lower case", b"content-length: 5\r\n"),
@@ -57,7 +57,8 @@ const ACCEPTED: &[(&str, &[u8])] = &[
     ),
 ];
 
-/// Header lines that are rejected because they give no valid length, or several.
+/// Header lines that we reject, because there's either no valid length in them or more
+/// than one.
 const REFUSED: &[(&str, &[u8])] = &[
     ("two lengths", b"content-length: 5\r\ncontent-length: 6\r\n"),
     (

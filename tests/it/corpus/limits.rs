@@ -1,10 +1,10 @@
-//! Limits of a response head (100 lines and 64 KiB), and truncated heads.
+//! Limits on response heads (100 lines and 64 KiB), as well as truncated heads.
 
 use super::case::{Case, HI, OK, cat, disconnected, ok, protocol};
 
 const KIB: usize = 1 << 10;
 
-/// Returns `count` header lines of `length` bytes each.
+/// Returns `count` header lines, each with `length` bytes.
 fn lines(count: usize, length: usize) -> Vec<u8> {
     let value = length - "x-000: \r\n".len();
     let lines = (0..count).map(|number| format!("x-{number:03}: {}\r\n", "v".repeat(value)));
@@ -45,7 +45,7 @@ pub(crate) fn cases() -> Vec<Case> {
         )
         .kept(),
         protocol("1000 lines", cat(&[OK, &lines(1000, 20), HI]), "100").kept(),
-        // The response may exceed either limit first.
+        // It may hit either of the two limits first.
         protocol("lines without end", OK.to_vec(), "").endless(b"x: y\r\n"),
         ok(
             "60 KiB in one line",
@@ -104,7 +104,7 @@ pub(crate) fn cases() -> Vec<Case> {
         protocol("a reason without end", b"HTTP/1.1 200 ".to_vec(), "65536").endless(b"rrrr"),
         protocol("folds without end", cat(&[OK, b"x: v\r\n"]), "65536").endless(b" v\r\n"),
     ];
-    // The limit of the head does not apply to the body.
+    // The body may be larger than the head's limit.
     let body = vec![b'b'; 200 * KIB];
     let large = cat(&[
         OK,
@@ -117,7 +117,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Returns truncated heads, each cut off by a FIN and by a reset.
+/// Returns truncated heads. Each of them is cut off both by a FIN and by a reset.
 fn cut_short() -> Vec<Case> {
     let parts: &[(&str, &[u8])] = &[
         ("at once", b""),

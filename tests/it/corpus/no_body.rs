@@ -1,8 +1,8 @@
-//! Responses that never have a body, regardless of their headers (RFC 9112, 6.3).
+//! Responses that never have a body, no matter what their headers say (RFC 9112, 6.3).
 
 use super::case::{Case, SURPLUS, cat, ok};
 
-/// Valid framing headers.
+/// Framing headers that are valid.
 const FRAMINGS: &[(&str, &[u8])] = &[
     ("nothing", b""),
     ("Content-Length: 0", b"content-length: 0\r\n"),
@@ -25,7 +25,7 @@ const FRAMINGS: &[(&str, &[u8])] = &[
     ("keep-alive", b"connection: keep-alive\r\n"),
 ];
 
-/// Framing headers that are rejected in responses with a body.
+/// Framing headers that we'd reject if the response had a body.
 const INVALID: &[(&str, &[u8])] = &[
     ("an invalid length", b"content-length: five\r\n"),
     ("two lengths", b"content-length: 5\r\ncontent-length: 6\r\n"),

@@ -1,16 +1,16 @@
-//! Response heads as common servers write them.
+//! Response heads copied from common servers.
 
 use super::case::{Case, cat, ok};
 
-/// How the body is framed.
+/// How to find the end of the body.
 #[derive(Clone, Copy)]
 enum Body {
-    /// By the Content-Length in the head, which is 13.
+    /// The head has a Content-Length, which is 13.
     Sized,
     Chunked,
-    /// By the end of the connection.
+    /// The body ends with the connection.
     Rest,
-    /// There is no body.
+    /// There isn't any body.
     Nothing,
 }
 use Body::{Chunked, Nothing, Rest, Sized};
@@ -20,10 +20,10 @@ const BODY: &str = "<p>hello</p>\n";
 struct Server {
     name: &'static str,
     status: u16,
-    /// The lines of the head.
+    /// All lines of the head.
     head: &'static str,
     body: Body,
-    /// Some of the lines, as the service must return them.
+    /// Some of these lines, in the form that the service must return.
     lines: &'static [(&'static str, &'static str)],
 }
 

@@ -4,7 +4,8 @@ use fetchd::proto::HttpVersion;
 
 use super::case::{Case, HI, cat, ok, protocol};
 
-/// Status lines that are accepted, with the status. A body of two bytes follows each.
+/// Status lines that we accept, and the resulting status. Each one is followed by a body
+/// of two bytes.
 const ACCEPTED: &[(&str, &[u8], u16)] = &[
     ("plain", b"HTTP/1.1 200 OK\r\n", 200),
     ("no reason", b"HTTP/1.1 200 \r\n", 200),
@@ -67,13 +68,13 @@ const ACCEPTED: &[(&str, &[u8], u16)] = &[
     ("CRLF and LF before", b"\r\n\n\r\nHTTP/1.1 200 OK\r\n", 200),
 ];
 
-/// Statuses that are accepted with any reason phrase.
+/// Statuses that we accept along with any reason phrase.
 const STATUSES: &[u16] = &[
     201, 202, 203, 206, 226, 299, 300, 301, 302, 307, 308, 400, 401, 418, 429, 451, 499, 500, 503,
     520, 599, 600, 700, 777, 999,
 ];
 
-/// Invalid status lines. The rest of a valid response follows.
+/// Status lines that aren't valid. The rest of the response is.
 const REFUSED: &[(&str, &[u8])] = &[
     ("HTTP/0.9", b"HTTP/0.9 200 OK\r\n"),
     ("HTTP/1.2", b"HTTP/1.2 200 OK\r\n"),
@@ -130,7 +131,7 @@ const REFUSED: &[(&str, &[u8])] = &[
     ("a CGI status", b"Status: 200 OK\r\n"),
 ];
 
-/// Greetings of servers of other protocols.
+/// Greetings from servers that speak other protocols.
 const BANNERS: &[(&str, &[u8])] = &[
     ("SSH", b"SSH-2.0-Server_1.0\r\n"),
     ("FTP", b"220 files.test ready\r\n"),
@@ -178,7 +179,7 @@ pub(crate) fn cases() -> Vec<Case> {
         b"{\n  \"a\": 1\n}\n".to_vec(),
         "status line",
     ));
-    // An HTTP/2 server starts with a SETTINGS frame.
+    // The first thing an HTTP/2 server sends is a SETTINGS frame.
     let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
     cases.push(protocol(
         "HTTP/2 by itself",

@@ -1,4 +1,4 @@
-//! Trailers of chunked bodies, which are discarded (RFC 9112, 7.1.2).
+//! Trailers of chunked bodies (RFC 9112, 7.1.2). We simply throw them away.
 
 use fetchd::proto::Reason;
 

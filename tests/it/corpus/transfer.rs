@@ -2,10 +2,10 @@
 
 use super::case::{Case, OK, SURPLUS, cat, ok, protocol};
 
-/// "hello" in chunks.
+/// "hello", split into chunks.
 const CHUNKS: &[u8] = b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
 
-/// Header lines that make the body chunked. "hello" in chunks follows.
+/// Header lines that make the body chunked. They're followed by "hello" in chunks.
 const CHUNKED: &[(&str, &[u8])] = &[
     ("plain", b"Transfer-Encoding: chunked\r\n"),
     ("lower case", b"transfer-encoding: chunked\r\n"),
@@ -87,7 +87,7 @@ const CHUNKED: &[(&str, &[u8])] = &[
     ("Trailer", b"trailer: x\r\ntransfer-encoding: chunked\r\n"),
 ];
 
-/// Header lines that are treated like a missing Transfer-Encoding.
+/// Header lines that we treat as if there were no Transfer-Encoding.
 const ABSENT: &[(&str, &[u8])] = &[
     ("identity", b"transfer-encoding: identity\r\n"),
     ("identity in upper case", b"Transfer-Encoding: IDENTITY\r\n"),
@@ -100,7 +100,7 @@ const ABSENT: &[(&str, &[u8])] = &[
     ),
 ];
 
-/// Header lines that are rejected. "hello" in chunks follows.
+/// Header lines that we reject. They're followed by "hello" in chunks.
 const REFUSED: &[(&str, &[u8])] = &[
     ("gzip", b"transfer-encoding: gzip\r\n"),
     ("gzip and chunked", b"transfer-encoding: gzip, chunked\r\n"),
@@ -165,7 +165,7 @@ const REFUSED: &[(&str, &[u8])] = &[
     ("a length as a coding", b"transfer-encoding: 5\r\n"),
 ];
 
-/// Header lines that are rejected because of a control character.
+/// Header lines that we reject because there's a control character in them.
 const CONTROLS: &[(&str, &[u8])] = &[
     (
         "a vertical tab before",

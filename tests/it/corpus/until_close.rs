@@ -1,4 +1,4 @@
-//! Bodies that are delimited by the end of the connection (RFC 9112, 6.3).
+//! Bodies that end with the connection (RFC 9112, 6.3).
 
 use fetchd::proto::{HttpVersion, Reason};
 

@@ -1,7 +1,7 @@
-//! URLs of addresses that must not be fetched, in every spelling that is known to have
-//! passed a filter.
+//! URLs with addresses that must not be fetched. These include all the spellings that
+//! have ever made it past some filter, as far as we know.
 
-/// Hosts that resolve to this machine only.
+/// Hosts that only resolve to this machine.
 pub(crate) const LOOPBACK: [&str; 61] = [
     "127.0.0.1",
     "127.1",
@@ -66,7 +66,7 @@ pub(crate) const LOOPBACK: [&str; 61] = [
     "user:password@localhost",
 ];
 
-/// Hosts that resolve to other addresses that are not public.
+/// Hosts that resolve to other addresses, none of them public.
 pub(crate) const PRIVATE: [&str; 79] = [
     "0.1.2.3",
     "0.255.255.255",
@@ -149,7 +149,7 @@ pub(crate) const PRIVATE: [&str; 79] = [
     "[4000::1]",
 ];
 
-/// Invalid URLs, and URLs with other schemes than HTTP.
+/// URLs that aren't valid, or whose scheme is neither HTTP nor HTTPS.
 pub(crate) const INVALID: [&str; 53] = [
     "",
     " ",
@@ -206,7 +206,7 @@ pub(crate) const INVALID: [&str; 53] = [
     "view-source:http://127.0.0.1/",
 ];
 
-/// Public URLs that resemble internal ones. They are the positive control.
+/// Public URLs that look a lot like internal ones. We need these as a positive control.
 pub(crate) const PUBLIC: [&str; 13] = [
     "http://1.1.1.1/",
     "http://16843009/",
@@ -223,7 +223,7 @@ pub(crate) const PUBLIC: [&str; 13] = [
     "http://1.1.1.1/http://127.0.0.1/",
 ];
 
-/// Redirect targets, in addition to the hosts above.
+/// More redirect targets, in addition to all hosts above.
 pub(crate) const REDIRECTS: [&str; 7] = [
     "http://169.254.169.254/latest/meta-data/",
     "https://localhost/",

@@ -1,4 +1,5 @@
-//! Callers that connect from a chosen address, and one that writes HTTP/2 frames by hand.
+//! Callers that connect from a specific address. One of them writes HTTP/2 frames by
+//! hand.
 
 use std::{io, net::IpAddr};
 
@@ -19,12 +20,12 @@ use tower::service_fn;
 
 use super::http2::Body;
 
-/// Returns the address 127.0.0.`last`.
+/// Returns 127.0.0.`last`.
 pub(crate) fn loopback(last: u8) -> IpAddr {
     IpAddr::from([127, 0, 0, last])
 }
 
-/// Opens a TCP connection to the service at `url`, from the address `from`.
+/// Opens a TCP connection from the address `from` to the service at `url`.
 pub(crate) async fn stream(url: &str, from: IpAddr) -> io::Result<TcpStream> {
     let to = url.trim_start_matches("http://").parse().unwrap();
     let socket = TcpSocket::new_v4()?;
@@ -34,7 +35,7 @@ pub(crate) async fn stream(url: &str, from: IpAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Opens a tonic channel on one connection from the address `from`.
+/// Opens a tonic channel from the address `from`. It has a single connection.
 pub(crate) async fn channel(url: &str, from: IpAddr) -> Result<Channel, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
     let url = url.to_owned();
@@ -45,13 +46,13 @@ pub(crate) async fn channel(url: &str, from: IpAddr) -> Result<Channel, tonic::t
     endpoint.connect_with_connector(connector).await
 }
 
-/// Returns the generated client on one connection from the address `from`.
+/// Returns the generated client, which has a single connection from the address `from`.
 pub(crate) async fn client(url: &str, from: IpAddr) -> FetchServiceClient<Channel> {
     FetchServiceClient::new(channel(url, from).await.unwrap())
 }
 
-/// Opens a hyper connection from the address `from`. The task drives the connection
-/// until it closes.
+/// Opens a hyper connection from the address `from`. The task drives it until it's
+/// closed.
 pub(crate) async fn connect(
     url: &str,
     from: IpAddr,
@@ -65,10 +66,10 @@ pub(crate) async fn connect(
     (sender, tokio::spawn(connection))
 }
 
-/// An HTTP/2 connection on which the test writes each frame itself.
+/// An HTTP/2 connection. The test writes every single frame itself.
 pub(crate) struct FrameWriter {
     write: OwnedWriteHalf,
-    /// The number of acknowledged pings. Closes with the connection.
+    /// Counts the pings that were acknowledged. It's closed when the connection is.
     pongs: watch::Receiver<usize>,
     pings_sent: usize,
 }
@@ -85,8 +86,8 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 impl FrameWriter {
-    /// Opens a connection from the address `from`, and discards everything that the
-    /// service sends except the answers to pings.
+    /// Opens a connection from the address `from`. Except for the answers to our pings,
+    /// we ignore whatever the service sends.
     pub(crate) async fn open(url: &str, from: IpAddr) -> Self {
         let (mut read, mut write) = stream(url, from).await.unwrap().into_split();
         let mut opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
@@ -104,14 +105,14 @@ impl FrameWriter {
             pongs,
             pings_sent: 0,
         };
-        // The service answers after it has sent its settings, whose windows are larger
-        // than the default of HTTP/2.
+        // The service sends its settings before it answers this. We need them because its
+        // windows are larger than the HTTP/2 default.
         assert!(frames.ping().await);
         frames
     }
 
-    /// Waits until the service has processed all frames written so far. Returns false
-    /// if the connection has closed.
+    /// Waits until the service has processed everything we've written so far. Returns
+    /// false if the connection was closed.
     pub(crate) async fn ping(&mut self) -> bool {
         let mut frame = Vec::new();
         put_frame(PING, 0, 0, &[0; 8], &mut frame);
@@ -123,10 +124,10 @@ impl FrameWriter {
         self.pongs.wait_for(|count| *count >= sent).await.is_ok()
     }
 
-    /// Starts a call of `FetchBatch` on `stream`, which must be an odd number.
+    /// Starts a `FetchBatch` call on `stream`, which has to be an odd number.
     pub(crate) async fn start_call(&mut self, stream: u32) -> io::Result<()> {
         let mut block = Vec::new();
-        // `:method: POST` and `:scheme: http` in the static table (RFC 7541, A).
+        // `:method: POST` and `:scheme: http`, from the static table (RFC 7541, A).
         block.extend([0x83, 0x86]);
         for (name, value) in [
             (":path", "/fetchd.v1.FetchService/FetchBatch"),
@@ -145,7 +146,7 @@ impl FrameWriter {
         self.write.write_all(&frame).await
     }
 
-    /// Writes `bytes` as DATA frames with a payload of `size` bytes each.
+    /// Writes `bytes` as DATA frames, with a payload of `size` bytes each.
     pub(crate) async fn send_data(
         &mut self,
         stream: u32,
@@ -169,13 +170,13 @@ impl FrameWriter {
         self.write.write_all(&frame).await
     }
 
-    /// Waits until the service has closed the connection.
+    /// Waits until the service closes the connection.
     pub(crate) async fn closed(&mut self) {
         let _ = self.pongs.wait_for(|_| false).await;
     }
 }
 
-/// Reads and discards a frame. Returns its type and flags.
+/// Reads a frame and throws it away. Returns its type and flags.
 async fn skip_frame(read: &mut OwnedReadHalf) -> io::Result<(u8, u8)> {
     let mut head = [0; 9];
     read.read_exact(&mut head).await?;
@@ -192,8 +193,8 @@ fn put_frame(kind: u8, flags: u8, stream: u32, payload: &[u8], out: &mut Vec<u8>
     out.put_slice(payload);
 }
 
-/// Returns the gRPC prefix of a message of `length` bytes, followed by `bytes`, which
-/// may be only the beginning of that message.
+/// Returns the gRPC prefix for a message of `length` bytes, followed by `bytes`. Those
+/// may be just the beginning of the message.
 pub(crate) fn length_prefixed(length: usize, bytes: &[u8]) -> Bytes {
     let mut message = Vec::with_capacity(5 + bytes.len());
     message.put_u8(0);

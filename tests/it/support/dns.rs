@@ -1,4 +1,4 @@
-//! A DNS server that answers as a test tells it to.
+//! A scripted DNS server.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -11,30 +11,31 @@ use hickory_resolver::proto::{
 };
 use tokio::{net::UdpSocket, task::JoinHandle};
 
-/// The answer to a query.
+/// How to answer a query.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     Addresses(Vec<IpAddr>),
-    /// Addresses with a TTL of zero, which must not be cached.
+    /// Addresses that must not be cached, since their TTL is zero.
     Uncacheable(Vec<IpAddr>),
-    /// A chain of CNAME records through these names, and the addresses of the last one.
+    /// A chain of CNAME records through all of these names. The addresses are those of
+    /// the last name.
     Alias(Vec<&'static str>, Vec<IpAddr>),
-    /// IPv4 addresses. Queries for IPv6 get no reply.
+    /// IPv4 addresses. There's no reply to IPv6 queries at all.
     OnlyV4(Vec<IpAddr>),
-    /// IPv6 addresses. Queries for IPv4 get no reply.
+    /// IPv6 addresses. There's no reply to IPv4 queries at all.
     OnlyV6(Vec<IpAddr>),
     Code(ResponseCode),
     NoReply,
 }
 
-/// A running DNS server, stopped when it is dropped.
+/// A running DNS server. Dropping it stops the server.
 pub(crate) struct Dns {
     pub(crate) address: SocketAddr,
     answering: JoinHandle<()>,
 }
 
 impl Dns {
-    /// Starts a server on a free port. `answer` gets the queried name without its
+    /// Starts a server on some free port. Names are passed to `answer` without the
     /// trailing dot.
     pub(crate) async fn new(answer: impl Fn(&str) -> Answer + Send + 'static) -> Self {
         Self::at("127.0.0.1:0", answer).await
@@ -70,7 +71,7 @@ impl Drop for Dns {
     }
 }
 
-/// Returns the response to `request`, or none if the server stays silent.
+/// Returns the response to `request`, or `None` if there shouldn't be one.
 fn respond(request: &Message, answer: &impl Fn(&str) -> Answer) -> Option<Message> {
     let query = request.queries.first().unwrap().clone();
     let name = query.name().to_ascii();
@@ -114,7 +115,7 @@ fn respond(request: &Message, answer: &impl Fn(&str) -> Answer) -> Option<Messag
     Some(message)
 }
 
-/// Returns a record of `address` if it has the queried type.
+/// Returns a record for `address`, if that's the type the query is asking for.
 fn of_type(query: &Query, address: IpAddr) -> Option<RData> {
     match (query.query_type(), address) {
         (RecordType::A, IpAddr::V4(address)) => Some(RData::A(address.into())),

@@ -1,4 +1,5 @@
-//! A table of faulty requests, fetched in one batch with healthy ones.
+//! A table of faulty requests. They're fetched together with healthy ones in a single
+//! batch.
 
 use fetchd::{
     client::{Client, Error, Outcome, Request},
@@ -8,7 +9,7 @@ use futures_util::StreamExt;
 
 use super::{Origin, reply, within_timeout};
 
-/// A faulty request, and the error that it must end with.
+/// A faulty request, and the error it must end with.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) request: Request,
@@ -17,8 +18,8 @@ pub(crate) struct Row {
     pub(crate) attempts: u32,
 }
 
-/// Returns a row whose request may be attempted twice, and must be if the error is
-/// `retryable`.
+/// Returns a row. Its request may be attempted twice. If the error is `retryable`, then
+/// it must be.
 pub(crate) fn row(
     name: &'static str,
     request: impl Into<Request>,
@@ -34,8 +35,8 @@ pub(crate) fn row(
     }
 }
 
-/// Fetches all rows in one batch with 20 healthy requests. Asserts that each row ends
-/// with its error, and that the healthy requests succeed.
+/// Fetches all rows along with 20 healthy requests in a single batch. Checks that each
+/// row ends with its error and that the healthy requests succeed.
 pub(crate) async fn check(client: &Client, rows: Vec<Row>) -> Vec<Outcome> {
     let healthy = Origin::new(|_| async { reply("healthy") }).await;
     let mut requests: Vec<_> = rows.iter().map(|row| row.request.clone()).collect();

@@ -1,4 +1,5 @@
-//! A caller that builds gRPC messages by hand, to send what no client would send.
+//! A caller that builds its own gRPC messages, so that it can send things that no proper
+//! client would.
 
 use std::net::SocketAddr;
 
@@ -16,7 +17,7 @@ use tokio::{net::TcpStream, task::JoinHandle};
 
 pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
 
-/// Opens an HTTP/2 connection. The task drives the connection until it closes.
+/// Opens an HTTP/2 connection. The task drives it until it's closed.
 pub(crate) async fn connect(to: &str) -> (SendRequest<Body>, JoinHandle<Result<(), hyper::Error>>) {
     let address: SocketAddr = to.trim_start_matches("http://").parse().unwrap();
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
@@ -25,7 +26,7 @@ pub(crate) async fn connect(to: &str) -> (SendRequest<Body>, JoinHandle<Result<(
     (sender, tokio::spawn(connection))
 }
 
-/// Returns a call of `FetchBatch` with `body`.
+/// Returns a `FetchBatch` call with the given `body`.
 pub(crate) fn call(body: Body) -> Request<Body> {
     Request::post("http://in.test/fetchd.v1.FetchService/FetchBatch")
         .header("content-type", "application/grpc")
@@ -34,7 +35,7 @@ pub(crate) fn call(body: Body) -> Request<Body> {
         .unwrap()
 }
 
-/// Encodes `batch` as a gRPC message with its length prefix.
+/// Encodes `batch` as a gRPC message, including the length prefix.
 pub(crate) fn message(batch: &FetchBatchRequest) -> Bytes {
     let mut bytes = BytesMut::new();
     bytes.put_u8(0);
@@ -43,13 +44,14 @@ pub(crate) fn message(batch: &FetchBatchRequest) -> Bytes {
     bytes.freeze()
 }
 
-/// Returns a body that is sent at once.
+/// Returns a body that's sent in one go.
 pub(crate) fn full_body(bytes: impl Into<Bytes>) -> Body {
     let body = http_body_util::Full::new(bytes.into());
     body.map_err(|never| match never {}).boxed()
 }
 
-/// Returns the gRPC code and message of `response`, from its headers or its trailers.
+/// Returns the gRPC code and message. Depending on the `response`, they're in its headers
+/// or its trailers.
 pub(crate) async fn status(response: Response<Incoming>) -> (String, String) {
     let (head, body) = response.into_parts();
     let parse = |headers: &HeaderMap| {

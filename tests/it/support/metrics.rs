@@ -1,4 +1,4 @@
-//! A client of the admin listener.
+//! Reads from the admin listener.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Fetches `path` from the admin listener. Returns the status and the body.
+/// Gets `path` from the admin listener. Returns both status and body.
 pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: in.test\r\n\r\n");
@@ -19,7 +19,7 @@ pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
     (status, body.to_owned())
 }
 
-/// Fetches all metrics, keyed by name and labels.
+/// Gets all metrics. The keys are names with labels.
 pub(crate) async fn metrics(address: &str) -> BTreeMap<String, f64> {
     let (status, text) = get(address, "/metrics").await;
     assert_eq!(status, 200);

@@ -1,7 +1,7 @@
-//! Scripted origins, DNS servers, callers and services over real sockets, shared by all
-//! tests.
+//! Scripted origins, DNS servers, callers and services, shared by all tests. All of them
+//! use real sockets.
 
-// No test file uses all of it.
+// None of the test files uses everything in here.
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod caller;
@@ -32,22 +32,23 @@ pub(crate) use tls::{Authority, self_signed};
 
 use std::{future::Future, time::Duration};
 
-/// The longest that a test waits for anything before it fails. It is far above the time
-/// that any successful wait takes.
+/// If a test has to wait for longer than this, it fails. This is far longer than it
+/// should ever take.
 pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Waits for `future`. Panics if that takes longer than [`TEST_TIMEOUT`].
+/// Waits for `future`. Panics if it takes longer than [`TEST_TIMEOUT`].
 pub(crate) async fn within_timeout<F: Future>(future: F) -> F::Output {
     let output = tokio::time::timeout(TEST_TIMEOUT, future).await;
     output.expect("the future completes within the test timeout")
 }
 
-/// Polls `is_true` until it returns true. Panics after [`TEST_TIMEOUT`].
+/// Polls `is_true` until it returns true. Panics if that takes longer than
+/// [`TEST_TIMEOUT`].
 pub(crate) async fn until(mut is_true: impl FnMut() -> bool) {
     eventually(async || is_true()).await;
 }
 
-/// Does the same as [`until`] for an asynchronous condition.
+/// Like [`until`], but for an async condition.
 pub(crate) async fn eventually(mut is_true: impl AsyncFnMut() -> bool) {
     within_timeout(async {
         while !is_true().await {

@@ -1,39 +1,40 @@
-//! A network namespace in which every address is this machine, so that no packet leaves
-//! it.
+//! A network namespace. In it, every address belongs to this machine, so no packet ever
+//! leaves it.
 
 use std::{
     io::Write,
     process::{Command, Stdio},
 };
 
-/// The network in which a test runs.
+/// Which network a test runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Network {
-    /// A network namespace of its own.
+    /// In its own network namespace.
     Isolated,
-    /// The host's network, because the host does not allow namespaces. The test may use
-    /// loopback addresses only.
+    /// In the host's network, because we're not allowed to create a namespace. The test
+    /// must stick to loopback addresses.
     Host,
 }
 
-/// The variable that marks a test started again inside the namespace.
+/// This variable tells a test that it was started again inside the namespace.
 const INSIDE: &str = "FETCHD_TEST_INSIDE";
 
-/// Printed once the namespace is set up.
+/// This is printed as soon as the namespace is ready.
 const READY: &str = "the network namespace is ready";
 
-/// Names the DNS server at 127.0.0.1, and the search domains of a Kubernetes cluster,
-/// which must not be applied.
+/// Uses the DNS server at 127.0.0.1. There are also search domains, just like in a
+/// Kubernetes cluster, but they must not be used.
 const RESOLV_CONF: &str = "nameserver 127.0.0.1
 search default.svc.cluster.local svc.cluster.local cluster.local
 options ndots:5
 ";
 
-/// Runs the test `name` of this binary in a network namespace, with `hosts` as its hosts
-/// file.
+/// Runs the test `name` from this binary in a network namespace. `hosts` becomes the
+/// hosts file.
 ///
-/// Returns the network in which the caller must run the test body. Returns `None` if a
-/// child process has already run it inside the namespace.
+/// Returns the network that the caller should run the test body in. If it returns `None`,
+/// then a child process has already done that inside the namespace, and there's nothing
+/// left to do.
 pub(crate) fn enter(name: &str, hosts: &str) -> Option<Network> {
     if std::env::var_os(INSIDE).is_some() {
         return Some(Network::Isolated);
@@ -51,8 +52,8 @@ pub(crate) fn enter(name: &str, hosts: &str) -> Option<Network> {
         echo '{READY}'
         exec \"$0\" --exact {name} --nocapture"
     );
-    // A process that may not create network namespaces may still be able to inside a
-    // user namespace.
+    // Even if we may not create a network namespace, we may still be able to do so within
+    // a user namespace.
     for user in [&[][..], &["--map-root-user"]] {
         let output = Command::new("unshare")
             .args(user)
@@ -76,7 +77,8 @@ pub(crate) fn enter(name: &str, hosts: &str) -> Option<Network> {
             return None;
         }
     }
-    // Written directly, because the test runner hides captured output of passing tests.
+    // Write directly to standard error. The test runner captures everything else, and
+    // hides it if the test passes.
     let notice = format!("{name}: no network namespace, testing loopback addresses only\n");
     let _ = std::io::stderr().write_all(notice.as_bytes());
     Some(Network::Host)

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 origin on a real socket that answers by a closure.
+//! An HTTP/1.1 origin on a real socket. A closure makes up the answers.
 
 use std::{
     convert::Infallible,
@@ -18,10 +18,10 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 
-/// The response of an origin's closure.
+/// The response type of such a closure.
 pub(crate) type Reply = Response<BoxBody<Bytes, Infallible>>;
 
-/// A running origin. Dropping it fails the test if its closure has panicked.
+/// A running origin. If its closure has panicked, dropping it fails the test.
 pub(crate) struct Origin {
     pub address: SocketAddr,
     counts: Arc<Counts>,
@@ -36,7 +36,7 @@ struct Counts {
     panicked: AtomicBool,
 }
 
-/// Counts a request as in flight until it is dropped.
+/// Counts a request as in flight for as long as it exists.
 struct InFlight(Arc<Counts>);
 
 /// Returns a 200 response with `body`.
@@ -44,7 +44,7 @@ pub(crate) fn reply(body: impl Into<Bytes>) -> Reply {
     Response::new(Full::new(body.into()).boxed())
 }
 
-/// Starts an origin that answers each request once the semaphore has a permit for it.
+/// Starts an origin that needs a permit from the semaphore to answer a request.
 pub(crate) async fn gated_origin() -> (Origin, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let permits = Arc::clone(&gate);
@@ -59,7 +59,7 @@ pub(crate) async fn gated_origin() -> (Origin, Arc<Semaphore>) {
 }
 
 impl Origin {
-    /// Starts an origin that answers each request with the result of `handler`.
+    /// Starts an origin that answers with whatever `handler` returns.
     pub(crate) async fn new<F, Fut>(handler: F) -> Self
     where
         F: Fn(Request<Incoming>) -> Fut + Clone + Send + Sync + 'static,
@@ -80,17 +80,17 @@ impl Origin {
         format!("http://{}/{path}", self.address)
     }
 
-    /// Returns the number of requests received.
+    /// Returns how many requests it has received.
     pub(crate) fn seen(&self) -> usize {
         self.counts.seen.load(Ordering::SeqCst)
     }
 
-    /// Returns the number of requests in flight.
+    /// Returns how many requests are in flight.
     pub(crate) fn in_flight(&self) -> usize {
         self.counts.in_flight.load(Ordering::SeqCst)
     }
 
-    /// Returns the highest number of requests that were in flight at once.
+    /// Returns how many requests have been in flight at once, at most.
     pub(crate) fn peak(&self) -> usize {
         self.counts.peak.load(Ordering::SeqCst)
     }

@@ -1,4 +1,5 @@
-//! The service as a child process, for tests of its memory, signals and exit code.
+//! Runs the service as a child process. This way we can test its memory, signals and exit
+//! code.
 
 use std::{
     io::{BufRead, BufReader},
@@ -9,29 +10,29 @@ use std::{
 
 use super::TEST_TIMEOUT;
 
-/// A running `fetchd serve`, killed when it is dropped.
+/// A running `fetchd serve`. Dropping it kills the process.
 pub(crate) struct Process {
     pub url: String,
-    /// The address of the admin listener.
+    /// The admin listener's address.
     pub admin: String,
     child: Child,
     log: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Process {
-    /// Starts the service on a free port, with additional arguments.
+    /// Starts the service on some free port with these additional arguments.
     pub(crate) fn serve(arguments: &[&str]) -> Self {
         Self::serve_with(arguments, &[])
     }
 
-    /// Starts the service with additional arguments and environment variables.
+    /// Like [`Process::serve`], but with additional environment variables.
     pub(crate) fn serve_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fetchd"));
         command.envs(variables.iter().copied());
         Self::start(command, arguments)
     }
 
-    /// Starts the service with a limit of `files` open file descriptors.
+    /// Like [`Process::serve`], but with a limit of `files` open file descriptors.
     pub(crate) fn serve_with_file_limit(files: usize, arguments: &[&str]) -> Self {
         let mut command = Command::new("sh");
         let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
@@ -55,8 +56,8 @@ impl Process {
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
         let (sender, receiver) = mpsc::channel();
-        // The thread keeps reading after the first line: a full pipe would block the
-        // service.
+        // We need the first line only, but keep on reading. Otherwise the pipe would fill
+        // up and block the service.
         let log = std::thread::spawn(move || {
             let mut lines = Vec::new();
             for line in log.map_while(Result::ok) {
@@ -79,12 +80,12 @@ impl Process {
         }
     }
 
-    /// Returns the address of the gRPC listener.
+    /// Returns the gRPC listener's address.
     pub(crate) fn address(&self) -> &str {
         self.url.trim_start_matches("http://")
     }
 
-    /// Stops the service with SIGTERM, and returns all lines that it logged.
+    /// Stops the service with SIGTERM. Returns everything it has logged.
     pub(crate) fn into_log(mut self) -> Vec<String> {
         self.signal("TERM");
         self.child.wait().unwrap();
@@ -96,12 +97,12 @@ impl Process {
         self.child.id()
     }
 
-    /// Returns the resident memory of the process, in bytes.
+    /// Returns the resident memory in bytes.
     pub(crate) fn memory(&self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// Returns the peak resident memory of the process, in bytes.
+    /// Returns the peak resident memory in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
     }
@@ -113,7 +114,7 @@ impl Process {
         kib.parse::<u64>().unwrap() << 10
     }
 
-    /// Sends the signal `name`, such as "TERM".
+    /// Sends a signal, e.g. "TERM".
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill")
@@ -123,7 +124,7 @@ impl Process {
         assert!(sent.success());
     }
 
-    /// Waits until the process exits, without stopping it.
+    /// Waits until the process exits. Doesn't stop it.
     pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }

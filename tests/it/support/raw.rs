@@ -1,4 +1,5 @@
-//! An origin that runs a script on each raw connection, and helpers for such scripts.
+//! An origin that runs a script on every connection, and some helpers for writing these
+//! scripts.
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
@@ -10,14 +11,14 @@ use tokio::{
 
 use super::within_timeout;
 
-/// A running origin, stopped when it is dropped.
+/// A running origin. Dropping it stops the origin.
 pub(crate) struct RawOrigin {
     pub(crate) address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
 impl RawOrigin {
-    /// Starts an origin on a free port that runs `script` for each connection.
+    /// Starts an origin on some free port. It runs `script` for every connection.
     pub(crate) async fn new<F, Fut>(script: F) -> Self
     where
         F: Fn(TcpStream) -> Fut + Send + 'static,
@@ -26,7 +27,7 @@ impl RawOrigin {
         Self::at("127.0.0.1:0", script).await
     }
 
-    /// Starts an origin at `address` that runs `script` for each connection.
+    /// Starts an origin at `address`. It runs `script` for every connection.
     pub(crate) async fn at<F, Fut>(address: &str, script: F) -> Self
     where
         F: Fn(TcpStream) -> Fut + Send + 'static,
@@ -43,7 +44,7 @@ impl RawOrigin {
         Self { address, accepting }
     }
 
-    /// Starts an origin that reads one request, writes `answer` and closes the
+    /// Starts an origin that reads one request, writes `answer`, and then closes the
     /// connection.
     pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
@@ -58,8 +59,8 @@ impl RawOrigin {
         .await
     }
 
-    /// Starts an origin that reads one request, writes `answer`, and then writes `again`
-    /// forever, with a pause before each.
+    /// Starts an origin that reads one request and writes `answer`. After that, it writes
+    /// `again` over and over, pausing before each.
     pub(crate) async fn endless(
         answer: &'static [u8],
         again: &'static [u8],
@@ -89,7 +90,7 @@ impl Drop for RawOrigin {
     }
 }
 
-/// Reads the head of a request. Returns the bytes read so far if the connection closes.
+/// Reads a request head. If the connection is closed, returns what was read until then.
 pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -101,8 +102,8 @@ pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Shuts down a connection and waits for the peer to close it, so that all written bytes
-/// arrive.
+/// Shuts down a connection, and waits for the peer to close it as well. This way we know
+/// that everything we've written has arrived.
 pub(crate) async fn finish(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let _ = stream.shutdown().await;
     let _ = stream.read_to_end(&mut Vec::new()).await;
@@ -113,23 +114,23 @@ pub(crate) fn reset(stream: TcpStream) {
     stream.set_zero_linger().unwrap();
 }
 
-/// Returns a listener with the shortest possible backlog, on a free port.
+/// Returns a listener on some free port. Its backlog is as short as possible.
 pub(crate) fn short_backlog() -> TcpListener {
     short_backlog_at("127.0.0.1:0".parse().unwrap())
 }
 
-/// Returns a listener with the shortest possible backlog, at `address`.
+/// Returns a listener at `address`. Its backlog is as short as possible.
 pub(crate) fn short_backlog_at(address: SocketAddr) -> TcpListener {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(address).unwrap();
     socket.listen(1).unwrap()
 }
 
-/// Fills the backlog of a listener from [`short_backlog`]. The kernel ignores further
-/// SYNs until a returned stream is dropped or the listener accepts a connection.
+/// Fills a backlog from [`short_backlog`]. After that, the kernel ignores any SYN until
+/// one of the returned streams is dropped, or the listener accepts a connection.
 pub(crate) async fn fill_backlog(listener: &TcpListener) -> Vec<TcpStream> {
     let address = listener.local_addr().unwrap();
-    // A backlog of one holds two connections (listen(2)).
+    // A backlog of 1 has room for two connections (see listen(2)).
     let first = within_timeout(TcpStream::connect(address)).await.unwrap();
     let second = within_timeout(TcpStream::connect(address)).await.unwrap();
     vec![first, second]

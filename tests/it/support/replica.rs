@@ -1,4 +1,5 @@
-//! Replicas that answer wrongly, and proxies that disturb the connection to a replica.
+//! Replicas that give wrong answers, and proxies that disturb the connection to a
+//! replica.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,31 +13,31 @@ use tokio::{
     time::sleep,
 };
 
-/// How a faulty replica answers a call.
+/// How a faulty replica answers calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// UNIMPLEMENTED, like a gRPC server without the service.
+    /// UNIMPLEMENTED, just like any gRPC server that doesn't have our service.
     Unimplemented,
-    /// HTTP 404, like a web server.
+    /// HTTP 404, just like any web server.
     NotFound,
-    /// OK without a single part.
+    /// OK, but without any parts.
     NoParts,
-    /// End of stream without trailers.
+    /// The stream ends without trailers.
     NoTrailers,
-    /// Bytes that are not gRPC messages.
+    /// Some bytes that aren't gRPC messages.
     Garbage,
-    /// `RST_STREAM` with `NO_ERROR`, after the response headers.
+    /// Response headers, and then `RST_STREAM` with `NO_ERROR`.
     Reset,
     /// `RST_STREAM` with `REFUSED_STREAM`.
     Refused,
-    /// GOAWAY that excludes the first call.
+    /// A GOAWAY that excludes even the first call.
     GoAway,
-    /// No response, although it answers pings.
+    /// No response at all. It does answer pings, though.
     Silent,
 }
 
 impl Fault {
-    /// All faults but [`Fault::Silent`].
+    /// All faults except for [`Fault::Silent`].
     pub(crate) const ANSWERING: [Self; 8] = [
         Self::Unimplemented,
         Self::NotFound,
@@ -48,7 +49,8 @@ impl Fault {
         Self::GoAway,
     ];
 
-    /// Returns true if the client can infer that no request was dispatched.
+    /// Returns true if the client can tell from the answer that no request was
+    /// dispatched.
     pub(crate) fn dispatches_nothing(self) -> bool {
         matches!(
             self,
@@ -57,7 +59,7 @@ impl Fault {
     }
 }
 
-/// A running replica or proxy, stopped when it is dropped.
+/// A running replica or proxy. Dropping it stops it.
 pub(crate) struct FakeReplica {
     pub(crate) url: String,
     accepting: JoinHandle<()>,
@@ -69,7 +71,7 @@ impl Drop for FakeReplica {
     }
 }
 
-/// Starts a replica that answers each call with `fault`.
+/// Starts a replica that answers all calls with `fault`.
 pub(crate) async fn faulty_replica(fault: Fault) -> FakeReplica {
     listen(move |stream| async move {
         match fault {
@@ -80,7 +82,8 @@ pub(crate) async fn faulty_replica(fault: Fault) -> FakeReplica {
     .await
 }
 
-/// Starts a proxy to `replica` that closes each connection after `bytes` of responses.
+/// Starts a proxy to `replica`. It closes each connection after it has passed on `bytes`
+/// bytes of responses.
 pub(crate) async fn truncating_proxy(replica: SocketAddr, bytes: usize) -> FakeReplica {
     listen(move |near| async move {
         let far = TcpStream::connect(replica).await?;
@@ -98,7 +101,8 @@ pub(crate) async fn truncating_proxy(replica: SocketAddr, bytes: usize) -> FakeR
     .await
 }
 
-/// Starts a proxy to `replica` that delays each piece of data by `delay`.
+/// Starts a proxy to `replica`. It waits for `delay` before it passes on any piece of
+/// data.
 pub(crate) async fn delaying_proxy(replica: SocketAddr, delay: Duration) -> FakeReplica {
     listen(move |near| async move {
         let far = TcpStream::connect(replica).await?;
@@ -158,7 +162,7 @@ async fn answer_calls(stream: TcpStream, fault: Fault) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The halves of a call. Dropping either resets the stream.
+/// Holds both halves of a call. If either of them is dropped, the stream is reset.
 enum OpenCall {
     #[allow(dead_code)]
     Request(Box<http::Request<h2::RecvStream>>),
@@ -166,7 +170,7 @@ enum OpenCall {
     Response(SendResponse<Bytes>),
 }
 
-/// Answers a call with `fault`. Returns the sending half if the call must stay open.
+/// Answers a call with `fault`. If the call has to stay open, returns its sending half.
 fn answer(mut respond: SendResponse<Bytes>, fault: Fault) -> Result<Option<OpenCall>, h2::Error> {
     let head = |status: u16| {
         let head = Response::builder().status(status);
@@ -209,8 +213,8 @@ fn answer(mut respond: SendResponse<Bytes>, fault: Fault) -> Result<Option<OpenC
     Ok(None)
 }
 
-/// Accepts the connection, and closes it at the first call with a GOAWAY that says that no
-/// call was processed (RFC 9113, 6.8).
+/// Accepts the connection. On the first call, sends a GOAWAY which says that no call was
+/// processed (RFC 9113, 6.8), and closes the connection.
 async fn go_away(mut stream: TcpStream) -> std::io::Result<()> {
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];

@@ -1,4 +1,4 @@
-//! The service inside the test process, behind a real socket.
+//! Runs the service in the test process, but behind a real socket.
 
 use fetchd::{
     client::Client,
@@ -9,19 +9,19 @@ use fetchd::{
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::transport::{Channel, Endpoint};
 
-/// A running service, stopped when it is dropped.
+/// A running service. Dropping it stops the service.
 pub(crate) struct Service {
     pub url: String,
     pub shutdown: Shutdown,
     pub serving: JoinHandle<std::io::Result<()>>,
 }
 
-/// Starts a service on a free port that may fetch from loopback addresses.
+/// Starts a service on some free port. Loopback addresses are allowed.
 pub(crate) async fn service() -> Service {
     service_with(allow_loopback()).await
 }
 
-/// Starts a service with `config` on a free port.
+/// Starts a service with `config` on some free port.
 pub(crate) async fn service_with(config: Config) -> Service {
     service_at("127.0.0.1:0", config).await
 }
@@ -44,7 +44,7 @@ pub(crate) async fn service_at(address: &str, config: Config) -> Service {
     }
 }
 
-/// Returns the default configuration with loopback addresses allowed.
+/// Returns the default config, except that loopback addresses are allowed.
 pub(crate) fn allow_loopback() -> Config {
     Config {
         egress: Egress {
@@ -56,18 +56,18 @@ pub(crate) fn allow_loopback() -> Config {
 }
 
 impl Service {
-    /// Connects the Rust client.
+    /// Connects our Rust client.
     pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.url).await.unwrap()
     }
 
-    /// Connects the generated client, with tonic's default settings.
+    /// Connects the generated client. It uses tonic's default settings.
     pub(crate) async fn raw_client(&self) -> FetchServiceClient<Channel> {
         raw_client(&self.url).await
     }
 }
 
-/// Returns a GET request message for each of `urls`.
+/// Returns a GET request for each of the `urls`.
 pub(crate) fn requests<S: Into<String>>(urls: impl IntoIterator<Item = S>) -> Vec<FetchRequest> {
     let requests = urls.into_iter().map(|url| FetchRequest {
         url: url.into(),
@@ -76,7 +76,7 @@ pub(crate) fn requests<S: Into<String>>(urls: impl IntoIterator<Item = S>) -> Ve
     requests.collect()
 }
 
-/// Connects the generated client to the service at `url`, with tonic's default settings.
+/// Connects the generated client to `url`. It uses tonic's default settings.
 pub(crate) async fn raw_client(url: &str) -> FetchServiceClient<Channel> {
     let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
     FetchServiceClient::new(endpoint.connect().await.unwrap())

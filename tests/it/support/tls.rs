@@ -1,4 +1,4 @@
-//! TLS for origins, with certificates that each test generates.
+//! TLS for origins. Every test generates its own certificates.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate authority for one test.
+/// A test's certificate authority.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -31,13 +31,13 @@ impl Authority {
         self.0.pem()
     }
 
-    /// Returns an acceptor with a valid certificate for `host`.
+    /// Returns an acceptor. Its certificate is valid for `host`.
     pub(crate) fn acceptor(&self, host: &str) -> TlsAcceptor {
         let params = CertificateParams::new([host.to_owned()]).unwrap();
         self.signed(params)
     }
 
-    /// Returns an acceptor with an expired certificate for `host`.
+    /// Returns an acceptor for `host`, but with a certificate that has expired.
     pub(crate) fn expired(&self, host: &str) -> TlsAcceptor {
         let mut params = CertificateParams::new([host.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
@@ -45,8 +45,8 @@ impl Authority {
         self.signed(params)
     }
 
-    /// Returns an acceptor for `host` that supports only `version` and requires a client
-    /// certificate.
+    /// Returns an acceptor for `host` that only supports `version`, and that requires a
+    /// client certificate.
     pub(crate) fn requiring_client_certificate(
         &self,
         host: &str,
@@ -67,7 +67,7 @@ impl Authority {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// Returns an acceptor for `host` that offers only HTTP/2.
+    /// Returns an acceptor for `host` that only offers HTTP/2.
     pub(crate) fn http2(&self, host: &str) -> TlsAcceptor {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let (certificate, key) = self.certificate(host);
@@ -96,7 +96,7 @@ impl Authority {
     }
 }
 
-/// Returns an acceptor with a self-signed certificate for `host`.
+/// Returns an acceptor for `host`, but with a self-signed certificate.
 pub(crate) fn self_signed(host: &str) -> TlsAcceptor {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([host.to_owned()]).unwrap();

@@ -1,4 +1,4 @@
-//! Origins that never read request bodies.
+//! Origins that never read a request body.
 
 use std::{
     net::SocketAddr,
@@ -17,19 +17,19 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// How an origin that reads no request body answers.
+/// How such an origin answers.
 #[derive(Clone)]
 pub(crate) enum EarlyAnswer {
-    /// It does not answer.
+    /// Not at all.
     Never,
-    /// It answers as soon as it has read the head.
+    /// As soon as it has read the head.
     Plain,
-    /// It answers as soon as it has read the head, over TLS.
+    /// Over TLS, as soon as it has read the head.
     Tls(TlsAcceptor),
 }
 
-/// An origin that reads no request body, and keeps each connection until the peer resets
-/// it.
+/// An origin that doesn't read request bodies. It keeps a connection until the peer
+/// resets it.
 pub(crate) struct StalledOrigin {
     pub(crate) address: SocketAddr,
     counts: Arc<Counts>,
@@ -46,7 +46,7 @@ struct Counts {
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 impl StalledOrigin {
-    /// Starts an origin whose receive buffers hold about `buffer` bytes.
+    /// Starts an origin. Its receive buffers hold about `buffer` bytes each.
     pub(crate) async fn new(answer: EarlyAnswer, buffer: u32) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(buffer).unwrap();
@@ -75,22 +75,22 @@ impl StalledOrigin {
         }
     }
 
-    /// Returns the number of connections accepted.
+    /// Returns how many connections it has accepted.
     pub(crate) fn opened(&self) -> usize {
         self.counts.opened.load(SeqCst)
     }
 
-    /// Returns the number of open connections.
+    /// Returns how many connections are open.
     pub(crate) fn open(&self) -> usize {
         self.counts.open.load(SeqCst)
     }
 
-    /// Returns the highest number of connections that were open at once.
+    /// Returns how many connections have been open at once, at most.
     pub(crate) fn peak(&self) -> usize {
         self.counts.peak.load(SeqCst)
     }
 
-    /// Returns a POST of `body` to this origin, with a single attempt.
+    /// Returns a POST of `body` to this origin. There's only a single attempt.
     pub(crate) fn upload(&self, scheme: &str, body: Bytes) -> Request {
         let url = format!("{scheme}://{}/", self.address);
         Request::post(url, body).max_attempts(1)
@@ -103,8 +103,8 @@ impl Drop for StalledOrigin {
     }
 }
 
-/// Keeps `stream` open until the peer resets it. A FIN is not noticed, because it comes
-/// after bytes that are never read.
+/// Keeps `stream` open until the peer resets it. We wouldn't notice a FIN, since there
+/// are bytes before it that we never read.
 async fn serve(mut stream: TcpStream, answer: EarlyAnswer) {
     match answer {
         EarlyAnswer::Never => {}
