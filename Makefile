@@ -52,6 +52,7 @@ fuzz:
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 
 # cargo's own verification would compile many dependencies again, and optimise them. This
 # checks the packaged files with the dependencies of the steps before.

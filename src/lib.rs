@@ -172,3 +172,42 @@ pub mod internals {
 #[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeDoctests;
+
+/// A match on a public enum needs a wildcard, so that a new variant breaks no caller:
+///
+/// ```compile_fail,E0004
+/// fn is_of_the_call(error: fetchd::client::Error) -> bool {
+///     use fetchd::client::Error::*;
+///     match error {
+///         Call { .. } => true,
+///         Fetch { .. } | Unsendable { .. } | Contract { .. } => false,
+///     }
+/// }
+/// ```
+///
+/// ```compile_fail,E0004
+/// fn is_local(peer: fetchd::server::Peer) -> bool {
+///     use fetchd::server::Peer::*;
+///     match peer {
+///         Local => true,
+///         Tcp(_) => false,
+///     }
+/// }
+/// ```
+///
+/// Callers read these structs, but can't take them apart without a `..`:
+///
+/// ```compile_fail,E0638
+/// fn index(outcome: fetchd::client::Outcome) -> usize {
+///     let fetchd::client::Outcome { index, response: _, error: _, stats: _ } = outcome;
+///     index
+/// }
+/// ```
+///
+/// ```
+/// fn is_of_the_call(error: fetchd::client::Error) -> bool {
+///     matches!(error, fetchd::client::Error::Call { .. })
+/// }
+/// ```
+#[cfg(all(doctest, feature = "cli"))]
+struct NonExhaustiveDoctests;

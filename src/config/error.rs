@@ -6,7 +6,7 @@ use crate::egress::InvalidNetwork;
 
 /// A setting has a value that can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("invalid value '{value}' for '--{flag}': {expected}")]
+#[error("--{flag}: {expected}, got \"{value}\"")]
 pub struct ConfigError {
     flag: &'static str,
     value: String,

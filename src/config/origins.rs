@@ -69,9 +69,6 @@ mod tests {
             ..Origins::default()
         };
         let error = origins.validate().unwrap_err().to_string();
-        assert!(
-            error.starts_with("invalid value 'certificate 1' for '--ca-cert'"),
-            "{error}"
-        );
+        assert!(error.starts_with("--ca-cert: "), "{error}");
     }
 }

@@ -26,7 +26,7 @@ pub struct InvalidHost(String);
 impl HostPattern {
     /// Returns true if the pattern matches `name`. The name must be in lower case and
     /// must not end with a dot.
-    pub fn matches_name(&self, name: &str) -> bool {
+    pub(crate) fn matches_name(&self, name: &str) -> bool {
         match &self.0 {
             Kind::Name(own) => own == name,
             Kind::Below(parent) => name
@@ -37,7 +37,7 @@ impl HostPattern {
     }
 
     /// Returns true if the pattern matches a URL that has `address` as its host.
-    pub fn matches_address(&self, address: IpAddr) -> bool {
+    pub(crate) fn matches_address(&self, address: IpAddr) -> bool {
         self.0 == Kind::Address(address)
     }
 }

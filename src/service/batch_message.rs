@@ -125,7 +125,7 @@ impl BatchMessage {
 fn check_header_lines(count: usize) -> Result<(), InvalidRequest> {
     let max = Request::MAX_HEADERS;
     if count > max {
-        let problem = format!("at most {max} lines are accepted");
+        let problem = format!("expected at most {max} lines");
         return Err(InvalidRequest::new("headers", problem));
     }
     Ok(())
