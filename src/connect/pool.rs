@@ -99,7 +99,7 @@ impl<C: Poolable> Pool<C> {
     /// Takes a usable connection to `origin` for a non-idempotent request.
     ///
     /// Returns a connection only if the origin has proven that it keeps connections
-    /// alive. Note that the returned connection can itself be the first proof.
+    /// alive. Note that the returned connection may itself be the proof.
     pub(crate) fn take_proven(&self, origin: &Origin) -> Option<C> {
         let now = Instant::now();
         let connection = self.take_open(origin, |state| state.take_proven(origin, now))?;

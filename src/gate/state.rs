@@ -31,7 +31,7 @@ pub(super) struct State {
     idle: VecDeque<BatchId>,
     /// Batches waiting for a shared slot.
     turns: RoundRobin,
-    /// Batches that got a request to take since we acquired the lock.
+    /// Batches that gained a request to hand out after we acquired the lock.
     changed: Vec<BatchId>,
     hosts: Hosts,
     waits: Waits,

@@ -188,7 +188,8 @@ impl Chunked {
         })
     }
 
-    /// Counts a byte of an extension, or of white space after `size`.
+    /// Counts a byte between a chunk size and the end of its line (an extension, or white
+    /// space) towards the limit on extensions.
     fn extension(&mut self, size: u64) -> Result<u64, Error> {
         self.extensions = self.extensions.checked_sub(1).ok_or_else(|| {
             Error::malformed(format!(

@@ -63,7 +63,7 @@ impl CallExecutor {
     }
 
     /// Registers the next call as an auxiliary call. Returns false if there are already
-    /// too many.
+    /// too many of these.
     pub(super) fn next_is_auxiliary(&self) -> bool {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
         let auxiliary = permit.zip(self.quota.reserve(self.caller, 1));

@@ -28,8 +28,8 @@ impl Outbox {
         std::mem::take(&mut *self.0.lock())
     }
 
-    /// Puts permits from [`Outbox::take`] back, because their calls haven't been fully
-    /// written yet.
+    /// Puts back permits from [`Outbox::take`] whose calls haven't been fully written
+    /// yet.
     pub(crate) fn put_back(&self, unsent: Vec<Permit>) {
         self.0.lock().extend(unsent);
     }

@@ -27,8 +27,8 @@ fn serve(config: Config, peer: Peer) -> (DuplexStream, JoinHandle<()>) {
     (near, tokio::spawn(server.serve_connection(far, peer)))
 }
 
-/// Serves a peer that sends `bytes` and nothing else, and returns how long it took until
-/// we dropped the connection.
+/// Serves a peer that sends `bytes` and then goes silent. Returns how long we took to
+/// drop the connection.
 async fn time_served(bytes: &[u8], peer: Peer) -> Duration {
     let begun = Instant::now();
     let (mut near, serving) = serve(Config::default(), peer);
