@@ -85,6 +85,10 @@ impl Monitor {
     /// Fails if the outage has lasted too long.
     pub(crate) async fn admitted(&mut self) -> Result<Vec<Arc<Replica>>, Error> {
         self.replicas.refresh().await;
+        let admitted = self.replicas.admitted();
+        if !admitted.is_empty() {
+            return Ok(admitted);
+        }
         loop {
             self.begin_turn(false);
             let admitted = self.replicas.admitted();
