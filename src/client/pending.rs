@@ -25,6 +25,16 @@ impl Pending {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn with_method(method: &str) -> Self {
+        let method = method.to_owned();
+        let message = FetchRequest {
+            method,
+            ..FetchRequest::default()
+        };
+        Self::new(0, message)
+    }
+
     /// Counts a loss. Returns the new count.
     pub(super) fn count_loss(&mut self) -> u32 {
         self.losses += 1;

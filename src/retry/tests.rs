@@ -42,6 +42,18 @@ fn error(reason: Reason) -> FetchError {
     FetchError::new(reason, "failed")
 }
 
+fn first_attempt<'a>(request: &'a Request, budget: &'a Budget) -> Attempt<'a> {
+    Attempt {
+        request,
+        number: 1,
+        redirects: 0,
+        has_sent_part: false,
+        is_resent: false,
+        deadline: Instant::now() + Duration::from_secs(30),
+        budget,
+    }
+}
+
 /// Returns the decision after a first attempt. `change` may adjust the attempt
 /// beforehand.
 fn decide(
@@ -51,15 +63,7 @@ fn decide(
 ) -> Option<(Duration, String)> {
     let (policy, request) = (policy(), request(method));
     let budget = policy.budget(Caller::at(None), &request);
-    let mut attempt = Attempt {
-        request: &request,
-        number: 1,
-        redirects: 0,
-        has_sent_part: false,
-        is_resent: false,
-        deadline: Instant::now() + Duration::from_secs(30),
-        budget: &budget,
-    };
+    let mut attempt = first_attempt(&request, &budget);
     change(&mut attempt);
     match policy.decide(&attempt, result) {
         Verdict::Retry { after, cause } => Some((after, cause.label().to_owned())),
@@ -175,15 +179,7 @@ async fn only_retries_are_withdrawn_from_the_budget() {
     let budget = policy.budget(Caller::at(None), &request);
     let error = error(Reason::Disconnected);
     let result = AttemptResult::Failed(&error);
-    let attempt = Attempt {
-        request: &request,
-        number: 1,
-        redirects: 0,
-        has_sent_part: false,
-        is_resent: false,
-        deadline: Instant::now() + Duration::from_secs(30),
-        budget: &budget,
-    };
+    let attempt = first_attempt(&request, &budget);
     let late = Attempt {
         deadline: Instant::now(),
         ..attempt

@@ -19,26 +19,14 @@ use fetchd::{
 use futures_util::{StreamExt, future::join_all};
 use prost::Message;
 use rand::RngExt;
-use tokio::sync::{Barrier, Semaphore, mpsc};
+use tokio::sync::{Barrier, mpsc};
 use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::support::{
-    Origin, allow_loopback, gated_origin, reply, requests, service, service_with, until,
-    within_timeout,
+    Origin, allow_loopback, gated_origin, origin_gated_at, reply, requests, service, service_with,
+    until, within_timeout,
 };
-
-/// Returns the last path segment as a number.
-fn number<B>(request: &hyper::Request<B>) -> u64 {
-    request
-        .uri()
-        .path()
-        .rsplit('/')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap()
-}
 
 /// Starts an origin that waits until `count` requests are in flight, and then a little
 /// longer before it answers. If there were any more requests, they would overlap.
@@ -111,18 +99,7 @@ async fn results_come_back_in_the_order_of_the_requests() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fast_results_do_not_wait_for_a_slow_one() {
-    let release = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&release);
-    let origin = Origin::new(move |request| {
-        let held = Arc::clone(&held);
-        async move {
-            if number(&request) == 0 {
-                let _released = held.acquire().await.unwrap();
-            }
-            reply("there")
-        }
-    })
-    .await;
+    let (origin, gate) = origin_gated_at(|path| path == "/0").await;
     let service = service().await;
     let client = service.client().await;
     let mut results = client
@@ -133,25 +110,14 @@ async fn fast_results_do_not_wait_for_a_slow_one() {
         assert_ne!(outcome.index, 0);
         assert!(outcome.error.is_none());
     }
-    release.add_permits(1);
+    gate.add_permits(1);
     assert_eq!(within_timeout(results.next()).await.unwrap().index, 0);
     assert!(within_timeout(results.next()).await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_order_yields_a_result_once_all_earlier_ones_have_arrived() {
-    let release = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&release);
-    let origin = Origin::new(move |request| {
-        let held = Arc::clone(&held);
-        async move {
-            if number(&request) == 3 {
-                let _released = held.acquire().await.unwrap();
-            }
-            reply("there")
-        }
-    })
-    .await;
+    let (origin, gate) = origin_gated_at(|path| path == "/3").await;
     let service = service().await;
     let client = service.client().await;
     let mut results = client
@@ -160,7 +126,7 @@ async fn in_order_yields_a_result_once_all_earlier_ones_have_arrived() {
     for index in 0..3 {
         assert_eq!(within_timeout(results.next()).await.unwrap().index, index);
     }
-    release.add_permits(1);
+    gate.add_permits(1);
     for index in 3..6 {
         assert_eq!(within_timeout(results.next()).await.unwrap().index, index);
     }

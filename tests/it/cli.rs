@@ -3,14 +3,13 @@
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Command, Output, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
-use crate::support::{Origin, Process, reply, until, within_timeout};
+use crate::support::{Origin, Process, origin_gated_at, reply, until, within_timeout};
 
 const LOCAL: [&str; 2] = ["--allow-net", "127.0.0.0/8"];
 
@@ -194,18 +193,7 @@ async fn get_writes_bodies_to_the_output_or_to_files() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn get_unordered_prints_results_as_they_arrive() {
-    let release = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&release);
-    let origin = Origin::new(move |request| {
-        let held = Arc::clone(&held);
-        async move {
-            if request.uri().path() == "/slow" {
-                let _released = held.acquire().await.unwrap();
-            }
-            reply("")
-        }
-    })
-    .await;
+    let (origin, gate) = origin_gated_at(|path| path == "/slow").await;
     let (slow, fast) = (origin.url("slow"), origin.url("fast"));
     let mut child = Command::new(env!("CARGO_BIN_EXE_fetchd"))
         .args(["get", "--unordered", "-q", &slow, &fast])
@@ -216,7 +204,7 @@ async fn get_unordered_prints_results_as_they_arrive() {
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
     let first: Value = serde_json::from_str(&output.next().unwrap().unwrap()).unwrap();
     assert_eq!(first["index"], 1);
-    release.add_permits(1);
+    gate.add_permits(1);
     let second: Value = serde_json::from_str(&output.next().unwrap().unwrap()).unwrap();
     assert_eq!(second["index"], 0);
     assert!(child.wait().unwrap().success());

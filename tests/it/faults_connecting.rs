@@ -9,10 +9,9 @@ use std::{
 use fetchd::{client::Request, config::Config, proto::Reason};
 use hickory_resolver::proto::op::ResponseCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::TlsAcceptor;
 
 use crate::support::{
-    Answer, Authority, Dns, RawOrigin, allow_loopback, check, fill_backlog, finish, read_head, row,
+    Answer, Authority, Dns, RawOrigin, allow_loopback, check, fill_backlog, finish, row,
     self_signed, service, service_with, short_backlog, within_timeout,
 };
 
@@ -116,10 +115,10 @@ async fn unresolved_names_are_dns_errors() {
 async fn untrusted_tls_is_a_tls_error() {
     let dns = Dns::new(|_| Answer::Addresses(vec![LOCAL])).await;
     let authority = Authority::new();
-    let good = encrypted(authority.acceptor("good.test")).await;
-    let expired = encrypted(authority.expired("expired.test")).await;
-    let alone = encrypted(self_signed("alone.test")).await;
-    let stranger = encrypted(Authority::new().acceptor("stranger.test")).await;
+    let good = RawOrigin::encrypted(authority.acceptor("good.test")).await;
+    let expired = RawOrigin::encrypted(authority.expired("expired.test")).await;
+    let alone = RawOrigin::encrypted(self_signed("alone.test")).await;
+    let stranger = RawOrigin::encrypted(Authority::new().acceptor("stranger.test")).await;
     let plain = RawOrigin::new(|mut stream| async move {
         let mut hello = [0; 4096];
         let _ = stream.read(&mut hello).await;
@@ -184,13 +183,15 @@ async fn alerting(alert: u8) -> RawOrigin {
 async fn failed_handshakes_are_tls_errors() {
     let dns = Dns::new(|_| Answer::Addresses(vec![LOCAL])).await;
     let authority = Authority::new();
-    let tls12 =
-        encrypted(authority.requiring_client_certificate("good.test", &rustls::version::TLS12))
-            .await;
-    let tls13 =
-        encrypted(authority.requiring_client_certificate("good.test", &rustls::version::TLS13))
-            .await;
-    let http2 = encrypted(authority.http2("good.test")).await;
+    let tls12 = RawOrigin::encrypted(
+        authority.requiring_client_certificate("good.test", &rustls::version::TLS12),
+    )
+    .await;
+    let tls13 = RawOrigin::encrypted(
+        authority.requiring_client_certificate("good.test", &rustls::version::TLS13),
+    )
+    .await;
+    let http2 = RawOrigin::encrypted(authority.http2("good.test")).await;
     let [version, cipher, internal] = [alerting(70).await, alerting(40).await, alerting(80).await];
     let ssh = RawOrigin::new(|mut stream| async move {
         let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.9\r\n").await;
@@ -216,21 +217,4 @@ async fn failed_handshakes_are_tls_errors() {
         ],
     )
     .await;
-}
-
-/// Starts an origin that speaks TLS.
-async fn encrypted(acceptor: TlsAcceptor) -> RawOrigin {
-    RawOrigin::new(move |stream| {
-        let acceptor = acceptor.clone();
-        async move {
-            let Ok(mut stream) = acceptor.accept(stream).await else {
-                return;
-            };
-            read_head(&mut stream).await;
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret";
-            stream.write_all(answer).await.unwrap();
-            finish(stream).await;
-        }
-    })
-    .await
 }

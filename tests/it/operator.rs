@@ -159,20 +159,7 @@ async fn the_lists_of_the_command_line_are_applied() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configured_root_is_trusted() {
     let authority = Authority::new();
-    let acceptor = authority.acceptor("localhost");
-    let origin = RawOrigin::new(move |stream| {
-        let acceptor = acceptor.clone();
-        async move {
-            let Ok(mut stream) = acceptor.accept(stream).await else {
-                return;
-            };
-            read_head(&mut stream).await;
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret";
-            stream.write_all(answer).await.unwrap();
-            finish(stream).await;
-        }
-    })
-    .await;
+    let origin = RawOrigin::encrypted(authority.acceptor("localhost")).await;
     let url = format!("https://localhost:{}/", origin.address.port());
     let file = tempfile::NamedTempFile::new().unwrap();
     // There may be several certificates in a bundle, and comments as well.
@@ -304,18 +291,7 @@ async fn a_local_name_goes_through_a_proxy_only_if_all_its_addresses_are_allowed
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_is_end_to_end_through_the_tunnel() {
     let authority = Authority::new();
-    let acceptor = authority.acceptor("somewhere.test");
-    let origin = RawOrigin::new(move |stream| {
-        let acceptor = acceptor.clone();
-        async move {
-            let mut stream = acceptor.accept(stream).await.unwrap();
-            read_head(&mut stream).await;
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret";
-            stream.write_all(answer).await.unwrap();
-            finish(stream).await;
-        }
-    })
-    .await;
+    let origin = RawOrigin::encrypted(authority.acceptor("somewhere.test")).await;
     let proxy = Proxy::new(origin.address, "200 OK").await;
     let mut config = proxy.config("");
     config.origins.extra_roots = vec![authority.root()];

@@ -53,24 +53,13 @@ mod tests {
     use tonic::transport::Endpoint;
 
     use super::*;
-    use crate::{client::failure::Disposition, proto::FetchRequest};
+    use crate::client::failure::Disposition;
 
     fn replicas() -> [Arc<Replica>; 2] {
         ["a", "b"].map(|name| {
             let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
             Arc::new(Replica::new(name.to_owned(), 0, channel))
         })
-    }
-
-    fn pending(method: &str) -> Pending {
-        let method = method.to_owned();
-        Pending::new(
-            0,
-            FetchRequest {
-                method,
-                ..FetchRequest::default()
-            },
-        )
     }
 
     fn names(replicas: &[Arc<Replica>], pending: &mut Pending) -> Vec<String> {
@@ -83,7 +72,7 @@ mod tests {
     #[tokio::test]
     async fn request_avoids_a_replica_until_all_have_failed_it() {
         let replicas = replicas();
-        let mut pending = pending("GET");
+        let mut pending = Pending::with_method("GET");
         pending.avoid("a");
         assert_eq!(names(&replicas, &mut pending), ["b"]);
         pending.avoid("b");
@@ -94,9 +83,15 @@ mod tests {
     async fn post_prefers_a_replica_without_recent_failure() {
         let replicas = replicas();
         replicas[0].record_failure(Disposition::Lost);
-        assert_eq!(names(&replicas, &mut pending("POST")), ["b"]);
-        assert_eq!(names(&replicas, &mut pending("GET")), ["a", "b"]);
+        assert_eq!(names(&replicas, &mut Pending::with_method("POST")), ["b"]);
+        assert_eq!(
+            names(&replicas, &mut Pending::with_method("GET")),
+            ["a", "b"]
+        );
         replicas[1].record_failure(Disposition::Lost);
-        assert_eq!(names(&replicas, &mut pending("POST")), ["a", "b"]);
+        assert_eq!(
+            names(&replicas, &mut Pending::with_method("POST")),
+            ["a", "b"]
+        );
     }
 }

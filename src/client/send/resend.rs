@@ -78,18 +78,7 @@ mod tests {
     use tonic::transport::Endpoint;
 
     use super::*;
-    use crate::{client::Builder, proto::FetchRequest};
-
-    fn pending(method: &str) -> Pending {
-        let method = method.to_owned();
-        Pending::new(
-            0,
-            FetchRequest {
-                method,
-                ..FetchRequest::default()
-            },
-        )
-    }
+    use crate::client::Builder;
 
     fn one_replica() -> (Replicas, Arc<Replica>) {
         let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
@@ -104,7 +93,8 @@ mod tests {
     async fn post_is_sent_again_only_if_it_was_not_dispatched() {
         let (replicas, replica) = one_replica();
         let may = |disposition, method| {
-            Resend::after(&replicas, &replica, disposition).allows(&mut pending(method))
+            Resend::after(&replicas, &replica, disposition)
+                .allows(&mut Pending::with_method(method))
         };
         for disposition in [Disposition::Unsent, NOT_DISPATCHED] {
             assert!(
@@ -119,7 +109,7 @@ mod tests {
     #[tokio::test]
     async fn losses_of_a_request_are_limited() {
         let (replicas, replica) = one_replica();
-        let mut pending = pending("GET");
+        let mut pending = Pending::with_method("GET");
         let mut allows =
             |disposition| Resend::after(&replicas, &replica, disposition).allows(&mut pending);
         let resent = (0..100).take_while(|_| allows(Disposition::Lost)).count();

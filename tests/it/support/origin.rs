@@ -46,12 +46,20 @@ pub(crate) fn reply(body: impl Into<Bytes>) -> Reply {
 
 /// Starts an origin that needs a permit from the semaphore to answer a request.
 pub(crate) async fn gated_origin() -> (Origin, Arc<Semaphore>) {
+    origin_gated_at(|_| true).await
+}
+
+/// Starts an origin that needs a permit from the semaphore to answer a request whose path
+/// `is_gated`. It answers all others right away.
+pub(crate) async fn origin_gated_at(is_gated: fn(&str) -> bool) -> (Origin, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let permits = Arc::clone(&gate);
-    let origin = Origin::new(move |_| {
+    let origin = Origin::new(move |request| {
         let gate = Arc::clone(&permits);
         async move {
-            let _ = gate.acquire().await;
+            if is_gated(request.uri().path()) {
+                let _ = gate.acquire().await;
+            }
             reply("there")
         }
     });

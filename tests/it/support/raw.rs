@@ -8,6 +8,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::within_timeout;
 
@@ -53,6 +54,24 @@ impl RawOrigin {
             async move {
                 read_head(&mut stream).await;
                 let _ = stream.write_all(&answer).await;
+                finish(stream).await;
+            }
+        })
+        .await
+    }
+
+    /// Starts an origin that speaks TLS. It answers one request on each connection with
+    /// `secret`.
+    pub(crate) async fn encrypted(acceptor: TlsAcceptor) -> Self {
+        Self::new(move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    return;
+                };
+                read_head(&mut stream).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret";
+                stream.write_all(answer).await.unwrap();
                 finish(stream).await;
             }
         })
