@@ -66,11 +66,11 @@ impl RunningAttempt<'_> {
     async fn send(&mut self) -> Option<Step> {
         let worker = self.worker;
         let fetcher = &worker.run.engine.fetcher;
-        let mut trace = AttemptStats::default();
+        let mut stats = AttemptStats::default();
         let response = fetcher
-            .fetch(self.request, self.job.clock(), &mut trace)
+            .fetch(self.request, self.job.clock(), &mut stats)
             .await;
-        self.job.trace = trace;
+        self.job.stats = stats;
         let error = match response {
             Ok(response) => return self.respond(response).await,
             Err(error) => error,

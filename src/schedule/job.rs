@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct Job {
     pub(super) request: Sendable,
     /// Stats from the last attempt.
-    pub(super) trace: AttemptStats,
+    pub(super) stats: AttemptStats,
     /// Whether the last attempt was resent.
     is_resent: bool,
     attempts: u32,
@@ -45,7 +45,7 @@ impl Job {
     pub(super) fn new(request: Sendable, arrival: Instant) -> Self {
         Self {
             request,
-            trace: AttemptStats::default(),
+            stats: AttemptStats::default(),
             is_resent: false,
             attempts: 0,
             previous: None,
@@ -123,7 +123,7 @@ impl Job {
         Attempt {
             request,
             number: self.attempts,
-            redirects: self.trace.redirects,
+            redirects: self.stats.redirects,
             has_sent_part: self.sent.is_some(),
             is_resent: self.is_resent,
             deadline: self.clock().deadline(),
@@ -142,14 +142,14 @@ impl Job {
         End {
             error: error.map(|error| self.explain(error)),
             attempts: self.attempts,
-            redirects: self.trace.redirects,
+            redirects: self.stats.redirects,
             body_bytes: self.sent.unwrap_or(0) + body as u64,
             truncated: false,
             timing: Timing {
                 queued: self.queued + self.waited(Instant::now()),
                 first_byte: started.and_then(|started| started.first_byte),
                 total: started.map(|started| started.at.elapsed()),
-                phases: self.trace.phases,
+                phases: self.stats.phases,
             },
         }
     }
