@@ -51,6 +51,7 @@ pub use builder::Builder;
 pub use error::Error;
 pub use fetch::Fetch;
 pub use outcome::Outcome;
+pub use replicas::Outage;
 use replicas::Replicas;
 pub use request::Request;
 pub use reqwest;
@@ -77,7 +78,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] if a URL isn't valid or if no replica answers within 5 s.
+    /// [`Error::Call`] if a URL isn't valid, [`Error::ServiceLost`] if no replica answers
+    /// within 5 s.
     pub async fn connect(url: impl AsRef<str>) -> Result<Self, Error> {
         Self::builder().connect(url).await
     }

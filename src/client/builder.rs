@@ -30,7 +30,7 @@ const MAX_FRAME: u32 = 256 << 10;
 
 impl Builder {
     /// Sets how long the client keeps trying if no replica answers. After that, the
-    /// remaining requests end with [`Error::Call`]. Default: 30 s.
+    /// remaining requests end with [`Error::ServiceLost`]. Default: 30 s.
     #[must_use]
     pub fn give_up_after(mut self, time: Duration) -> Self {
         self.give_up_after = time;
@@ -65,7 +65,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] if a URL isn't valid or if no replica answers within 5 s.
+    /// [`Error::Call`] if a URL isn't valid, [`Error::ServiceLost`] if no replica answers
+    /// within 5 s.
     pub async fn connect(self, url: impl AsRef<str>) -> Result<Client, Error> {
         let replicas = Replicas::connect(url.as_ref(), self).await?;
         Ok(Client {

@@ -28,11 +28,23 @@ pub enum Error {
         /// True if the same request may succeed later.
         retryable: bool,
     },
-    /// The call to the service failed before the request had a result.
+    /// The service is gone: no replica answered for as long as we wait, or a replica was
+    /// lost with the request and we must not send it again.
+    ///
+    /// In the latter case the request may have reached its origin.
+    #[error("the call failed (UNAVAILABLE): {message}")]
+    #[non_exhaustive]
+    ServiceLost {
+        /// A human-readable description with the addresses of the replicas and the last
+        /// failure.
+        message: String,
+    },
+    /// The service answered the call with an error, so the request has no result. An
+    /// example is a service that has no room for another batch.
     #[error("the call failed ({code}): {message}")]
     #[non_exhaustive]
     Call {
-        /// The call's status code, e.g. [`Code::Unavailable`].
+        /// The call's status code, e.g. [`Code::ResourceExhausted`].
         code: Code,
         /// A human-readable description of the failure and its cause.
         message: String,
@@ -65,6 +77,27 @@ impl Error {
         }
     }
 
+    /// Returns the error's name, as `fetchd get` prints it: the name of the reason, such
+    /// as `BLOCKED` or `TIMEOUT`, or one of these:
+    ///
+    /// - `SERVICE_LOST` for [`Error::ServiceLost`],
+    /// - `CALL_FAILED` for [`Error::Call`],
+    /// - `CONTRACT_BROKEN` for [`Error::Contract`],
+    /// - `INVALID_REQUEST` for [`Error::Unsendable`], since the service would give the same
+    ///   reason.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Fetch { reason, .. } => {
+                let name = reason.as_str_name();
+                name.strip_prefix("REASON_").unwrap_or(name)
+            }
+            Self::ServiceLost { .. } => "SERVICE_LOST",
+            Self::Call { .. } => "CALL_FAILED",
+            Self::Unsendable { .. } => "INVALID_REQUEST",
+            Self::Contract { .. } => "CONTRACT_BROKEN",
+        }
+    }
+
     /// Returns true if the same request may succeed later.
     ///
     /// Note that the request may have reached its origin even though it failed. If it
@@ -72,6 +105,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Fetch { retryable, .. } | Self::Call { retryable, .. } => *retryable,
+            Self::ServiceLost { .. } => true,
             Self::Unsendable { .. } | Self::Contract { .. } => false,
         }
     }
@@ -85,17 +119,13 @@ impl Error {
         Self::Unsendable { message }
     }
 
-    /// Creates the error for a service that we can't reach at the moment.
-    pub(super) fn unavailable(message: impl Into<String>) -> Self {
-        Self::Call {
-            code: Code::Unavailable,
-            message: message.into(),
-            retryable: true,
-        }
+    pub(super) fn service_lost(message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self::ServiceLost { message }
     }
 
     pub(super) fn from_transport(error: &tonic::transport::Error) -> Self {
-        Self::unavailable(with_causes(error))
+        Self::service_lost(with_causes(error))
     }
 
     pub(super) fn from_fetch(error: proto::FetchError) -> Self {
@@ -107,26 +137,43 @@ impl Error {
     }
 
     pub(super) fn from_status(status: &Status) -> Self {
-        let code = match Code::of(status) {
-            // tonic reports a broken connection as `Unknown`, since it has no code for
-            // that.
-            Code::Unknown if status.source().is_some() => Code::Unavailable,
-            code => code,
-        };
-        let message = match status.source() {
-            Some(cause) if status.message().is_empty() => with_causes(cause),
-            _ => status.message().to_owned(),
-        };
+        let code = Code::of(status);
+        // tonic reports a broken connection as `Unknown`, since it has no code for that.
+        if let Some(cause) = status.source()
+            && matches!(code, Code::Unknown | Code::Unavailable)
+        {
+            return Self::service_lost(with_causes(cause));
+        }
         Self::Call {
             code,
-            message,
+            message: status.message().to_owned(),
             retryable: is_transient(code),
+        }
+    }
+
+    /// Adds the address of the replica that failed, if the service was lost.
+    pub(super) fn at(mut self, replica: &str) -> Self {
+        if let Self::ServiceLost { message } = &mut self {
+            message.insert_str(0, ": ");
+            message.insert_str(0, replica);
+        }
+        self
+    }
+
+    /// Returns the text to quote in the message of another [`Error::ServiceLost`].
+    pub(super) fn cause(&self) -> String {
+        match self {
+            Self::ServiceLost { message } => message.clone(),
+            other => other.to_string(),
         }
     }
 
     /// Adds `url` to the message. It has to be redacted already.
     pub(super) fn for_url(mut self, url: &str) -> Self {
-        if let Self::Fetch { message, .. } | Self::Call { message, .. } = &mut self {
+        if let Self::Fetch { message, .. }
+        | Self::ServiceLost { message }
+        | Self::Call { message, .. } = &mut self
+        {
             message.extend([" for url (", url, ")"]);
         }
         self

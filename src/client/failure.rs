@@ -74,9 +74,25 @@ impl Failure {
         }
     }
 
+    /// The stream ended early. This happens if something between us and the service cuts
+    /// it, e.g. a proxy.
+    pub(super) fn cut() -> Self {
+        Self::lost(Error::service_lost(
+            "the stream ended without an end for each request",
+        ))
+    }
+
+    /// Names the replica that failed.
+    pub(super) fn at(self, replica: &str) -> Self {
+        Self {
+            error: self.error.at(replica),
+            ..self
+        }
+    }
+
     /// The service sent nothing for `timeout`.
     pub(super) fn silent(timeout: Duration) -> Self {
-        Self::lost(Error::unavailable(format!(
+        Self::lost(Error::service_lost(format!(
             "the service sent nothing for {timeout:?} while requests were open"
         )))
     }

@@ -31,6 +31,8 @@ use super::{Builder, Error, failure::Disposition};
 pub(super) use choice::{candidates, preferred};
 use lookup::{Address, parse_service_url, resolve};
 pub(super) use monitor::Monitor;
+pub use outage::Outage;
+pub(super) use outage::SharedOutage;
 use probe::Probe;
 pub(super) use replica::Replica;
 
@@ -69,14 +71,14 @@ impl Replicas {
         let (all, errors): (Vec<_>, Vec<_>) = join_all(connecting).await.into_iter().unzip();
         if errors.iter().all(Option::is_some) {
             let first = errors.into_iter().flatten().next();
-            return Err(first.unwrap_or_else(|| Error::unavailable("the service has no address")));
+            return Err(first.unwrap_or_else(|| no_address(&urls)));
         }
         Ok(Self::new(urls, builder, all))
     }
 
     /// Creates a set with a single replica behind `channel`. There's no name to look up.
     pub(super) fn only(channel: Channel, builder: Builder) -> Self {
-        let replica = Arc::new(Replica::new("only".to_owned(), 0, channel));
+        let replica = Arc::new(Replica::new("in.memory".to_owned(), 0, channel));
         Self::new(Vec::new(), builder, vec![replica])
     }
 
@@ -190,9 +192,16 @@ async fn connect(
         Err(error) => {
             let replica = Replica::new(address.name, url_index, endpoint.connect_lazy());
             replica.record_failure(Disposition::NotDispatched { retry_after: None });
-            (Arc::new(replica), Some(Error::from_transport(&error)))
+            let error = Error::from_transport(&error).at(replica.name());
+            (Arc::new(replica), Some(error))
         }
     }
+}
+
+/// The error if none of the names has an address.
+fn no_address(urls: &[Uri]) -> Error {
+    let hosts: Vec<_> = urls.iter().filter_map(Uri::host).collect();
+    Error::service_lost(format!("no address found for {}", hosts.join(", ")))
 }
 
 /// Waits until `due`, or forever if it's `None`.

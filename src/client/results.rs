@@ -13,8 +13,8 @@ use std::{
 use futures_util::{FutureExt, Stream, StreamExt, stream::BoxStream};
 
 use super::{
-    Outcome,
-    replicas::Replicas,
+    Outage, Outcome,
+    replicas::{Replicas, SharedOutage},
     send::{ListSender, ListSettings, PauseFlag, Source},
 };
 pub use in_order::InOrder;
@@ -23,23 +23,30 @@ pub use in_order::InOrder;
 ///
 /// If a request is lost along with its call, we send it again, either to another replica
 /// or to the same one later. The exception is a request that isn't idempotent and may
-/// already have been dispatched. It ends with [`Error::Call`](super::Error::Call).
+/// already have been dispatched. It ends with
+/// [`Error::ServiceLost`](super::Error::ServiceLost).
 ///
 /// Calls aren't made until you poll the stream, and dropping the stream cancels them.
 #[must_use = "streams do nothing unless polled"]
 pub struct Outcomes {
     stream: BoxStream<'static, Outcome>,
     pause: Arc<PauseFlag>,
+    outage: SharedOutage,
 }
 
 impl Outcomes {
     pub(super) fn new(replicas: Arc<Replicas>, source: Source, settings: ListSettings) -> Self {
-        let pause = Arc::default();
-        let flag = Arc::clone(&pause);
-        let start = async move { ListSender::new(replicas, source, settings, flag).outcomes() };
+        let pause = Arc::<PauseFlag>::default();
+        let outage = SharedOutage::default();
+        let state = (Arc::clone(&pause), Arc::clone(&outage));
+        let start = async move {
+            let (pause, outage) = state;
+            ListSender::new(replicas, source, settings, pause, outage).outcomes()
+        };
         Self {
             stream: start.flatten_stream().fuse().boxed(),
             pause,
+            outage,
         }
     }
 
@@ -48,7 +55,14 @@ impl Outcomes {
         Self {
             stream,
             pause: Arc::default(),
+            outage: SharedOutage::default(),
         }
+    }
+
+    /// Returns the current outage, or `None` if the service answers. You can show this to
+    /// people who would otherwise wonder why no results arrive.
+    pub fn outage(&self) -> Option<Outage> {
+        self.outage.lock().clone()
     }
 
     /// Pauses or resumes the intake of new requests.

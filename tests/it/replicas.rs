@@ -82,8 +82,8 @@ async fn no_get_is_lost_if_replicas_stop() {
                 continue;
             };
             // Only a POST is allowed to fail, since its origin may have seen it.
-            let is_lost =
-                matches!(error, Error::Call { .. }) || error.reason() == Some(Reason::ShuttingDown);
+            let is_lost = matches!(error, Error::ServiceLost { .. } | Error::Call { .. })
+                || error.reason() == Some(Reason::ShuttingDown);
             assert!(
                 outcome.index % 10 == 0 && is_lost,
                 "round {round}: {outcome:?}"

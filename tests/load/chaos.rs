@@ -19,7 +19,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use crate::support::{
     Origin, Process, allow_loopback,
     replica::{FakeReplica, Fault, delaying_proxy, faulty_replica, truncating_proxy},
-    reply, service_at, service_with, within_timeout,
+    reply, service_at, service_with, until, within_timeout,
 };
 
 /// An origin that counts how often each path gets a POST.
@@ -75,8 +75,10 @@ async fn fetch(client: &Client, requests: Vec<Request>, name: &str) -> Vec<Error
     assert!(outcomes.iter().map(|outcome| outcome.index).eq(0..count));
     let lost = outcomes.into_iter().filter_map(|outcome| {
         let error = outcome.error.clone()?;
-        let is_of_the_service = matches!(error, Error::Call { .. } | Error::Contract { .. })
-            || error.reason() == Some(Reason::ShuttingDown);
+        let is_of_the_service = matches!(
+            error,
+            Error::ServiceLost { .. } | Error::Call { .. } | Error::Contract { .. }
+        ) || error.reason() == Some(Reason::ShuttingDown);
         assert!(
             outcome.index % 10 == 0 && is_of_the_service,
             "{name}: {outcome:?}"
@@ -161,6 +163,34 @@ async fn no_get_is_lost_during_a_short_outage_of_all_replicas() {
     let (_replicas, results) = tokio::join!(restarting, within_timeout(fetching));
     let lost: Vec<_> = results.into_iter().filter_map(Result::err).collect();
     assert!(lost.is_empty(), "{} lost: {}", lost.len(), lost[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_ends_soon_after_one_of_three_replicas_freezes() {
+    const DELAY: Duration = Duration::from_millis(500);
+
+    let counting = Counting::new(DELAY).await;
+    let replicas: Vec<_> = (0..3).map(|_| Process::serve(&[])).collect();
+    let urls: Vec<_> = replicas
+        .iter()
+        .map(|replica| replica.url.as_str())
+        .collect();
+    // These are the default settings, since it's them we promise something about.
+    let client = Client::connect(urls.join(",")).await.unwrap();
+    let requests = counting.requests("frozen", 300);
+    let fetching = tokio::spawn(async move { fetch(&client, requests, "frozen").await });
+    until(|| counting.origin.seen() >= 100).await;
+    replicas[1].signal("STOP");
+    let frozen = Instant::now();
+    within_timeout(fetching).await.unwrap();
+    let waited = frozen.elapsed();
+    println!(
+        "the list ended {:.1} s after the freeze",
+        waited.as_secs_f64()
+    );
+    assert!(waited < Duration::from_secs(15), "{waited:?}");
+    replicas[1].signal("CONT");
+    counting.assert_no_post_twice();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::watch;
 
-use super::{Replica, Replicas, outage::Outage, sleep_until};
+use super::{
+    Replica, Replicas,
+    outage::{OutageTracker, SharedOutage},
+    sleep_until,
+};
 use crate::client::{Error, failure::Failure};
 
 /// Keeps an eye on the replicas while a list or a request is running. It looks up their
@@ -18,19 +22,20 @@ pub(crate) struct Monitor {
     /// Notified when any probe ends, including those of other monitors.
     probe_ended: watch::Receiver<()>,
     refresh: BoxFuture<'static, ()>,
-    outage: Outage,
+    outage: OutageTracker,
     /// Set once the outage has lasted too long. Cleared when a replica is admitted
     /// again.
     unavailable: Option<Error>,
 }
 
 impl Monitor {
-    pub(crate) fn new(replicas: Arc<Replicas>) -> Self {
+    /// Creates a monitor. It reports outages in `shared`.
+    pub(crate) fn new(replicas: Arc<Replicas>, shared: SharedOutage) -> Self {
         Self {
             probes: FuturesUnordered::new(),
             probe_ended: replicas.probe_ended.subscribe(),
             refresh: refresh_when_due(Arc::clone(&replicas)),
-            outage: Outage::new(replicas.builder.give_up_after),
+            outage: OutageTracker::new(replicas.builder.give_up_after, shared),
             unavailable: None,
             replicas,
         }
@@ -110,7 +115,8 @@ impl Monitor {
     }
 
     pub(crate) fn record_failure(&mut self, failure: &Failure) {
-        self.outage.record_failure(failure);
+        self.outage
+            .record_failure(failure, || self.replicas.names());
     }
 
     /// Waits until the outage has lasted too long.
@@ -147,7 +153,7 @@ impl Monitor {
     fn record_probe(&mut self, result: Result<(), Failure>) {
         match result {
             Ok(()) => self.outage.record_probe_answer(),
-            Err(failure) => self.outage.record_failure(&failure),
+            Err(failure) => self.record_failure(&failure),
         }
     }
 

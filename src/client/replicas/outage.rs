@@ -3,8 +3,9 @@
 //! If that takes too long, all remaining requests of the list end together. Otherwise
 //! each of them would have to wait for the same time limit, one after the other.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::client::{
@@ -12,12 +13,30 @@ use crate::client::{
     failure::{Disposition, Failure},
 };
 
-/// An outage of all replicas, from the point of view of one list or one request.
+/// A time during which no replica answers.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Outage {
+    /// When the first call failed.
+    pub since: Instant,
+    /// When we give up, unless a replica answers before. `None` if that's never.
+    pub give_up_at: Option<Instant>,
+    /// The addresses of the replicas. We keep trying all of them.
+    pub replicas: String,
+    /// The last failure.
+    pub error: Error,
+}
+
+/// The current outage, if there is one. We share it with whoever reads the results.
+pub(crate) type SharedOutage = Arc<Mutex<Option<Outage>>>;
+
+/// Tracks outages of all replicas, from the point of view of one list or one request.
 #[derive(Debug)]
-pub(super) struct Outage {
+pub(super) struct OutageTracker {
     give_up_after: Duration,
     /// Set if a call has failed since the last answer.
     current: Option<Current>,
+    shared: SharedOutage,
 }
 
 #[derive(Debug)]
@@ -30,36 +49,48 @@ struct Current {
 /// answer in this case, and will have room sooner or later.
 const FULL_FACTOR: u32 = 4;
 
-impl Outage {
+impl OutageTracker {
     /// Creates the tracker. An outage may last for `give_up_after`.
-    pub(super) fn new(give_up_after: Duration) -> Self {
+    pub(super) fn new(give_up_after: Duration, shared: SharedOutage) -> Self {
         Self {
             give_up_after,
             current: None,
+            shared,
         }
     }
 
     /// Ends the outage, because a replica answered a call or because no request is
     /// waiting.
     pub(super) fn reset(&mut self) {
-        self.current = None;
+        if self.current.take().is_some() {
+            *self.shared.lock() = None;
+        }
     }
 
     /// Records that a replica answered a probe. This ends the outage, except if the
     /// replicas are full: a full replica may well answer an empty batch and still reject
     /// all others.
     pub(super) fn record_probe_answer(&mut self) {
-        self.current.take_if(|current| !current.is_full());
+        if !self.current.as_ref().is_some_and(Current::is_full) {
+            self.reset();
+        }
     }
 
-    /// Records that a call or a probe failed.
-    pub(super) fn record_failure(&mut self, failure: &Failure) {
+    /// Records that a call or a probe failed. `names` returns the addresses of the
+    /// replicas.
+    pub(super) fn record_failure(&mut self, failure: &Failure, names: impl FnOnce() -> String) {
         let since = self
             .current
             .as_ref()
             .map_or_else(Instant::now, |current| current.since);
         let last = failure.clone();
         self.current = Some(Current { since, last });
+        *self.shared.lock() = Some(Outage {
+            since,
+            give_up_at: self.end(),
+            replicas: names(),
+            error: failure.error.clone(),
+        });
     }
 
     /// When the outage will have lasted too long.
@@ -71,10 +102,13 @@ impl Outage {
     /// Creates the error for the remaining requests. `names` lists the replicas.
     pub(super) fn error(&self, names: &str) -> Error {
         let (limit, cause) = match &self.current {
-            Some(current) => (self.limit(current), format!(": {}", current.last.error)),
+            Some(current) => (
+                self.limit(current),
+                format!("; last error: {}", current.last.error.cause()),
+            ),
             None => (self.give_up_after, String::new()),
         };
-        Error::unavailable(format!(
+        Error::service_lost(format!(
             "no replica accepted a request for {limit:?} (of {names}){cause}"
         ))
     }
@@ -105,12 +139,13 @@ mod tests {
 
     const TIME: Duration = Duration::from_secs(30);
 
-    fn outage_after(disposition: Disposition) -> Outage {
-        let mut outage = Outage::new(TIME);
-        outage.record_failure(&Failure {
+    fn outage_after(disposition: Disposition) -> OutageTracker {
+        let mut outage = OutageTracker::new(TIME, SharedOutage::default());
+        let failure = Failure {
             disposition,
             ..Failure::silent(TIME)
-        });
+        };
+        outage.record_failure(&failure, || "a".to_owned());
         outage
     }
 
@@ -128,5 +163,15 @@ mod tests {
         assert_eq!(gone.end(), Some(begun + TIME));
         gone.record_probe_answer();
         assert_eq!(gone.end(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outage_is_shared_until_it_ends() {
+        let mut gone = outage_after(Disposition::Lost);
+        let shared = gone.shared.lock().clone().unwrap();
+        assert_eq!(shared.give_up_at, Some(shared.since + TIME));
+        assert_eq!(shared.replicas, "a");
+        gone.record_probe_answer();
+        assert!(gone.shared.lock().is_none());
     }
 }

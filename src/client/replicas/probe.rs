@@ -38,12 +38,13 @@ impl Probe {
     /// Sends the batch. If the replica answers, we admit it. Otherwise we eject it
     /// again.
     pub(super) async fn run(self) -> Result<(), Failure> {
+        let name = self.replica.name();
         let result = time::timeout(TIMEOUT, self.call())
             .await
             .unwrap_or_else(|_| Err(Failure::silent(TIMEOUT)));
         let failure = result.as_ref().err().map(|failure| failure.disposition);
         self.replica.health.lock().end_probe(failure);
-        result
+        result.map_err(|failure| failure.at(name))
     }
 
     async fn call(&self) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{Stream, StreamExt};
 
 use super::Outcomes;
-use crate::client::Outcome;
+use crate::client::{Outage, Outcome};
 
 /// A stream of list outcomes in request order. Each is returned as soon as it and all
 /// earlier ones have arrived.
@@ -50,6 +50,16 @@ impl InOrder {
     pub fn take_buffered(&mut self) -> impl Iterator<Item = Outcome> + use<> {
         self.buffered_bytes = 0;
         std::mem::take(&mut self.buffered).into_values()
+    }
+
+    /// Returns the number of buffered outcomes, i.e. of those that arrived early.
+    pub fn buffered(&self) -> usize {
+        self.buffered.len()
+    }
+
+    /// Returns the current outage. See [`Outcomes::outage`].
+    pub fn outage(&self) -> Option<Outage> {
+        self.outcomes.outage()
     }
 
     /// Pauses the intake if the buffer is full, and resumes it otherwise.

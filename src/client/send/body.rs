@@ -65,8 +65,7 @@ impl Parts {
             let next = until_silent(self.responses.message(), self.silence_timeout).await?;
             let message = next.map_err(|status| Failure::interrupted(&status, self.is_empty))?;
             let Some(message) = message else {
-                let error = Error::contract("the stream ended without an end");
-                return Err(Failure::lost(error));
+                return Err(Failure::cut());
             };
             self.is_empty = false;
             self.received.extend(message.parts);

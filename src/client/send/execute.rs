@@ -12,7 +12,7 @@ use crate::{
         failure::{Disposition, Failure},
         pending::Pending,
         redact::redacted,
-        replicas::{Monitor, Replica, Replicas, candidates, preferred},
+        replicas::{Monitor, Replica, Replicas, SharedOutage, candidates, preferred},
     },
     proto::{FetchBatchRequest, FetchEnd},
 };
@@ -24,7 +24,7 @@ pub(crate) async fn execute(
     request: Request,
 ) -> Result<reqwest::Response, Error> {
     let mut pending = Pending::new(0, request.into_message()?);
-    let mut monitor = Monitor::new(replicas);
+    let mut monitor = Monitor::new(replicas, SharedOutage::default());
     send(&mut monitor, &mut pending)
         .await
         .map_err(|error| error.for_url(&redacted(&pending.message.url)))
@@ -43,7 +43,7 @@ async fn send(monitor: &mut Monitor, pending: &mut Pending) -> Result<reqwest::R
                 replica.record_success();
                 return Ok(response);
             }
-            Err(failure) => failure,
+            Err(failure) => failure.at(replica.name()),
         };
         monitor.record_failure(&failure);
         let resend = Resend::after(monitor.replicas(), replica, failure.disposition);

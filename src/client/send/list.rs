@@ -21,7 +21,7 @@ use crate::client::{
     Error, Outcome,
     failure::{Disposition, Failure},
     pending::Pending,
-    replicas::{Monitor, Replica, Replicas, sleep_until},
+    replicas::{Monitor, Replica, Replicas, SharedOutage, sleep_until},
 };
 
 /// Settings for a list.
@@ -50,6 +50,7 @@ impl ListSender {
         source: Source,
         settings: ListSettings,
         pause: Arc<PauseFlag>,
+        outage: SharedOutage,
     ) -> Self {
         let (requests, is_single_call) = match source {
             Source::List(list) => {
@@ -63,7 +64,7 @@ impl ListSender {
             queues: ReplicaQueues::new(Arc::clone(&replicas), settings.concurrency, is_single_call),
             calls: SelectAll::new(),
             outcomes: OutcomeBuffer::default(),
-            monitor: Monitor::new(replicas),
+            monitor: Monitor::new(replicas, outage),
             deadline: Deadline::after(settings.timeout),
         }
     }
@@ -209,7 +210,7 @@ impl ListSender {
             } => {
                 self.queues.record_end(replica.name(), lost.len(), slots);
                 if let Some(failure) = failure {
-                    self.resend(replica, lost, &failure);
+                    self.resend(replica, lost, &failure.at(replica.name()));
                 }
             }
         }
