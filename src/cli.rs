@@ -6,7 +6,9 @@ mod exit_code;
 mod get;
 mod health;
 mod logging;
+mod manual;
 mod parse;
+mod redact;
 mod serve;
 mod usage;
 
@@ -37,6 +39,10 @@ pub(crate) enum Command {
     Get(Box<get::Args>),
     /// Check the health of a service; exit with 0 if it is SERVING
     Health(health::Args),
+    /// Print completions for a shell
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page of a command
+    Man(manual::ManArgs),
 }
 
 /// Parses the arguments and the environment.
@@ -50,6 +56,8 @@ pub(crate) fn run(command: &Command) -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Get(args) => get::run(args),
         Command::Health(args) => health::run(args),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args),
     }
 }
 

@@ -5,25 +5,34 @@
 //! in-memory connection. That way both modes run the same code.
 
 mod args;
+mod body_files;
 mod embedded;
+mod failures;
 mod header_values;
 mod input;
 mod interrupt;
 mod outcomes;
 mod output;
 mod pending;
+mod progress;
 mod results;
 mod summary;
+mod template;
 
-use std::{io, process::ExitCode};
+use std::{io, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use fetchd::client::{Client, Error};
-use tokio::runtime;
+use tokio::{
+    runtime,
+    time::{self, MissedTickBehavior},
+};
 use tracing::level_filters::LevelFilter;
 
-use super::{Usage, exit_code, logging, print_error};
+use super::{Usage, exit_code, logging, parse::Data, print_error};
 pub(crate) use args::Args;
+use body_files::BodyFiles;
+use failures::Failures;
 use input::Input;
 use outcomes::Outcomes;
 use output::Output;
@@ -37,13 +46,15 @@ enum End {
     CallFailed(Error),
 }
 
+/// How often we update the progress line.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Fetches the list and prints the results.
 pub(super) fn run(args: &Args) -> ExitCode {
     logging::init(None, LevelFilter::WARN);
     super::raise_file_limit();
-    if args.urls.is_empty() && args.input.is_none() {
-        return Usage::new("expected URLs, or a list with -i FILE (-i - for standard input)")
-            .exit();
+    if let Err(usage) = check(args) {
+        return usage.exit();
     }
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     let got = runtime
@@ -64,74 +75,104 @@ pub(super) fn run(args: &Args) -> ExitCode {
     }
 }
 
+fn check(args: &Args) -> Result<(), Usage> {
+    if args.urls.is_empty() && args.input.is_none() {
+        return Err(Usage::new(
+            "expected URLs, or a list with -i FILE (-i - for standard input)",
+        ));
+    }
+    let reads_stdin = args.input.as_ref().is_some_and(|path| path == "-");
+    if reads_stdin && args.requests.data == Some(Data::Stdin) {
+        return Err(Usage::new(
+            "expected one of --input and --data to read standard input, got both",
+        ));
+    }
+    Ok(())
+}
+
 /// Fetches the list, prints the results and returns the exit code.
 async fn get(args: &Args) -> anyhow::Result<u8> {
-    let (input, output) = match open(args).await {
-        Ok(opened) => opened,
+    let mut results = match open(args).await {
+        Ok(results) => results,
         Err(error) => {
             print_error(format_args!("error: {error:#}"));
             return Ok(exit_code::USAGE);
         }
     };
-    let client = match &args.server {
-        Some(urls) => {
-            let builder = Client::builder().give_up_after(args.give_up_after);
-            builder.connect(urls).await
-        }
-        None => Ok(embedded::start(args)?),
+    let end = match connect(args).await? {
+        Ok(client) => fetch_all(args, &client, &mut results).await,
+        Err(error) => Ok(End::CallFailed(error)),
     };
-    let client = match client {
-        Ok(client) => client,
-        Err(error) => return Ok(call_failed(&error)),
-    };
-    let mut results = Results::new(args, output);
-    let end = fetch_all(args, &client, input, &mut results).await;
     if let Ok(End::CallFailed(error)) = &end {
-        results.clear();
-        return Ok(call_failed(error));
+        results.finish(true).await?;
+        print_error(format_args!("error: {error}"));
+        return Ok(exit_code::CALL_FAILED);
     }
-    results.finish();
+    let finished = results.finish(false).await;
+    match end {
+        Err(error) if is_broken_pipe(&error) => return Ok(exit_code::BROKEN_PIPE),
+        Err(error) => return Err(error),
+        Ok(_) => finished?,
+    }
     match end {
         Ok(End::Interrupted) => Ok(exit_code::INTERRUPTED),
-        Ok(_) if results.has_errors() => Ok(exit_code::FAILED),
-        Ok(_) => Ok(0),
-        Err(error) if is_broken_pipe(&error) => Ok(exit_code::BROKEN_PIPE),
-        Err(error) => Err(error),
+        _ if results.has_failures() => Ok(exit_code::FAILED),
+        _ => Ok(0),
     }
 }
 
-async fn open(args: &Args) -> anyhow::Result<(Input, Output)> {
-    Ok((Input::open(args).await?, Output::create(args)?))
+/// Opens all files that the arguments name.
+async fn open(args: &Args) -> anyhow::Result<Results> {
+    let input = Input::open(args).await?;
+    let body_files = BodyFiles::create(&args.results)?;
+    let failures = match &args.results.failures {
+        Some(path) => Some(Failures::create(path)?),
+        None => None,
+    };
+    let output = Output::new(&args.results, body_files);
+    Ok(Results::new(args, input, output, failures).await)
 }
 
-/// Fetches everything in `input` and passes each outcome to `results` when its turn
+/// Connects to the service, or starts it in this process.
+async fn connect(args: &Args) -> anyhow::Result<Result<Client, Error>> {
+    let Some(urls) = &args.service.server else {
+        return Ok(Ok(embedded::start(args)?));
+    };
+    let builder = Client::builder().give_up_after(args.service.give_up_after);
+    Ok(builder.connect(urls).await)
+}
+
+/// Fetches everything in the input and passes each outcome to `results` when its turn
 /// comes.
-async fn fetch_all(
-    args: &Args,
-    client: &Client,
-    input: Input,
-    results: &mut Results,
-) -> anyhow::Result<End> {
+async fn fetch_all(args: &Args, client: &Client, results: &mut Results) -> anyhow::Result<End> {
     let interrupted = interrupt::token();
-    let requests = results.requests(input);
-    let mut fetch = client.fetch_stream(requests).concurrency(args.concurrency);
+    let mut fetch = client
+        .fetch_stream(results.requests())
+        .concurrency(args.concurrency);
     if let Some(timeout) = args.batch_timeout {
         fetch = fetch.timeout(timeout);
     }
-    let mut outcomes = Outcomes::new(fetch, args.unordered);
+    let mut outcomes = Outcomes::new(fetch, args.results.unordered);
+    let mut ticks = time::interval(PROGRESS_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let outcome = tokio::select! {
+        tokio::select! {
             biased;
             () = interrupted.cancelled() => {
                 for outcome in outcomes.take_arrived() {
                     results.add(outcome)?;
                 }
+                results.print_lost()?;
                 return Ok(End::Interrupted);
             }
-            outcome = outcomes.next() => outcome,
-        };
-        let Some(outcome) = outcome else { break };
-        results.add(outcome)?;
+            _ = ticks.tick() => {
+                results.show_progress(outcomes.early(), outcomes.outage().as_ref());
+            }
+            outcome = outcomes.next() => match outcome {
+                Some(outcome) => results.add(outcome)?,
+                None => break,
+            },
+        }
     }
     if let Some(error) = results.take_input_error() {
         return Err(error);
@@ -140,24 +181,6 @@ async fn fetch_all(
         Some(error) => End::CallFailed(error),
         None => End::Complete,
     })
-}
-
-/// Prints the error of a call that failed as a whole. Returns the exit code.
-fn call_failed(error: &Error) -> u8 {
-    print_error(format_args!("error: {error}"));
-    exit_code::CALL_FAILED
-}
-
-/// Returns the reason we print for an error.
-fn reason(error: &Error) -> &'static str {
-    match error {
-        Error::Fetch { reason, .. } => {
-            let name = reason.as_str_name();
-            name.strip_prefix("REASON_").unwrap_or(name)
-        }
-        Error::Unsendable { .. } => "INVALID_REQUEST",
-        _ => "SERVICE_LOST",
-    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

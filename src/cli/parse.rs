@@ -6,7 +6,10 @@
 
 mod list;
 
-use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{
+    convert::Infallible, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr,
+    time::Duration,
+};
 
 use bytesize::ByteSize;
 use fetchd::config::{InvalidProxy, Limits, Proxy, RequestLimits};
@@ -22,8 +25,16 @@ pub(super) enum AdminListen {
     At(SocketAddr),
 }
 
-/// DER root certificates. Empty if the flag doesn't name a file.
+/// The value of `--data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Data {
+    Text(String),
+    File(PathBuf),
+    Stdin,
+}
+
+/// DER root certificates. Empty if the flag doesn't name a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Roots(pub(super) Vec<Vec<u8>>);
 
 /// Creates a parser for whole numbers in `range`.
@@ -108,6 +119,16 @@ pub(super) fn header(text: &str) -> Result<(String, String), String> {
         return Err("expected a header line such as 'Accept: text/html'".to_owned());
     };
     Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Parses `TEXT`, `@FILE` or `@-`.
+#[allow(clippy::unnecessary_wraps, reason = "clap expects a result")]
+pub(super) fn data(text: &str) -> Result<Data, Infallible> {
+    Ok(match text.strip_prefix('@') {
+        Some("-") => Data::Stdin,
+        Some(path) => Data::File(path.into()),
+        None => Data::Text(text.to_owned()),
+    })
 }
 
 /// Parses a proxy URL. The empty string means no proxy.

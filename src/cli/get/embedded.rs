@@ -3,7 +3,7 @@
 
 use fetchd::{
     client::Client,
-    config::{Config, Egress, Limits, RequestLimits},
+    config::{Config, Egress, Limits, Origins, RequestLimits},
     server::{Peer, Server},
 };
 
@@ -44,11 +44,16 @@ fn config(args: &Args) -> Config {
         },
         request_limits: RequestLimits {
             max_timeout: RequestLimits::MAX_TIMEOUT,
-            ..RequestLimits::default()
+            max_body_bytes: u64::MAX,
         },
         egress: Egress {
-            allow_net: List::concat(&args.allow_net),
+            allow_net: List::concat(&args.service.allow_net),
             ..Egress::default()
+        },
+        origins: Origins {
+            extra_roots: args.service.ca_cert.clone().unwrap_or_default().0,
+            proxy: args.service.proxy.clone(),
+            ..Origins::default()
         },
         ..Config::default()
     }

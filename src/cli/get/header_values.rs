@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One header value, or several if the name occurs on several lines.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a string or a list of strings")]
 pub(super) enum HeaderValues {
     One(String),
     Several(Vec<String>),

@@ -1,6 +1,6 @@
 //! List outcomes, either in input order or as they arrive (`--unordered`).
 
-use fetchd::client::{self, Fetch, InOrder, Outcome};
+use fetchd::client::{self, Fetch, InOrder, Outage, Outcome};
 use futures_util::{FutureExt, StreamExt};
 
 /// The client's outcome stream.
@@ -23,6 +23,22 @@ impl Outcomes {
         match self {
             Self::AsTheyArrive(outcomes) => outcomes.next().await,
             Self::InOrder(outcomes) => outcomes.next().await,
+        }
+    }
+
+    /// Returns the number of outcomes that have arrived but have to wait for an earlier one.
+    pub(super) fn early(&self) -> usize {
+        match self {
+            Self::AsTheyArrive(_) => 0,
+            Self::InOrder(outcomes) => outcomes.buffered(),
+        }
+    }
+
+    /// Returns the current outage of the service.
+    pub(super) fn outage(&self) -> Option<Outage> {
+        match self {
+            Self::AsTheyArrive(outcomes) => outcomes.outage(),
+            Self::InOrder(outcomes) => outcomes.outage(),
         }
     }
 

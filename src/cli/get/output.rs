@@ -3,44 +3,43 @@
 
 mod record;
 
-use std::{
-    fs,
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use std::io::{self, Write};
 
-use anyhow::Context;
-use fetchd::client::{Outcome, Response};
+use fetchd::client::Outcome;
 
-use super::Args;
-use record::Record;
+use super::{args, body_files::BodyFiles, pending::Entry};
+pub(in crate::cli) use record::{Body, Record};
 
 /// Where results go.
 pub(super) struct Output {
-    /// The directory for body files, if we write any.
-    directory: Option<PathBuf>,
+    body_files: Option<BodyFiles>,
     prints_bodies: bool,
 }
 
 impl Output {
-    /// Creates the `--output` directory, if there is one in `args`.
-    pub(super) fn create(args: &Args) -> anyhow::Result<Self> {
-        if let Some(directory) = &args.output {
-            fs::create_dir_all(directory)
-                .with_context(|| format!("cannot create the directory {}", directory.display()))?;
+    pub(super) fn new(args: &args::Results, body_files: Option<BodyFiles>) -> Self {
+        Self {
+            body_files,
+            prints_bodies: !args.no_body,
         }
-        Ok(Self {
-            directory: args.output.clone(),
-            prints_bodies: !args.no_body && args.output.is_none(),
-        })
     }
 
-    /// Prints the outcome for `url`.
-    pub(super) fn print(&self, url: &str, outcome: &Outcome) -> anyhow::Result<()> {
-        let mut record = Record::new(url, outcome, self.prints_bodies);
-        if let (Some(directory), Some(response)) = (&self.directory, &outcome.response) {
-            record.file = Some(write_body(directory, outcome.index, response)?);
-        }
+    pub(super) fn body_files(&self) -> Option<&BodyFiles> {
+        self.body_files.as_ref()
+    }
+
+    /// Prints the outcome of the request `entry`.
+    pub(super) fn print(&self, entry: &Entry, outcome: &Outcome) -> anyhow::Result<()> {
+        let body = match (&self.body_files, &outcome.response) {
+            (Some(files), Some(response)) if outcome.error.is_none() => {
+                Body::File(files.write(outcome.index, &entry.url, &response.body)?)
+            }
+            (None, _) if self.prints_bodies => Body::Inline,
+            // This includes incomplete bodies: half a body would look like a whole one in
+            // a file.
+            _ => Body::Omitted,
+        };
+        let record = Record::new(entry.id.as_deref(), &entry.url, outcome, body);
         let mut line = serde_json::to_vec(&record)?;
         line.push(b'\n');
         let mut stdout = io::stdout().lock();
@@ -48,11 +47,4 @@ impl Output {
         stdout.flush()?;
         Ok(())
     }
-}
-
-/// Writes the body to a file named after the index. Returns the file's path.
-fn write_body(directory: &Path, index: usize, response: &Response) -> anyhow::Result<String> {
-    let path = directory.join(index.to_string());
-    fs::write(&path, &response.body).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path.display().to_string())
 }

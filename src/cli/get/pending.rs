@@ -1,71 +1,132 @@
 //! Tracks requests that don't have an outcome yet.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use fetchd::client::Request;
 use futures_util::{Stream, stream};
 use parking_lot::Mutex;
+use serde_json::value::RawValue;
 
-use super::input::Input;
+use super::{
+    body_files::BodyFiles,
+    input::{Input, Item},
+};
 
-/// Requests that we've read from the input but that have no outcome yet. Clones share
-/// the same state.
-#[derive(Clone, Default)]
-pub(super) struct Pending(Arc<Mutex<State>>);
+/// The input, and the requests in it that don't have an outcome yet. Clones share the
+/// same state.
+#[derive(Clone)]
+pub(super) struct Pending {
+    input: Arc<tokio::sync::Mutex<Input>>,
+    state: Arc<Mutex<State>>,
+    body_files: Option<BodyFiles>,
+}
 
 #[derive(Default)]
 struct State {
     /// How many requests we've read.
     total: usize,
-    /// The URLs of requests without an outcome, by index.
-    urls: HashMap<usize, String>,
-    /// Set if we had to stop before the end of the input.
+    /// Requests without an outcome, by index.
+    entries: BTreeMap<usize, Arc<Entry>>,
+    /// Set once we've read the whole input, or couldn't read on.
+    has_ended: bool,
     error: Option<anyhow::Error>,
 }
 
+/// What the input says about a request.
+pub(super) struct Entry {
+    /// The line as it was, without the line break.
+    pub(super) line: Vec<u8>,
+    pub(super) id: Option<Box<RawValue>>,
+    pub(super) url: String,
+}
+
 impl Pending {
-    /// Turns `input` into a stream of requests. Each one becomes pending when we read
+    /// Creates the tracker for `input`. If we write bodies to files, requests whose file
+    /// exists won't be sent.
+    pub(super) fn new(input: Input, body_files: Option<BodyFiles>) -> Self {
+        Self {
+            input: Arc::new(tokio::sync::Mutex::new(input)),
+            state: Arc::default(),
+            body_files,
+        }
+    }
+
+    /// Returns the input as a stream of requests. Each one becomes pending when we read
     /// it.
     ///
     /// The stream ends at the first input error. Call [`take_error`](Self::take_error)
     /// afterwards to get it.
-    pub(super) fn read(&self, input: Input) -> impl Stream<Item = Request> + Send + use<> {
-        stream::unfold((input, self.clone()), |(mut input, pending)| async move {
-            let next = input.next().await;
-            let request = match next {
-                Ok(next) => {
-                    let (url, request) = next?;
-                    pending.add(url);
-                    request
-                }
-                Err(error) => {
-                    pending.0.lock().error = Some(error);
-                    return None;
-                }
-            };
-            Some((request, (input, pending)))
+    pub(super) fn requests(&self) -> impl Stream<Item = Request> + Send + use<> {
+        stream::unfold(self.clone(), |pending| async move {
+            let request = pending.read().await?;
+            Some((request, pending))
         })
     }
 
-    fn add(&self, url: String) {
-        let mut state = self.0.lock();
+    /// Reads the next request. Cancel-safe.
+    async fn read(&self) -> Option<Request> {
+        if self.has_ended() {
+            return None;
+        }
+        let next = self.input.lock().await.next().await;
+        match next {
+            Ok(Some(item)) => return Some(self.add(item)),
+            Ok(None) => {}
+            Err(error) => self.state.lock().error = Some(error),
+        }
+        self.state.lock().has_ended = true;
+        None
+    }
+
+    fn add(&self, item: Item) -> Request {
+        let mut state = self.state.lock();
         let index = state.total;
-        state.urls.insert(index, url);
         state.total += 1;
+        let body_files = self.body_files.as_ref();
+        let conflict = body_files.and_then(|files| files.conflict(index, &item.url));
+        let entry = Entry {
+            line: item.line,
+            id: item.id,
+            url: item.url,
+        };
+        state.entries.insert(index, Arc::new(entry));
+        conflict.map_or(item.request, Request::unsendable)
     }
 
-    /// Removes a request once it has an outcome. Returns its URL.
-    pub(super) fn remove(&self, index: usize) -> String {
-        self.0.lock().urls.remove(&index).unwrap_or_default()
+    /// Returns what the input says about a pending request.
+    pub(super) fn get(&self, index: usize) -> Option<Arc<Entry>> {
+        self.state.lock().entries.get(&index).cloned()
     }
 
-    /// Returns how many requests we've read so far.
-    pub(super) fn total(&self) -> usize {
-        self.0.lock().total
+    /// Removes a request once we've printed its outcome.
+    pub(super) fn remove(&self, index: usize) {
+        self.state.lock().entries.remove(&index);
+    }
+
+    /// Takes the first pending request.
+    pub(super) fn pop_first(&self) -> Option<Arc<Entry>> {
+        let (_, entry) = self.state.lock().entries.pop_first()?;
+        Some(entry)
+    }
+
+    /// Reads the next request from the input and takes it. Cancel-safe.
+    pub(super) async fn take_next(&self) -> Option<Arc<Entry>> {
+        self.read().await?;
+        self.pop_first()
+    }
+
+    /// Returns true if there's nothing more to read.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.lock().has_ended
+    }
+
+    /// Returns true if we can read the input to its end without waiting for anyone.
+    pub(super) async fn is_file(&self) -> bool {
+        self.input.lock().await.is_file()
     }
 
     /// Takes the error that made us stop reading the input, if any.
     pub(super) fn take_error(&self) -> Option<anyhow::Error> {
-        self.0.lock().error.take()
+        self.state.lock().error.take()
     }
 }

@@ -1,9 +1,10 @@
-//! Reports on stderr: a progress bar (if it's a terminal) and a summary line at the end.
+//! The summary that we print at the end, on stderr.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, IsTerminal},
+    fmt,
     net::IpAddr,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -11,85 +12,122 @@ use fetchd::{
     client::{Error, Outcome},
     proto::Reason,
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use hdrhistogram::Histogram;
 use ipnet::IpNet;
 use tokio::time::Instant;
 
-use super::{Args, reason};
-use crate::cli::print_error;
+use super::Args;
+use crate::cli::{print_error, redact::redacted};
 
 /// Counts outcomes for the summary.
 pub(super) struct Summary {
     is_quiet: bool,
     /// True if the service runs in another process.
     is_remote: bool,
+    /// The file of failures, if there is one.
+    failures: Option<PathBuf>,
     started: Instant,
     /// Number of outcomes per status class or error reason.
     counts: BTreeMap<String, u64>,
+    done: u64,
     failed: u64,
-    slowest: Duration,
+    /// Durations of requests, in microseconds.
+    durations: Histogram<u64>,
+    /// The slowest request and its URL without secrets.
+    slowest: Option<(Duration, String)>,
+    /// The first error that says why the service is lost.
+    lost: Option<Error>,
+    /// True if a file of `--output` was in the way.
+    has_conflict: bool,
     /// Addresses the egress policy denied.
     denied: BTreeSet<IpAddr>,
-    bar: ProgressBar,
+}
+
+/// Durations above a day count as a day. This is in microseconds.
+const MAX_DURATION: u64 = 24 * 60 * 60 * 1_000_000;
+
+/// The precision of durations, in significant digits.
+const DIGITS: u8 = 3;
+
+/// The requests that have no outcome at the end.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Remaining {
+    pub(super) count: u64,
+    /// True if we didn't read the input to its end.
+    pub(super) has_more: bool,
 }
 
 impl Summary {
     pub(super) fn new(args: &Args) -> Self {
         Self {
-            is_quiet: args.quiet,
-            is_remote: args.server.is_some(),
+            is_quiet: args.results.quiet,
+            is_remote: args.service.server.is_some(),
+            failures: args.results.failures.clone(),
             started: Instant::now(),
             counts: BTreeMap::new(),
+            done: 0,
             failed: 0,
-            slowest: Duration::ZERO,
+            durations: Histogram::new_with_bounds(1, MAX_DURATION, DIGITS)
+                .expect("the bounds and the precision are valid"),
+            slowest: None,
+            lost: None,
+            has_conflict: false,
             denied: BTreeSet::new(),
-            bar: progress_bar(args),
         }
     }
 
-    /// Sets the number of requests we've read so far.
-    pub(super) fn set_total(&self, count: usize) {
-        self.bar.set_length(count as u64);
-    }
-
-    pub(super) fn add(&mut self, outcome: &Outcome) {
+    /// Counts the outcome of a request to `url`.
+    pub(super) fn add(&mut self, url: &str, outcome: &Outcome, is_failure: bool) {
         let name = match (&outcome.error, &outcome.response) {
-            (Some(error), _) => reason(error).to_owned(),
+            (Some(error), _) => error.name().to_owned(),
             (None, Some(response)) => format!("{}xx", response.status.as_u16() / 100),
             (None, None) => "none".to_owned(),
         };
         *self.counts.entry(name).or_default() += 1;
-        self.slowest = self.slowest.max(outcome.stats.total.unwrap_or_default());
-        if let Some(error) = &outcome.error {
-            self.failed += 1;
-            self.bar.set_message(self.failed.to_string());
-            self.denied.extend(denied_address(error));
+        self.done += 1;
+        self.failed += u64::from(is_failure);
+        if let Some(total) = outcome.stats.total {
+            self.add_duration(url, total);
         }
-        self.bar.inc(1);
+        match &outcome.error {
+            Some(error @ Error::ServiceLost { .. }) => {
+                self.lost.get_or_insert_with(|| error.clone());
+            }
+            Some(Error::Unsendable { message, .. }) => {
+                self.has_conflict |= message.contains("--force");
+            }
+            Some(error) => self.denied.extend(denied_address(error)),
+            None => {}
+        }
     }
 
-    /// Returns true if any request failed.
-    pub(super) fn has_errors(&self) -> bool {
-        self.failed > 0
+    fn add_duration(&mut self, url: &str, duration: Duration) {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.durations.saturating_record(micros);
+        let is_slowest = self
+            .slowest
+            .as_ref()
+            .is_none_or(|(most, _)| duration > *most);
+        if is_slowest {
+            self.slowest = Some((duration, redacted(url).into_owned()));
+        }
     }
 
-    /// Hides the progress bar while `print` runs.
-    pub(super) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.bar.suspend(print)
+    /// Returns the number of requests with an outcome.
+    pub(super) fn done(&self) -> u64 {
+        self.done
     }
 
-    pub(super) fn clear(&self) {
-        self.bar.finish_and_clear();
+    pub(super) fn failed(&self) -> u64 {
+        self.failed
     }
 
-    /// Removes the progress bar, then prints the summary line.
-    pub(super) fn finish(&self) {
-        self.clear();
+    /// Prints the summary. `failures` is the number of lines in the file of failures.
+    pub(super) fn print(&self, remaining: Remaining, failures: Option<u64>) {
         if self.is_quiet {
             return;
         }
-        let done: u64 = self.counts.values().sum();
-        let noun = if done == 1 { "request" } else { "requests" };
+        let time = self.started.elapsed().as_secs_f64();
         let counts = self.counts.iter();
         let counts: Vec<_> = counts
             .map(|(name, count)| format!("{name} {count}"))
@@ -100,20 +138,53 @@ impl Summary {
             counts.join(", ")
         };
         print_error(format_args!(
-            "{done} {noun} in {:.2} s: {counts}; slowest {:.2} s{}",
-            self.started.elapsed().as_secs_f64(),
-            self.slowest.as_secs_f64(),
-            self.hint()
+            "{} in {time:.2} s: {counts}{}",
+            count_of(self.done, "request"),
+            self.latencies()
         ));
+        if remaining.count > 0 || remaining.has_more {
+            print_error(remaining);
+        }
+        if let (Some(count), Some(path)) = (failures, &self.failures)
+            && count > 0
+        {
+            let lines = count_of(count, "line");
+            print_error(format_args!("{lines} to try again in {}", path.display()));
+        }
+        if let Some(error) = &self.lost {
+            print_error(format_args!("{}: {error}", error.name()));
+        }
+        if self.has_conflict {
+            print_error("--force would overwrite the files that exist");
+        }
+        self.print_denied();
     }
 
-    /// Tells the user how to allow the denied addresses. Empty if there aren't any.
-    fn hint(&self) -> String {
+    fn latencies(&self) -> String {
+        let Some((slowest, url)) = &self.slowest else {
+            return String::new();
+        };
+        let percentile = |percent| {
+            let micros = self.durations.value_at_quantile(f64::from(percent) / 100.0);
+            let duration = Duration::from_micros(micros).min(*slowest);
+            format!("p{percent} {:.3} s", duration.as_secs_f64())
+        };
+        let slowest = slowest.as_secs_f64();
+        format!(
+            "; {}, {}, {}, slowest {slowest:.3} s ({url})",
+            percentile(50),
+            percentile(90),
+            percentile(99)
+        )
+    }
+
+    /// Tells the user how to allow the denied addresses, if there are any.
+    fn print_denied(&self) {
         /// List at most this many addresses, so that the line stays readable.
         const MAX_ADDRESSES: usize = 5;
 
         if self.denied.is_empty() {
-            return String::new();
+            return;
         }
         let denied = self.denied.iter().take(MAX_ADDRESSES);
         let networks: Vec<_> = denied
@@ -130,22 +201,27 @@ impl Summary {
         } else {
             ""
         };
-        format!("; --allow-net {networks}{more}{owner} would allow the BLOCKED addresses")
+        print_error(format_args!(
+            "--allow-net {networks}{more}{owner} would allow the BLOCKED addresses"
+        ));
     }
 }
 
-/// Creates the progress bar. It's hidden with `--quiet`, or if stderr isn't a terminal.
-fn progress_bar(args: &Args) -> ProgressBar {
-    let bar = if args.quiet || !io::stderr().is_terminal() {
-        ProgressBar::hidden()
-    } else {
-        ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr())
-    };
-    let style = ProgressStyle::with_template(
-        "{bar:30} {pos}/{len} done, {msg} failed, {per_sec}, {eta} left",
-    )
-    .expect("the template has known fields only");
-    bar.with_style(style).with_message("0")
+impl fmt::Display for Remaining {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.count == 1 { "remains" } else { "remain" };
+        write!(f, "{} {verb}", count_of(self.count, "request"))?;
+        if self.has_more {
+            f.write_str(", and the input was not read to its end")?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns e.g. `1 request` or `2 requests`.
+fn count_of(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// Returns the denied address, if `--allow-net` would help. We have to search the

@@ -49,6 +49,22 @@ pub(crate) async fn gated_origin() -> (Origin, Arc<Semaphore>) {
     origin_gated_at(|_| true).await
 }
 
+/// Starts an origin that takes a permit from the semaphore for each request it answers.
+pub(crate) async fn metered_origin() -> (Origin, Arc<Semaphore>) {
+    let meter = Arc::new(Semaphore::new(0));
+    let permits = Arc::clone(&meter);
+    let origin = Origin::new(move |_| {
+        let meter = Arc::clone(&permits);
+        async move {
+            if let Ok(permit) = meter.acquire().await {
+                permit.forget();
+            }
+            reply("there")
+        }
+    });
+    (origin.await, meter)
+}
+
 /// Starts an origin that needs a permit from the semaphore to answer a request whose path
 /// `is_gated`. It answers all others right away.
 pub(crate) async fn origin_gated_at(is_gated: fn(&str) -> bool) -> (Origin, Arc<Semaphore>) {

@@ -29,7 +29,12 @@ impl Process {
     pub(crate) fn serve_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fetchd"));
         command.envs(variables.iter().copied());
-        Self::start(command, arguments)
+        Self::start(command, "127.0.0.1:0", arguments)
+    }
+
+    /// Starts the service on an address, e.g. that of one that was killed.
+    pub(crate) fn serve_at(address: &str) -> Self {
+        Self::start(Command::new(env!("CARGO_BIN_EXE_fetchd")), address, &[])
     }
 
     /// Like [`Process::serve`], but with a limit of `files` open file descriptors.
@@ -37,18 +42,12 @@ impl Process {
         let mut command = Command::new("sh");
         let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_fetchd")]);
-        Self::start(command, arguments)
+        Self::start(command, "127.0.0.1:0", arguments)
     }
 
-    fn start(mut command: Command, arguments: &[&str]) -> Self {
+    fn start(mut command: Command, address: &str, arguments: &[&str]) -> Self {
         let mut child = command
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--allow-net",
-                "127.0.0.0/8",
-            ])
+            .args(["serve", "--listen", address, "--allow-net", "127.0.0.0/8"])
             .args(["--log-format", "json", "--admin-listen", "127.0.0.1:0"])
             .args(arguments)
             .stderr(Stdio::piped())

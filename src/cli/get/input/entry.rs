@@ -1,33 +1,61 @@
 //! An entry in the input list: either a URL or a JSON object that describes a request.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::cli::get::header_values::HeaderValues;
 
 /// A request as written in the input.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Entry {
-    pub(super) url: String,
-    pub(super) method: Option<String>,
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::cli::get) struct Entry {
+    /// A string or a number. We keep its text, so that large numbers don't change.
+    pub(super) id: Option<Box<RawValue>>,
+    pub(in crate::cli::get) url: String,
+    pub(in crate::cli::get) method: Option<String>,
     #[serde(default)]
-    pub(super) headers: BTreeMap<String, HeaderValues>,
-    pub(super) body: Option<String>,
+    pub(in crate::cli::get) headers: BTreeMap<String, HeaderValues>,
+    pub(in crate::cli::get) body: Option<String>,
 }
 
+/// The keys of a request.
+const KEYS: [&str; 5] = ["url", "method", "headers", "body", "id"];
+
+/// The keys of an output line that aren't keys of a request. We accept them so that
+/// output lines can be input lines.
+const OUTPUT_KEYS: [&str; 12] = [
+    "index",
+    STATUS,
+    "body_base64",
+    "file",
+    "error",
+    "final_url",
+    "redirects",
+    "http_version",
+    "body_bytes",
+    "truncated",
+    "attempts",
+    "timing",
+];
+
+/// If a line has this key, it's an output line, and its headers and body are those of the
+/// response.
+const STATUS: &str = "status";
+
 impl Entry {
-    /// Parses an input line. Blank lines and comments give `None`.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, String> {
-        let text = std::str::from_utf8(bytes).map_err(|_| "expected UTF-8".to_owned())?;
+    /// Returns true if an input line is blank or a comment.
+    pub(super) fn is_blank(line: &[u8]) -> bool {
+        let start = line.trim_ascii_start().first();
+        matches!(start, None | Some(b'#'))
+    }
+
+    /// Parses an input line that isn't blank.
+    pub(super) fn parse(line: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(line).map_err(|_| "expected UTF-8".to_owned())?;
         match text.trim() {
-            "" => Ok(None),
-            comment if comment.starts_with('#') => Ok(None),
-            object if object.starts_with('{') => serde_json::from_str(object)
-                .map(Some)
-                .map_err(|error| format!("expected a request as a JSON object: {error}")),
-            url => Ok(Some(Self::from_url(url))),
+            object if object.starts_with('{') => Self::parse_object(object),
+            url => Ok(Self::from_url(url)),
         }
     }
 
@@ -39,10 +67,63 @@ impl Entry {
     }
 
     /// Returns true if the entry sets the header `name` (case doesn't matter).
-    pub(super) fn has_header(&self, name: &str) -> bool {
+    pub(in crate::cli::get) fn has_header(&self, name: &str) -> bool {
         self.headers
             .keys()
             .any(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    fn parse_object(object: &str) -> Result<Self, String> {
+        let keys: BTreeMap<Cow<'_, str>, &RawValue> =
+            serde_json::from_str(object).map_err(|error| unexpected(&error))?;
+        let is_unknown = |key: &&str| !KEYS.contains(key) && !OUTPUT_KEYS.contains(key);
+        if let Some(key) = keys.keys().map(AsRef::as_ref).find(is_unknown) {
+            return Err(format!(
+                "expected the keys {}, got {key:?}",
+                KEYS.join(", ")
+            ));
+        }
+        let mut entry: Self = serde_json::from_str(object).map_err(|error| unexpected(&error))?;
+        if let Some(id) = &entry.id
+            && !id
+                .get()
+                .starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
+        {
+            return Err("expected a string or a number as the id".to_owned());
+        }
+        if keys.contains_key(STATUS) {
+            entry.headers.clear();
+            entry.body = None;
+        }
+        Ok(entry)
+    }
+}
+
+/// Formats a JSON error. serde repeats strings of the input in it. We leave them out,
+/// since they may be secret.
+fn unexpected(error: &serde_json::Error) -> String {
+    let mut message = error.to_string();
+    if let Some(start) = message.find("string \"")
+        && let Some(end) = message.rfind("\", expected")
+        && start < end
+    {
+        message.replace_range(start..=end, "a string");
+    }
+    format!("expected a request as a JSON object: {message}")
+}
+
+#[cfg(test)]
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        let id = |entry: &Self| entry.id.as_ref().map(|id| id.get().to_owned());
+        (id(self), &self.url, &self.method, &self.headers, &self.body)
+            == (
+                id(other),
+                &other.url,
+                &other.method,
+                &other.headers,
+                &other.body,
+            )
     }
 }
 
@@ -52,22 +133,71 @@ mod tests {
 
     #[test]
     fn blank_lines_and_comments_are_skipped() {
-        for line in ["\n", "  \r\n", "# a comment\n"] {
-            assert_eq!(Entry::parse(line.as_bytes()), Ok(None), "{line:?}");
+        for line in ["", "  \r", "# a comment", "\t#"] {
+            assert!(Entry::is_blank(line.as_bytes()), "{line:?}");
         }
+        assert!(!Entry::is_blank(b" http://a.example/#part"));
     }
 
     #[test]
     fn lines_are_urls_or_objects() {
-        let expected = Ok(Some(Entry::from_url("http://a.example/")));
-        assert_eq!(Entry::parse(b" http://a.example/\r\n"), expected);
+        let expected = Ok(Entry::from_url("http://a.example/"));
+        assert_eq!(Entry::parse(b" http://a.example/\r"), expected);
         assert_eq!(Entry::parse(br#"{"url": "http://a.example/"}"#), expected);
     }
 
     #[test]
-    fn unknown_fields_are_rejected() {
-        let error = Entry::parse(br#"{"uri": "http://a.example/"}"#).unwrap_err();
-        assert!(error.contains("unknown field `uri`"), "{error}");
+    fn unknown_keys_are_rejected_with_the_known_ones() {
+        let error = Entry::parse(br#"{"url": "http://a.example/", "meth\u006fds": 1}"#);
+        let error = error.unwrap_err();
+        assert_eq!(
+            error,
+            r#"expected the keys url, method, headers, body, id, got "methods""#
+        );
         assert_eq!(Entry::parse(b"\xff"), Err("expected UTF-8".to_owned()));
+    }
+
+    #[test]
+    fn ids_are_strings_or_numbers_and_keep_their_text() {
+        for id in [r#""a\n""#, "7", "-1.50", "123456789012345678901234567890"] {
+            let line = format!(r#"{{"url": "u", "id": {id}}}"#);
+            let entry = Entry::parse(line.as_bytes()).unwrap();
+            assert_eq!(entry.id.unwrap().get(), id);
+        }
+        assert!(
+            Entry::parse(br#"{"url": "u", "id": null}"#)
+                .unwrap()
+                .id
+                .is_none()
+        );
+        for id in ["[]", "{}", "true"] {
+            let line = format!(r#"{{"url": "u", "id": {id}}}"#);
+            let error = Entry::parse(line.as_bytes()).unwrap_err();
+            assert!(error.contains("expected a string or a number"), "{error}");
+        }
+    }
+
+    #[test]
+    fn output_line_is_an_input_line() {
+        let line = br#"{"index":3,"id":7,"url":"u","status":200,"headers":{"a":"b"},"body":"x"}"#;
+        let entry = Entry::parse(line).unwrap();
+        assert_eq!(entry.id.as_ref().unwrap().get(), "7");
+        assert!(entry.url == "u" && entry.headers.is_empty() && entry.body.is_none());
+    }
+
+    #[test]
+    fn errors_do_not_repeat_the_input() {
+        for line in [
+            r#"{"url": "u", "headers": "Authorization: secret"}"#,
+            r#"{"url": "u", "headers": {"authorization": {"secret": "secret"}}}"#,
+            r#"{"url": ["http://user:secret@a.example/"]}"#,
+            r#"{"url": "u", "body": {"a": "secret"}}"#,
+        ] {
+            let error = Entry::parse(line.as_bytes()).unwrap_err();
+            assert!(
+                error.contains("expected") && !error.contains("secret"),
+                "{error}"
+            );
+        }
     }
 }

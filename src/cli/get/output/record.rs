@@ -1,43 +1,53 @@
 //! The JSON object we print for a result.
 
-use std::{collections::BTreeMap, ops::Not, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use fetchd::client::{Error, Outcome, Response};
+use fetchd::client::{Error, FetchStats, Outcome, Response};
 use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
+use serde_json::value::RawValue;
+use url::Url;
 
-use crate::cli::get::{header_values::HeaderValues, reason};
+use crate::cli::{get::header_values::HeaderValues, redact::without_credentials};
 
 /// A printed result. Fields are serialized in this order.
 #[derive(Serialize)]
-pub(super) struct Record<'a> {
+pub(in crate::cli) struct Record<'a> {
     index: usize,
-    url: &'a str,
-    #[serde(flatten)]
-    response: Option<ResponseFields<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) file: Option<String>,
-    #[serde(skip_serializing_if = "Not::not")]
-    truncated: bool,
+    id: Option<&'a RawValue>,
+    url: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorFields>,
-    attempts: u32,
-    queued_ms: f64,
+    status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    first_byte_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total_ms: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct ResponseFields<'a> {
-    status: u16,
-    headers: BTreeMap<&'a str, HeaderValues>,
+    headers: Option<BTreeMap<&'a str, HeaderValues>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorFields>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    final_url: Option<&'a str>,
+    redirects: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_version: Option<String>,
+    body_bytes: usize,
+    truncated: bool,
+    attempts: u32,
+    timing: Timing,
+}
+
+/// Where a body goes.
+pub(in crate::cli) enum Body {
+    /// Into the JSON object.
+    Inline,
+    /// It's in this file.
+    File(String),
+    Omitted,
 }
 
 #[derive(Serialize)]
@@ -47,52 +57,95 @@ struct ErrorFields {
     retryable: bool,
 }
 
-impl<'a> Record<'a> {
-    /// Creates the record for an outcome of `url`.
-    pub(super) fn new(url: &'a str, outcome: &'a Outcome, with_body: bool) -> Self {
-        let response = outcome.response.as_ref();
-        let stats = &outcome.stats;
-        Self {
-            index: outcome.index,
-            url,
-            response: response.map(|response| ResponseFields::new(response, with_body)),
-            file: None,
-            truncated: stats.truncated,
-            error: outcome.error.as_ref().map(ErrorFields::new),
-            attempts: stats.attempts,
-            queued_ms: milliseconds(stats.queued),
-            first_byte_ms: stats.first_byte.map(milliseconds),
-            total_ms: stats.total.map(milliseconds),
-        }
-    }
+/// Durations in milliseconds. A phase that didn't happen is left out.
+#[derive(Serialize)]
+struct Timing {
+    queued: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_byte: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<f64>,
+    connection_reused: bool,
 }
 
-impl<'a> ResponseFields<'a> {
-    fn new(response: &'a Response, with_body: bool) -> Self {
-        let mut fields = Self {
-            status: response.status.as_u16(),
-            headers: headers(&response.headers),
+impl<'a> Record<'a> {
+    /// Creates the record for an outcome of `url`.
+    pub(in crate::cli) fn new(
+        id: Option<&'a RawValue>,
+        url: &'a str,
+        outcome: &'a Outcome,
+        body: Body,
+    ) -> Self {
+        let response = outcome.response.as_ref();
+        let stats = &outcome.stats;
+        let mut record = Self {
+            index: outcome.index,
+            id,
+            url: without_credentials(url),
+            status: response.map(|response| response.status.as_u16()),
+            headers: response.map(|response| headers(&response.headers)),
             body: None,
             body_base64: None,
+            file: None,
+            error: outcome.error.as_ref().map(ErrorFields::new),
+            final_url: response.and_then(|response| final_url(url, response)),
+            redirects: stats.redirects,
+            http_version: response.map(|response| format!("{:?}", response.version)),
+            body_bytes: response.map_or(0, |response| response.body.len()),
+            truncated: stats.truncated,
+            attempts: stats.attempts,
+            timing: Timing::new(stats),
         };
-        if with_body {
-            match std::str::from_utf8(&response.body) {
-                Ok(text) => fields.body = Some(text),
-                Err(_) => fields.body_base64 = Some(BASE64_STANDARD.encode(&response.body)),
-            }
+        match (body, response) {
+            (Body::Inline, Some(response)) => match std::str::from_utf8(&response.body) {
+                Ok(text) => record.body = Some(text),
+                Err(_) => record.body_base64 = Some(BASE64_STANDARD.encode(&response.body)),
+            },
+            (Body::File(path), _) => record.file = Some(path),
+            (Body::Inline | Body::Omitted, _) => {}
         }
-        fields
+        record
     }
 }
 
 impl ErrorFields {
     fn new(error: &Error) -> Self {
         Self {
-            reason: reason(error),
+            reason: error.name(),
             message: error.to_string(),
             retryable: error.is_retryable(),
         }
     }
+}
+
+impl Timing {
+    fn new(stats: &FetchStats) -> Self {
+        Self {
+            queued: milliseconds(stats.queued),
+            dns: stats.dns.map(milliseconds),
+            connect: stats.connect.map(milliseconds),
+            tls: stats.tls.map(milliseconds),
+            first_byte: stats.first_byte.map(milliseconds),
+            total: stats.total.map(milliseconds),
+            connection_reused: stats.connection_reused,
+        }
+    }
+}
+
+/// Returns the URL that responded, if it's not the requested one.
+fn final_url<'a>(url: &str, response: &'a Response) -> Option<&'a str> {
+    let mut requested = Url::parse(url).ok()?;
+    requested.set_fragment(None);
+    // These fail if the URL can't have credentials, and then there's nothing to remove.
+    let _ = requested.set_username("");
+    let _ = requested.set_password(None);
+    (response.url != requested).then_some(response.url.as_str())
 }
 
 fn headers(headers: &HeaderMap) -> BTreeMap<&str, HeaderValues> {
