@@ -12,6 +12,10 @@
 //! `reqwest::Response`s back. We re-export [`reqwest`] so that you can name these types
 //! without having to depend on the same version yourself.
 //!
+//! A `reqwest::Request` doesn't contain the settings of its client, such as default
+//! headers or a timeout. Repeat those with [`Client::builder`], and see [`Builder`] for
+//! the ones that have no equivalent.
+//!
 //! # Replicas
 //!
 //! A client talks to one service, or to several replicas of it. It spreads requests by
@@ -23,15 +27,17 @@
 //! isn't idempotent is never dispatched twice.
 
 // `fetch` and `results` are the list API, `send` sends the requests, and `replicas`
-// picks a replica for each. The last two share `pending` and `failure`. All other files
-// hold one public type each.
+// picks a replica for each. The last two share `pending` and `failure`. `defaults` are
+// what the builder sets for all requests. All other files hold one public type each.
 mod builder;
+mod defaults;
 mod error;
 mod failure;
 mod fetch;
 mod outcome;
 mod pending;
 mod redact;
+pub mod redirect;
 mod replicas;
 mod request;
 mod response;
@@ -42,10 +48,7 @@ mod stats;
 use std::{io, sync::Arc};
 
 use futures_util::{Stream, StreamExt};
-use http::Uri;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tonic::transport::Endpoint;
 
 pub use builder::Builder;
 pub use error::Error;
@@ -84,7 +87,8 @@ impl Client {
         Self::builder().connect(url).await
     }
 
-    /// Returns a builder, in case you need other settings than the defaults.
+    /// Returns a builder, in case you need other settings than the defaults, or have the
+    /// settings of a `reqwest::Client` to keep.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -94,19 +98,12 @@ impl Client {
     ///
     /// The client connects on its first call. If the service closes the connection later
     /// on, the next call simply connects again.
-    pub fn over_connector<F, S>(mut connect: F) -> Self
+    pub fn over_connector<F, S>(connect: F) -> Self
     where
         F: FnMut() -> io::Result<S> + Send + 'static,
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let connector =
-            tower::service_fn(move |_: Uri| std::future::ready(connect().map(TokioIo::new)));
-        let builder = Builder::default();
-        let endpoint = builder.configure(Endpoint::from_static("http://in.memory"));
-        let channel = endpoint.connect_with_connector_lazy(connector);
-        Self {
-            replicas: Arc::new(Replicas::only(channel, builder)),
-        }
+        Builder::default().client_over(connect)
     }
 
     /// Fetches all requests of a list and returns one result for each, in request order.
@@ -144,7 +141,9 @@ impl Client {
         I: IntoIterator,
         I::Item: Into<Request>,
     {
-        let list = requests.into_iter().map(Into::into).collect();
+        let defaults = self.replicas.defaults();
+        let requests = requests.into_iter().map(Into::into);
+        let list = requests.map(|request| defaults.add_to(request)).collect();
         Fetch::new(Arc::clone(&self.replicas), Source::List(list))
     }
 
@@ -157,7 +156,10 @@ impl Client {
         S: Stream + Send + 'static,
         S::Item: Into<Request>,
     {
-        let stream = requests.map(Into::into).boxed();
+        let replicas = Arc::clone(&self.replicas);
+        let stream = requests
+            .map(move |request| replicas.defaults().add_to(request.into()))
+            .boxed();
         Fetch::new(Arc::clone(&self.replicas), Source::Stream(stream))
     }
 
@@ -174,6 +176,7 @@ impl Client {
     ///
     /// Fails if the request or its call fails. The message includes the URL.
     pub async fn execute(&self, request: impl Into<Request>) -> Result<reqwest::Response, Error> {
-        send::execute(Arc::clone(&self.replicas), request.into()).await
+        let request = self.replicas.defaults().add_to(request.into());
+        send::execute(Arc::clone(&self.replicas), request).await
     }
 }

@@ -1,14 +1,63 @@
 //! Client settings.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
+use http::{HeaderMap, HeaderValue, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::transport::Endpoint;
 
-use super::{Client, Error, replicas::Replicas};
+use super::{Client, Error, defaults::Defaults, redirect, replicas::Replicas};
 
 /// Builds a [`Client`] with other settings than the defaults.
+///
+/// # Settings of a `reqwest::Client`
+///
+/// Some settings of a `reqwest::Client` aren't part of its requests: reqwest only adds
+/// them when it sends one. If your code has such a client, repeat its settings here. They
+/// have the same names and the same meaning:
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use fetchd::client::{Client, redirect, reqwest::header::HeaderMap};
+///
+/// # async fn run(headers: HeaderMap) -> Result<(), fetchd::client::Error> {
+/// let client = Client::builder()
+///     .default_headers(headers)
+///     .user_agent("my-service/1.0")
+///     .timeout(Duration::from_secs(10))
+///     .redirect(redirect::Policy::limited(5))
+///     .connect("http://localhost:50051")
+///     .await?;
+/// # Ok(()) }
+/// ```
+///
+/// They apply to every request that doesn't have its own. If a value can't be used,
+/// [`connect`](Self::connect) says so.
+///
+/// It's the service that connects to origins, so these settings of a `reqwest::Client`
+/// have no equivalent here:
+///
+/// - The cookie store. Responses still have their `Set-Cookie` headers, and requests may
+///   have a `Cookie` header.
+/// - Proxies and TLS settings (root and client certificates, versions, invalid
+///   certificates). The service has settings of its own, e.g. `--proxy` and `--ca-cert`.
+/// - `redirect::Policy::custom`, `referer` and `https_only`. The service doesn't send a
+///   `Referer` when it follows a redirect.
+/// - The connection pool, HTTP/2 and HTTP/3, name resolution, local addresses and other
+///   socket options. The service uses HTTP/1.1 for all origins.
+/// - The content codings (`gzip`, `brotli` and so on). The service asks for gzip and
+///   deflate and decodes them, unless the request has an `Accept-Encoding` header.
+/// - Retry policies, and middleware such as `connector_layer`. The service retries
+///   requests as [`Request::max_attempts`](super::Request::max_attempts) says.
+///
+/// Besides, the service has limits that reqwest lacks. Unless you set others, a request
+/// may take 30 s, its origin may be silent for 15 s, connecting may take 5 s, and a body
+/// may have 10 MiB.
 #[derive(Debug, Clone)]
 pub struct Builder {
+    pub(super) defaults: Defaults,
     pub(super) give_up_after: Duration,
     pub(super) silence_timeout: Duration,
     keepalive_interval: Duration,
@@ -29,6 +78,75 @@ const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 const MAX_FRAME: u32 = 256 << 10;
 
 impl Builder {
+    /// Adds headers to each request that doesn't set the same header itself.
+    ///
+    /// If a name occurs several times in `headers`, all of its values are sent (reqwest
+    /// 0.13 only sends the last). A second call adds to the first, and replaces headers of
+    /// the same name. Headers that only the service sets, e.g. `Host`, make every request
+    /// fail.
+    ///
+    /// The values never appear in debug output.
+    #[must_use]
+    pub fn default_headers(mut self, headers: HeaderMap) -> Self {
+        self.defaults.add_headers(headers);
+        self
+    }
+
+    /// Sets the `User-Agent` header of each request that doesn't have one. Default: that
+    /// of the service, `fetchd/VERSION` unless configured otherwise. (reqwest sends none.)
+    ///
+    /// If `value` isn't a valid header value, [`connect`](Self::connect) fails.
+    #[must_use]
+    pub fn user_agent<V>(mut self, value: V) -> Self
+    where
+        V: TryInto<HeaderValue>,
+        V::Error: Into<http::Error>,
+    {
+        self.defaults
+            .set_user_agent(value.try_into().map_err(Into::into));
+        self
+    }
+
+    /// Sets the timeout of each request that doesn't have one. It starts when the service
+    /// dispatches the request, and includes redirects, retries and the whole body.
+    /// Services lower it to their `--max-timeout`. Default: 30 s.
+    ///
+    /// To limit a whole list instead, use [`Fetch::timeout`](super::Fetch::timeout).
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.defaults.set_timeout(timeout);
+        self
+    }
+
+    /// Sets how long an origin may stay silent, for each request that doesn't set it
+    /// itself. See [`Request::idle_timeout`](super::Request::idle_timeout). Default: 15 s.
+    ///
+    /// This isn't about the service: see [`silence_timeout`](Self::silence_timeout).
+    #[must_use]
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.defaults.set_read_timeout(timeout);
+        self
+    }
+
+    /// Sets how long the service may take to connect to an origin (including DNS and TLS),
+    /// for each request that doesn't set it itself. Default: 5 s.
+    ///
+    /// This isn't the time that the client may take to connect to the service, which is
+    /// always 5 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.defaults.set_connect_timeout(timeout);
+        self
+    }
+
+    /// Sets how to handle redirects, for each request that doesn't set
+    /// [`max_redirects`](super::Request::max_redirects). Default: follow up to 10.
+    #[must_use]
+    pub fn redirect(mut self, policy: redirect::Policy) -> Self {
+        self.defaults.set_redirect(policy);
+        self
+    }
+
     /// Sets how long the client keeps trying if no replica answers. After that, the
     /// remaining requests end with [`Error::ServiceLost`]. Default: 30 s.
     #[must_use]
@@ -65,13 +183,44 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] if a URL isn't valid, [`Error::ServiceLost`] if no replica answers
-    /// within 5 s.
+    /// [`Error::Call`] if a setting or a URL isn't valid, [`Error::ServiceLost`] if no
+    /// replica answers within 5 s.
     pub async fn connect(self, url: impl AsRef<str>) -> Result<Client, Error> {
+        self.defaults.check()?;
         let replicas = Replicas::connect(url.as_ref(), self).await?;
         Ok(Client {
             replicas: Arc::new(replicas),
         })
+    }
+
+    /// Creates a client that calls `connect` whenever it needs a connection. See
+    /// [`Client::over_connector`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] if a setting isn't valid.
+    pub fn over_connector<F, S>(self, connect: F) -> Result<Client, Error>
+    where
+        F: FnMut() -> io::Result<S> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.defaults.check()?;
+        Ok(self.client_over(connect))
+    }
+
+    /// Like [`over_connector`](Self::over_connector), but without checking the settings.
+    pub(super) fn client_over<F, S>(self, mut connect: F) -> Client
+    where
+        F: FnMut() -> io::Result<S> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connector =
+            tower::service_fn(move |_: Uri| std::future::ready(connect().map(TokioIo::new)));
+        let endpoint = self.configure(Endpoint::from_static("http://in.memory"));
+        let channel = endpoint.connect_with_connector_lazy(connector);
+        Client {
+            replicas: Arc::new(Replicas::only(channel, self)),
+        }
     }
 
     /// Applies these settings to `endpoint`.
@@ -91,6 +240,7 @@ impl Builder {
 impl Default for Builder {
     fn default() -> Self {
         Self {
+            defaults: Defaults::default(),
             give_up_after: Duration::from_secs(30),
             silence_timeout: Duration::from_secs(30),
             keepalive_interval: Duration::from_secs(5),

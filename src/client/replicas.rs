@@ -27,7 +27,7 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use super::{Builder, Error, failure::Disposition};
+use super::{Builder, Error, defaults::Defaults, failure::Disposition};
 pub(super) use choice::{candidates, preferred};
 use lookup::{Address, parse_service_url, resolve};
 pub(super) use monitor::Monitor;
@@ -110,6 +110,11 @@ impl Replicas {
     /// Returns true if none of the replicas is a fetchd service that accepts us.
     pub(super) fn are_all_foreign(&self) -> bool {
         self.all.lock().iter().all(|replica| replica.is_foreign())
+    }
+
+    /// What the client adds to its requests.
+    pub(super) fn defaults(&self) -> &Defaults {
+        &self.builder.defaults
     }
 
     /// How long a replica may stay silent on a call.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header;
+use http::{HeaderName, header};
 use url::Url;
 
 use super::Error;
@@ -125,6 +125,18 @@ impl Request {
         self
     }
 
+    /// Returns true if the request has a header called `name`, in any case.
+    pub(super) fn has_header(&self, name: &HeaderName) -> bool {
+        let mut lines = self.message.headers.iter();
+        lines.any(|line| line.name.eq_ignore_ascii_case(name.as_str()))
+    }
+
+    /// Returns true if there's a user name or a password in the URL.
+    pub(super) fn has_credentials(&self) -> bool {
+        let url = Url::parse(&self.message.url);
+        url.is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+    }
+
     /// Estimates the message size, in bytes.
     pub(super) fn size(&self) -> usize {
         let lines = self.message.headers.iter();
@@ -178,8 +190,20 @@ impl From<&Url> for Request {
 }
 
 impl From<reqwest::Request> for Request {
-    /// Converts a reqwest request. Note that the body has to be in memory. If it's a
-    /// stream, the request ends with [`Error::Unsendable`].
+    /// Converts a reqwest request, i.e. its method, URL, headers, body and timeout.
+    ///
+    /// The settings of the `reqwest::Client` that built it aren't part of it: default
+    /// headers, user agent, timeouts, redirect policy, cookies, proxies, TLS, connection
+    /// pool, HTTP/2, retries and middleware. Set the first four for all requests of a
+    /// client with [`Client::builder`], or for a single one here. [`Builder`] has a list
+    /// of the others. The HTTP version doesn't carry over either, since the service uses
+    /// HTTP/1.1 for all origins.
+    ///
+    /// Note that the body has to be in memory. If it's a stream, the request ends with
+    /// [`Error::Unsendable`].
+    ///
+    /// [`Client::builder`]: super::Client::builder
+    /// [`Builder`]: super::Builder
     fn from(request: reqwest::Request) -> Self {
         let mut converted = Self::new(request.method().as_str(), request.url().as_str());
         match request.body().map(reqwest::Body::as_bytes) {

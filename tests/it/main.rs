@@ -17,6 +17,7 @@ mod cli;
 mod connections;
 mod corpus;
 mod deadline;
+mod defaults;
 mod drain;
 mod egress;
 mod faults_answering;

@@ -17,7 +17,13 @@ use tonic::{Status, transport::Channel};
 
 use super::{assembly::Assembly, deadline::Deadline, queue::NextCall};
 use crate::{
-    client::{Error, Outcome, failure::Failure, pending::Pending, replicas::Replica, request},
+    client::{
+        Error, Outcome,
+        failure::Failure,
+        pending::Pending,
+        replicas::{Replica, Replicas},
+        request,
+    },
     proto::{FetchBatchRequest, FetchBatchResponse, fetch_service_client::FetchServiceClient},
 };
 
@@ -80,16 +86,17 @@ impl Call {
         replica: &Arc<Replica>,
         next: NextCall,
         deadline: Deadline,
-        silence_timeout: Duration,
+        replicas: &Replicas,
     ) -> Self {
         let requests = next.requests.iter();
         let message = FetchBatchRequest {
             requests: requests.map(|pending| pending.message.clone()).collect(),
+            options: replicas.defaults().options(),
             concurrency: next.concurrency,
             timeout: deadline.remaining().map(request::duration),
-            ..FetchBatchRequest::default()
         };
         let responses = Responses::NotRequested(Box::new((replica.service(), message)));
+        let silence_timeout = replicas.silence_timeout();
         Self::new(next.requests, next.slots, responses, silence_timeout)
     }
 

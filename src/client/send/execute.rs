@@ -1,6 +1,6 @@
 //! Sends a single request in its own call.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     body::{BodyStream, Parts},
@@ -37,8 +37,7 @@ async fn send(monitor: &mut Monitor, pending: &mut Pending) -> Result<reqwest::R
         let Some(replica) = preferred(pending.host(), candidates.into_iter()) else {
             continue;
         };
-        let timeout = monitor.replicas().silence_timeout();
-        let failure = match call(replica, pending, timeout).await {
+        let failure = match call(replica, pending, monitor.replicas()).await {
             Ok(response) => {
                 replica.record_success();
                 return Ok(response);
@@ -57,12 +56,14 @@ async fn send(monitor: &mut Monitor, pending: &mut Pending) -> Result<reqwest::R
 async fn call(
     replica: &Replica,
     pending: &Pending,
-    silence_timeout: Duration,
+    replicas: &Replicas,
 ) -> Result<reqwest::Response, Failure> {
     let message = FetchBatchRequest {
         requests: vec![pending.message.clone()],
+        options: replicas.defaults().options(),
         ..FetchBatchRequest::default()
     };
+    let silence_timeout = replicas.silence_timeout();
     let mut parts = Parts::request(replica.service(), message, silence_timeout).await?;
     let first = parts.next().await?;
     let Some(head) = first.head else {

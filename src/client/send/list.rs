@@ -180,7 +180,7 @@ impl ListSender {
                 self.queues
                     .next_call(replica.name(), admitted.len(), intake_is_idle)
             {
-                let call = Call::to(replica, next, self.deadline, replicas.silence_timeout());
+                let call = Call::to(replica, next, self.deadline, replicas);
                 let replica = Arc::clone(replica);
                 let events = call.events();
                 let events = events.map(move |event| (Arc::clone(&replica), event));
