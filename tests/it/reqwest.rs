@@ -106,6 +106,48 @@ async fn a_body_can_be_read_as_text_stream_or_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn text_is_decoded_from_its_charset_as_in_reqwest() {
+    /// Content types, with bodies in that charset and the text that they contain.
+    const BODIES: [(&str, &[u8], &str); 7] = [
+        ("text/html; charset=ISO-8859-1", b"\xe9\x80", "é€"),
+        ("text/plain; charset=\"windows-1252\"", b"\xe9\x80", "é€"),
+        ("text/plain; charset=Shift_JIS", b"\x93\xfa\x96\x7b", "日本"),
+        ("text/plain; charset=utf-16le", b"\xe5\x65\x2c\x67", "日本"),
+        // A byte order mark overrides the charset, and isn't part of the text.
+        (
+            "text/plain; charset=latin1",
+            b"\xfe\xff\x65\xe5\x67\x2c",
+            "日本",
+        ),
+        // Without a known charset it's UTF-8, and invalid bytes are replaced.
+        ("text/plain; charset=unknown", "é€".as_bytes(), "é€"),
+        ("text/plain", b"\xe9", "\u{fffd}"),
+    ];
+
+    let origin = Origin::new(|request| async move {
+        let index: usize = request.uri().path()[1..].parse().unwrap();
+        let (content_type, body, _) = BODIES[index];
+        let mut response = reply(body);
+        let headers = response.headers_mut();
+        headers.insert("content-type", content_type.parse().unwrap());
+        response
+    })
+    .await;
+    let service = service().await;
+    let client = service.client().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let urls: Vec<_> = (0..BODIES.len()).map(|index| origin.url(index)).collect();
+    let results = client.fetch_all(&urls).await;
+    for ((url, (content_type, _, expected)), listed) in urls.iter().zip(BODIES).zip(results) {
+        let direct = http.get(url).send().await.unwrap();
+        assert_eq!(direct.text().await.unwrap(), expected, "{content_type}");
+        assert_eq!(listed.unwrap().text().await.unwrap(), expected);
+        let streamed = client.execute(url).await.unwrap();
+        assert_eq!(streamed.text().await.unwrap(), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_streaming_request_fails_alone() {
     let origin = echo().await;
     let service = service().await;
