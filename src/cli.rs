@@ -2,6 +2,7 @@
 //!
 //! Nothing outside this module knows a flag's name or reads the environment.
 
+mod demo;
 mod exit_code;
 mod get;
 mod health;
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Serve(Box<serve::Args>),
     /// Fetch a list of URLs and print the results in input order
     Get(Box<get::Args>),
+    /// Fetch from a slow local origin and print how long it takes; needs no network
+    Demo,
     /// Check the health of a service; exit with 0 if it is SERVING
     Health(health::Args),
     /// Print completions for a shell
@@ -55,6 +58,7 @@ pub(crate) fn run(command: &Command) -> ExitCode {
     match command {
         Command::Serve(args) => serve::run(args),
         Command::Get(args) => get::run(args),
+        Command::Demo => demo::run(),
         Command::Health(args) => health::run(args),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),

@@ -6,7 +6,7 @@
 
 mod args;
 mod body_files;
-mod embedded;
+pub(super) mod embedded;
 mod failures;
 mod header_values;
 mod input;
@@ -36,6 +36,7 @@ use failures::Failures;
 use input::Input;
 use outcomes::Outcomes;
 use output::Output;
+pub(super) use output::result_line;
 use results::Results;
 
 /// How a list ended.
@@ -183,7 +184,8 @@ async fn fetch_all(args: &Args, client: &Client, results: &mut Results) -> anyho
     })
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+/// Returns true if the reader of our output has closed it.
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<io::Error>();
     error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

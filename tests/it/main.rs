@@ -18,6 +18,7 @@ mod connections;
 mod corpus;
 mod deadline;
 mod defaults;
+mod demo;
 mod drain;
 mod egress;
 mod faults_answering;

@@ -17,10 +17,15 @@ const MAX_CALLS: u32 = 32;
 /// Buffer size of the in-memory connection, in bytes per direction.
 const BUFFER_SIZE: usize = 256 << 10;
 
-/// Starts the service and returns a client for it. The service stops when the client is
-/// dropped.
+/// Starts the service for `args` and returns a client for it.
 pub(super) fn start(args: &Args) -> anyhow::Result<Client> {
-    let server = Server::new(config(args))?;
+    client(config(args))
+}
+
+/// Starts a service and returns a client for it. The service stops when the client is
+/// dropped.
+pub(in crate::cli) fn client(config: Config) -> anyhow::Result<Client> {
+    let server = Server::new(config)?;
     Ok(Client::over_connector(move || {
         let (near, far) = tokio::io::duplex(BUFFER_SIZE);
         // The client owns the other end, so this task ends when the client closes it.

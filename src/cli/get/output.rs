@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use fetchd::client::Outcome;
 
 use super::{args, body_files::BodyFiles, pending::Entry};
-pub(in crate::cli) use record::{Body, Record};
+use record::{Body, Record};
 
 /// Where results go.
 pub(super) struct Output {
@@ -47,4 +47,10 @@ impl Output {
         stdout.flush()?;
         Ok(())
     }
+}
+
+/// Returns the line that we print for `outcome` by default, without its line break.
+pub(in crate::cli) fn result_line(url: &str, outcome: &Outcome) -> anyhow::Result<String> {
+    let record = Record::new(None, url, outcome, Body::Inline);
+    Ok(serde_json::to_string(&record)?)
 }

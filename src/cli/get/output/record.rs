@@ -13,7 +13,7 @@ use crate::cli::{get::header_values::HeaderValues, redact::without_credentials};
 
 /// A printed result. Fields are serialized in this order.
 #[derive(Serialize)]
-pub(in crate::cli) struct Record<'a> {
+pub(super) struct Record<'a> {
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
@@ -42,7 +42,7 @@ pub(in crate::cli) struct Record<'a> {
 }
 
 /// Where a body goes.
-pub(in crate::cli) enum Body {
+pub(super) enum Body {
     /// Into the JSON object.
     Inline,
     /// It's in this file.
@@ -76,7 +76,7 @@ struct Timing {
 
 impl<'a> Record<'a> {
     /// Creates the record for an outcome of `url`.
-    pub(in crate::cli) fn new(
+    pub(super) fn new(
         id: Option<&'a RawValue>,
         url: &'a str,
         outcome: &'a Outcome,
