@@ -137,17 +137,20 @@ impl Error {
     }
 
     pub(super) fn from_status(status: &Status) -> Self {
-        let code = Code::of(status);
-        // tonic reports a broken connection as `Unknown`, since it has no code for that.
-        if let Some(cause) = status.source()
-            && matches!(code, Code::Unknown | Code::Unavailable)
-        {
-            return Self::service_lost(with_causes(cause));
-        }
-        Self::Call {
-            code,
-            message: status.message().to_owned(),
-            retryable: is_transient(code),
+        let message = match status.source() {
+            Some(cause) => with_causes(cause),
+            None => status.message().to_owned(),
+        };
+        match Code::of(status) {
+            // tonic has no code for a broken connection, nor for a stream without a
+            // status, which is what a proxy leaves if it cuts one.
+            Code::Unknown => Self::ServiceLost { message },
+            Code::Unavailable if status.source().is_some() => Self::ServiceLost { message },
+            code => Self::Call {
+                code,
+                message,
+                retryable: is_transient(code),
+            },
         }
     }
 

@@ -74,14 +74,6 @@ impl Failure {
         }
     }
 
-    /// The stream ended early. This happens if something between us and the service cuts
-    /// it, e.g. a proxy.
-    pub(super) fn cut() -> Self {
-        Self::lost(Error::service_lost(
-            "the stream ended without an end for each request",
-        ))
-    }
-
     /// Names the replica that failed.
     pub(super) fn at(self, replica: &str) -> Self {
         Self {

@@ -65,7 +65,8 @@ impl Parts {
             let next = until_silent(self.responses.message(), self.silence_timeout).await?;
             let message = next.map_err(|status| Failure::interrupted(&status, self.is_empty))?;
             let Some(message) = message else {
-                return Err(Failure::cut());
+                let error = Error::contract("the stream ended without an end");
+                return Err(Failure::lost(error));
             };
             self.is_empty = false;
             self.received.extend(message.parts);

@@ -145,7 +145,10 @@ impl Call {
                 },
                 // We have all outcomes, so it doesn't matter how the call ends.
                 _ if self.assembly.unfinished() == 0 => return Some(self.end(None)),
-                Ok(None) => return Some(self.end(Some(Failure::cut()))),
+                Ok(None) => {
+                    let error = Error::contract("the stream ended without an end for each request");
+                    return Some(self.end(Some(Failure::lost(error))));
+                }
                 Err(failure) => return Some(self.end(Some(failure))),
             }
         }
