@@ -1,5 +1,5 @@
 //! The flags of `fetchd serve` and the config we build from them. Keep the flag table in
-//! the README in sync: its defaults and texts are the same. (A test checks this.)
+//! `docs/serve.md` in sync: its defaults and texts are the same. (A test checks this.)
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -213,8 +213,8 @@ mod tests {
         <Args as clap::Args>::augment_args(Command::new("serve"))
     }
 
-    /// Returns the README table row for `arg`.
-    fn readme_row(arg: &Arg) -> String {
+    /// Returns the table row for `arg`.
+    fn table_row(arg: &Arg) -> String {
         let help = arg.get_help().unwrap().to_string();
         let value = arg.get_default_values().first();
         let value = value.map(|value| format!("`{}`", value.display()));
@@ -236,10 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_the_table_of_flags() {
-        let readme = include_str!("../../../README.md");
+    fn the_documentation_has_the_table_of_flags() {
+        let page = include_str!("../../../docs/serve.md");
         let command = command();
-        let table: String = command.get_arguments().map(readme_row).collect();
-        assert!(readme.contains(&table), "the README needs this:\n{table}");
+        let table: String = command.get_arguments().map(table_row).collect();
+        assert!(page.contains(&table), "docs/serve.md needs this:\n{table}");
     }
 }
