@@ -4,6 +4,7 @@
 BUF := 1.75.0
 DENY := 0.20.2
 GRPCIO := 1.85.1
+GRPCURL := 1.8.9
 KUSTOMIZE := 5.0.3
 
 SHELL := bash
@@ -15,6 +16,7 @@ TOOLS := $(CURDIR)/target/ci
 export PATH := $(TOOLS)/bin:$(TOOLS)/node_modules/.bin:$(PATH)
 
 PYTHON := $(TOOLS)/venv/bin/python
+GO_INSTALL := GOBIN=$(TOOLS)/bin GOPATH=$(TOOLS)/go GOCACHE=$(TOOLS)/go-cache go install
 
 # Steps that share compiled dependencies are next to each other.
 STEPS := format lint client server fuzz doc package deny contract breaking test compare \
@@ -80,16 +82,17 @@ test:
 compare:
 	cargo bench --locked --profile dev --bench compare -- --short
 
-# Another language calls the service. Tests of the package build the binary.
-interop: $(TOOLS)/grpcio-$(GRPCIO)
+# Another language calls the service, and the README's commands work as printed. Tests of
+# the package build the binary.
+interop: $(TOOLS)/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL)
 	cargo test --locked --no-run --test contract
 	$(PYTHON) tests/interop/fetch.py $(CARGO_TARGET_DIR)/debug/fetchd proto
+	$(PYTHON) tests/interop/readme.py $(CARGO_TARGET_DIR)/debug/fetchd .
 
 deploy:
 	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || { \
 	  echo "install kustomize $(KUSTOMIZE)"; \
-	  GOBIN=$(TOOLS)/bin GOPATH=$(TOOLS)/go GOCACHE=$(TOOLS)/go-cache \
-	    go install sigs.k8s.io/kustomize/kustomize/v5@v$(KUSTOMIZE); \
+	  $(GO_INSTALL) sigs.k8s.io/kustomize/kustomize/v5@v$(KUSTOMIZE); \
 	}
 	@mkdir -p $(TOOLS)
 	if command -v kubectl >/dev/null; then kubectl kustomize deploy/base; \
@@ -115,4 +118,8 @@ $(TOOLS)/buf-$(BUF):
 $(TOOLS)/grpcio-$(GRPCIO):
 	python3 -m venv $(TOOLS)/venv
 	$(TOOLS)/venv/bin/pip install --quiet grpcio==$(GRPCIO) grpcio-tools==$(GRPCIO)
+	touch $@
+
+$(TOOLS)/grpcurl-$(GRPCURL):
+	$(GO_INSTALL) github.com/fullstorydev/grpcurl/cmd/grpcurl@v$(GRPCURL)
 	touch $@
