@@ -5,11 +5,9 @@
 //! the flag and the value.
 
 mod list;
+mod listen_address;
 
-use std::{
-    convert::Infallible, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr,
-    time::Duration,
-};
+use std::{convert::Infallible, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 use fetchd::config::{InvalidProxy, Limits, Proxy, RequestLimits};
@@ -17,13 +15,7 @@ use http::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 pub(super) use list::{InvalidItem, List};
-
-/// The address of the admin listener, or `off`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AdminListen {
-    Off,
-    At(SocketAddr),
-}
+pub(super) use listen_address::{AdminListen, ListenAddress};
 
 /// The value of `--data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,12 +82,6 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     Ok(timeout)
 }
 
-/// Parses an IP address and a port.
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| "expected an address such as 127.0.0.1:50051".to_owned())
-}
-
 /// Parses a service URL.
 pub(super) fn service(text: &str) -> Result<String, String> {
     let uri = text.parse::<Uri>().ok();
@@ -157,20 +143,6 @@ pub(super) fn roots(path: &str) -> Result<Roots, String> {
     Ok(Roots(roots.collect()))
 }
 
-impl FromStr for AdminListen {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self::Off),
-            address => address
-                .parse()
-                .map(Self::At)
-                .map_err(|_| "expected an address such as 127.0.0.1:9090, or off".to_owned()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,13 +174,5 @@ mod tests {
             let expected = "expected a whole number from 1 to 1024".to_owned();
             assert_eq!(parse(wrong), Err(expected), "{wrong}");
         }
-    }
-
-    #[test]
-    fn the_admin_listener_can_be_off() {
-        assert_eq!("off".parse(), Ok(AdminListen::Off));
-        let address = "127.0.0.1:9090".parse().unwrap();
-        assert_eq!("127.0.0.1:9090".parse(), Ok(AdminListen::At(address)));
-        assert!("nowhere".parse::<AdminListen>().is_err());
     }
 }

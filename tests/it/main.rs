@@ -42,6 +42,7 @@ mod responses;
 mod reuse;
 mod scarcity;
 mod secrets;
+mod serve;
 mod streaming;
 mod support;
 mod uploads;

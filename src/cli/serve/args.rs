@@ -1,14 +1,14 @@
 //! The flags of `fetchd serve` and the config we build from them. Keep the flag table in
 //! `docs/serve.md` in sync: its defaults and texts are the same. (A test checks this.)
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::environment;
 use crate::cli::{
     logging::LogFormat,
-    parse::{self, AdminListen, List, Roots},
+    parse::{self, AdminListen, List, ListenAddress, Roots},
 };
 use fetchd::config::{Config, Egress, HostPattern, Limits, Origins, Proxy, RequestLimits};
 
@@ -17,11 +17,13 @@ use fetchd::config::{Config, Egress, HostPattern, Limits, Origins, Proxy, Reques
 #[derive(Debug, clap::Args)]
 #[command(mut_args(environment::with_variable))]
 pub(crate) struct Args {
-    /// Address of the gRPC listener
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051", value_parser = parse::address)]
-    pub(super) listen: SocketAddr,
+    /// Address of the gRPC listener; a host name such as `localhost:50051` is looked up at the start,
+    /// and the first of its addresses that this machine has is used, IPv4 before IPv6
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
+    pub(super) listen: ListenAddress,
 
-    /// Address of the HTTP listener for `/metrics`, `/healthz` and `/readyz`, or `off`
+    /// Address of the HTTP listener for `/metrics`, `/healthz` and `/readyz`, or `off`; host names
+    /// as for `--listen`
     /// [default: 127.0.0.1:9090, or off if that port is taken]
     #[arg(long, value_name = "ADDR|off")]
     pub(super) admin_listen: Option<AdminListen>,

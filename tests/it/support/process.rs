@@ -3,12 +3,22 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc,
     thread::JoinHandle,
 };
 
-use super::TEST_TIMEOUT;
+use tokio::task::spawn_blocking;
+
+use super::{TEST_TIMEOUT, within_timeout};
+
+/// Runs `fetchd` until it exits.
+pub(crate) async fn fetchd(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fetchd"));
+    command.args(arguments).envs(variables.iter().copied());
+    let run = spawn_blocking(move || command.output().unwrap());
+    within_timeout(run).await.unwrap()
+}
 
 /// A running `fetchd serve`. Dropping it kills the process.
 pub(crate) struct Process {
@@ -29,12 +39,12 @@ impl Process {
     pub(crate) fn serve_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fetchd"));
         command.envs(variables.iter().copied());
-        Self::start(command, "127.0.0.1:0", arguments)
+        Self::start(command, arguments)
     }
 
     /// Starts the service on an address, e.g. that of one that was killed.
     pub(crate) fn serve_at(address: &str) -> Self {
-        Self::start(Command::new(env!("CARGO_BIN_EXE_fetchd")), address, &[])
+        Self::serve(&["--listen", address])
     }
 
     /// Like [`Process::serve`], but with a limit of `files` open file descriptors.
@@ -42,13 +52,18 @@ impl Process {
         let mut command = Command::new("sh");
         let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_fetchd")]);
-        Self::start(command, "127.0.0.1:0", arguments)
+        Self::start(command, arguments)
     }
 
-    fn start(mut command: Command, address: &str, arguments: &[&str]) -> Self {
+    fn start(mut command: Command, arguments: &[&str]) -> Self {
+        command.args(["serve", "--allow-net", "127.0.0.0/8"]);
+        command.args(["--log-format", "json"]);
+        for flag in ["--listen", "--admin-listen"] {
+            if !arguments.contains(&flag) {
+                command.args([flag, "127.0.0.1:0"]);
+            }
+        }
         let mut child = command
-            .args(["serve", "--listen", address, "--allow-net", "127.0.0.0/8"])
-            .args(["--log-format", "json", "--admin-listen", "127.0.0.1:0"])
             .args(arguments)
             .stderr(Stdio::piped())
             .spawn()

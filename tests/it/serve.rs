@@ -1,0 +1,120 @@
+//! `fetchd serve` and its settings, used the way operators do.
+
+use std::process::Output;
+
+use fetchd::client::{Client, Request};
+use serde_json::Value;
+
+use crate::support::{
+    Process, fetchd,
+    metrics::get,
+    namespace::{self, Network},
+    within_timeout,
+};
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// Returns the messages in a log of JSON lines.
+fn messages(log: &str) -> Vec<String> {
+    let message = |line| {
+        let fields: Value = serde_json::from_str(line).unwrap();
+        fields["message"].as_str().unwrap().to_owned()
+    };
+    log.lines().map(message).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_may_have_host_names() {
+    let service = Process::serve(&["--listen", "localhost:0", "--admin-listen", "localhost:0"]);
+    for address in [service.address(), &service.admin] {
+        assert!(address.starts_with("127.0.0.1:"), "{address}");
+    }
+    assert_eq!(get(&service.admin, "/healthz").await.0, 200);
+
+    // The policy denies the addresses that the name led to.
+    let client = Client::connect(&service.url).await.unwrap();
+    for listener in [service.address(), &service.admin] {
+        let request = Request::get(format!("http://{listener}/"));
+        let error = within_timeout(client.execute(request)).await.unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("the service itself listens there"),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ipv4_address_of_a_host_name_comes_first() {
+    const HOSTS: &str = "::1 both.test\n127.0.0.2 both.test\n::1 six.test\n";
+    let name = "serve::an_ipv4_address_of_a_host_name_comes_first";
+    if namespace::enter(name, HOSTS) != Some(Network::Isolated) {
+        return;
+    }
+    for (host, address) in [("both.test:0", "127.0.0.2:"), ("six.test:0", "[::1]:")] {
+        let service = Process::serve(&["--listen", host]);
+        let bound = service.address();
+        assert!(bound.starts_with(address), "{host}: {bound}");
+    }
+
+    // There's no name server here, so the look-up fails at once.
+    for (flag, listen) in [
+        ("--listen", "unknown.test:50051"),
+        ("--admin-listen", "unknown.test:9090"),
+    ] {
+        let mut arguments = vec!["serve", "--log-format", "json", flag, listen];
+        if flag != "--listen" {
+            arguments.extend(["--listen", "127.0.0.1:0"]);
+        }
+        let output = fetchd(&arguments, &[]).await;
+        assert_eq!(output.status.code(), Some(1));
+        let messages = messages(stderr(&output));
+        let expected =
+            format!("{flag}: expected a host name that has an address, got \"{listen}\" (");
+        let last = messages.last().unwrap();
+        assert!(last.starts_with(&expected), "{last}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_without_a_port_is_wrong_usage() {
+    for (arguments, expected) in [
+        (
+            ["serve", "--listen", "localhost"],
+            "error: --listen: expected an address such as 127.0.0.1:50051 or localhost:50051, \
+             got \"localhost\"\n",
+        ),
+        (
+            ["serve", "--admin-listen", "localhost:http"],
+            "error: --admin-listen: expected an address such as 127.0.0.1:9090 or \
+             localhost:9090, or off, got \"localhost:http\"\n",
+        ),
+    ] {
+        let output = fetchd(&arguments, &[]).await;
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(stderr(&output), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_named_with_its_flag() {
+    let service = Process::serve(&[]);
+    let output = fetchd(
+        &[
+            "serve",
+            "--log-format",
+            "json",
+            "--listen",
+            service.address(),
+        ],
+        &[],
+    )
+    .await;
+    assert_eq!(output.status.code(), Some(1));
+    let messages = messages(stderr(&output));
+    let expected = format!("--listen: cannot listen on {}: ", service.address());
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert!(messages[0].starts_with(&expected), "{messages:?}");
+}
