@@ -42,21 +42,29 @@ pub(super) fn whole_number(
     }
 }
 
-/// Parses a count for one of the limits. This only checks that it's a whole number in
-/// the range of a `u32`. [`Config::validate`](fetchd::config::Config::validate) checks
-/// the range later.
-pub(super) fn count(text: &str) -> Result<u32, String> {
-    let highest = Limits::MAX_COUNT;
-    text.parse()
-        .map_err(|_| format!("expected a whole number of at most {highest}"))
+/// Creates a parser for sizes in `range`: `64KiB`, `10MiB`, or plain bytes.
+pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, String> + Clone {
+    move |text| {
+        let size = text.parse::<ByteSize>().ok().map(|size| size.as_u64());
+        size.filter(|size| range.contains(size)).ok_or_else(|| {
+            let (start, end) = (in_units(*range.start()), in_units(*range.end()));
+            format!("expected a size from {start} to {end}, such as 64KiB or 10MiB")
+        })
+    }
 }
 
-/// Parses a size: `64KiB`, `10MiB`, or plain bytes.
-pub(super) fn size(text: &str) -> Result<u64, String> {
-    match text.parse::<ByteSize>() {
-        Ok(size) => Ok(size.as_u64()),
-        Err(_) => Err("expected a size such as 64KiB or 10MiB".to_owned()),
-    }
+/// Formats a size with the largest unit that needs no fraction, e.g. `64KiB`.
+fn in_units(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
+    let power = match bytes {
+        0 => 0,
+        // It's one byte short, but that's what 16EiB is parsed as.
+        u64::MAX => return "16EiB".to_owned(),
+        _ => bytes.trailing_zeros() / 10,
+    };
+    let unit = UNITS[power as usize];
+    format!("{}{unit}", bytes >> (10 * power))
 }
 
 /// Parses a duration, which must be greater than zero: `30s`, `250ms`, `1m 30s`.
@@ -75,11 +83,21 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
 
 /// Parses a request timeout. The maximum is one day.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
-    let timeout = duration(text)?;
-    if timeout > RequestLimits::MAX_TIMEOUT {
-        return Err("expected a duration of at most 1day".to_owned());
-    }
-    Ok(timeout)
+    let timeout = duration(text).ok();
+    let valid = timeout.filter(|timeout| *timeout <= RequestLimits::MAX_TIMEOUT);
+    valid.ok_or_else(|| {
+        "expected a duration greater than 0s and at most 1day, such as 30s, 250ms or 10m".to_owned()
+    })
+}
+
+/// Parses a duration that's at least [`Limits::MIN_TIMEOUT`].
+pub(super) fn long_duration(text: &str) -> Result<Duration, String> {
+    let duration = duration(text).ok();
+    let valid = duration.filter(|duration| *duration >= Limits::MIN_TIMEOUT);
+    valid.ok_or_else(|| {
+        let least = humantime::format_duration(Limits::MIN_TIMEOUT);
+        format!("expected a duration of at least {least}, such as 30s or 10m")
+    })
 }
 
 /// Parses a service URL.
@@ -149,11 +167,24 @@ mod tests {
 
     #[test]
     fn sizes_have_binary_units() {
-        assert_eq!(size("64KiB"), Ok(64 << 10));
-        assert_eq!(size("10MiB"), Ok(10 << 20));
-        assert_eq!(size("1GiB"), Ok(1 << 30));
-        assert_eq!(size("1000"), Ok(1000));
-        assert!(size("ten").is_err());
+        let parse = size(0..=u64::MAX);
+        assert_eq!(parse("64KiB"), Ok(64 << 10));
+        assert_eq!(parse("10MiB"), Ok(10 << 20));
+        assert_eq!(parse("1GiB"), Ok(1 << 30));
+        assert_eq!(parse("1000"), Ok(1000));
+        assert_eq!(parse("16EiB"), Ok(u64::MAX));
+        let error = parse("ten").unwrap_err();
+        assert!(error.contains("from 0 to 16EiB"), "{error}");
+    }
+
+    #[test]
+    fn sizes_out_of_range_are_rejected_with_the_range() {
+        let parse = size(1025..=1 << 40);
+        assert_eq!(parse("1025"), Ok(1025));
+        for wrong in ["1KiB", "1025GiB", "-1", "1.5", ""] {
+            let error = parse(wrong).unwrap_err();
+            assert!(error.contains("from 1025 to 1TiB"), "{error}");
+        }
     }
 
     #[test]
@@ -164,6 +195,19 @@ mod tests {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
         assert_eq!(delay("0s"), Ok(Duration::ZERO));
+        assert_eq!(long_duration("100ms"), Ok(Duration::from_millis(100)));
+        for wrong in ["99ms", "0s", "soon"] {
+            let error = long_duration(wrong).unwrap_err();
+            assert!(error.contains("at least 100ms"), "{error}");
+        }
+        assert_eq!(timeout("1day"), Ok(Duration::from_hours(24)));
+        for wrong in ["1day 1ns", "0s", "soon"] {
+            let error = timeout(wrong).unwrap_err();
+            assert!(
+                error.contains("greater than 0s and at most 1day"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

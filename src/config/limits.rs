@@ -60,6 +60,9 @@ impl Limits {
     /// have more than a million tasks or requests anyway.
     pub const MAX_COUNT: u32 = 1_000_000;
 
+    /// The lower limit for `max_request_bytes`: 1 KiB.
+    pub const MIN_REQUEST_BYTES: usize = 1 << 10;
+
     /// The upper limit for `max_queued_bytes`: 1 TiB.
     pub const MAX_BYTES: usize = 1 << 40;
 
@@ -110,7 +113,7 @@ impl Limits {
     }
 
     fn validate_bytes(&self) -> Result<(), ConfigError> {
-        if self.max_request_bytes < 1024 {
+        if self.max_request_bytes < Self::MIN_REQUEST_BYTES {
             let bytes = self.max_request_bytes;
             let expected = "expected at least 1KiB".to_owned();
             return Err(ConfigError::new("max-request-bytes", bytes, expected));

@@ -168,7 +168,7 @@ async fn serve_takes_its_settings_from_the_environment() {
     assert_eq!(output.status.code(), Some(2));
     assert!(
         stderr(&output)
-            .contains("--max-in-flight: expected a whole number of at most 1000000, got \"none\""),
+            .contains("--max-in-flight: expected a whole number from 2 to 1000000, got \"none\""),
         "{}",
         stderr(&output)
     );

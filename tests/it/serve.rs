@@ -118,3 +118,64 @@ async fn a_taken_port_is_named_with_its_flag() {
     assert_eq!(messages.len(), 1, "{messages:?}");
     assert!(messages[0].starts_with(&expected), "{messages:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_number_is_answered_with_the_accepted_range() {
+    let count = "a whole number from 1 to 1000000";
+    for (flag, wrong, expected) in [
+        ("--default-concurrency", "0", count),
+        ("--max-concurrency", "-1", count),
+        ("--max-in-flight", "abc", "a whole number from 2 to 1000000"),
+        ("--max-in-flight", "1", "a whole number from 2 to 1000000"),
+        (
+            "--max-per-host",
+            "1000001",
+            "a whole number from 0 to 1000000",
+        ),
+        ("--max-batches", "1.5", "a whole number from 1 to 500000"),
+        ("--max-batch-requests", "5000000000", count),
+        ("--max-connections", "", count),
+        (
+            "--max-request-bytes",
+            "1023",
+            "a size from 1KiB to 1TiB, such as 64KiB or 10MiB",
+        ),
+        (
+            "--max-queued-bytes",
+            "2TiB",
+            "a size from 1KiB to 1TiB, such as 64KiB or 10MiB",
+        ),
+        (
+            "--max-body-bytes",
+            "-1",
+            "a size from 0 to 16EiB, such as 64KiB or 10MiB",
+        ),
+        (
+            "--stall-timeout",
+            "99ms",
+            "a duration of at least 100ms, such as 30s or 10m",
+        ),
+        (
+            "--max-connection-age",
+            "0s",
+            "a duration of at least 100ms, such as 30s or 10m",
+        ),
+        (
+            "--max-timeout",
+            "25h",
+            "a duration greater than 0s and at most 1day, such as 30s, 250ms or 10m",
+        ),
+        (
+            "--drain-delay",
+            "5",
+            "a duration such as 0s, 250ms, 30s or 10m",
+        ),
+        ("--worker-threads", "0", "a whole number from 1 to 1024"),
+    ] {
+        let argument = format!("{flag}={wrong}");
+        let output = fetchd(&["serve", &argument], &[]).await;
+        assert_eq!(output.status.code(), Some(2), "{argument}");
+        let expected = format!("error: {flag}: expected {expected}, got \"{wrong}\"\n");
+        assert_eq!(stderr(&output), expected);
+    }
+}

@@ -1,7 +1,7 @@
 //! The flags of `fetchd serve` and the config we build from them. Keep the flag table in
 //! `docs/serve.md` in sync: its defaults and texts are the same. (A test checks this.)
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use ipnet::IpNet;
 
@@ -11,6 +11,13 @@ use crate::cli::{
     parse::{self, AdminListen, List, ListenAddress, Roots},
 };
 use fetchd::config::{Config, Egress, HostPattern, Limits, Origins, Proxy, RequestLimits};
+
+/// The accepted values of most counts.
+const COUNTS: RangeInclusive<u32> = 1..=Limits::MAX_COUNT;
+
+/// The accepted sizes of request messages.
+const MESSAGE_SIZES: RangeInclusive<u64> =
+    Limits::MIN_REQUEST_BYTES as u64..=Limits::MAX_BYTES as u64;
 
 /// The flags. Each can be set by an environment variable too: `FETCHD_` and the
 /// flag in upper case.
@@ -29,53 +36,63 @@ pub(crate) struct Args {
     pub(super) admin_listen: Option<AdminListen>,
 
     /// Requests in flight for a batch that sets no concurrency
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = parse::count)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = parse::whole_number(COUNTS))]
     default_concurrency: u32,
 
     /// Maximum number of requests in flight for one batch; a higher concurrency is lowered to this
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = parse::count)]
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = parse::whole_number(COUNTS))]
     max_concurrency: u32,
 
     /// Maximum number of requests in flight in the process, each with up to 256 KiB of its body in
     /// memory; one slot is reserved for each of `--max-batches`, and further requests wait
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = parse::count)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1024,
+        value_parser = parse::whole_number(2..=Limits::MAX_COUNT)
+    )]
     max_in_flight: u32,
 
     /// Maximum number of requests in flight to one host (name and port) in the process; 0 means no
     /// limit
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse::count)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = parse::whole_number(0..=Limits::MAX_COUNT)
+    )]
     max_per_host: u32,
 
     /// Maximum number of open batches; further calls fail with `RESOURCE_EXHAUSTED`
     /// [default: a quarter of `--max-in-flight`]
-    #[arg(long, value_name = "N", value_parser = parse::count)]
+    #[arg(long, value_name = "N", value_parser = parse::whole_number(1..=Limits::MAX_COUNT / 2))]
     max_batches: Option<u32>,
 
     /// Maximum number of requests in a batch; a larger batch fails with `INVALID_ARGUMENT`
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = parse::count)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = parse::whole_number(COUNTS))]
     max_batch_requests: u32,
 
     /// Maximum size of a request message; a larger one fails with `OUT_OF_RANGE`
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse::size)]
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse::size(MESSAGE_SIZES))]
     max_request_bytes: u64,
 
     /// Maximum size of the request messages held for all batches together; further calls fail with
     /// `RESOURCE_EXHAUSTED`
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse::size)]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse::size(MESSAGE_SIZES))]
     max_queued_bytes: u64,
 
     /// Maximum number of connections from callers; further ones can check health, and their batches
     /// wait up to 20 s for a free one
-    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = parse::count)]
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = parse::whole_number(COUNTS))]
     max_connections: u32,
 
     /// Time after which a batch fails with `RESOURCE_EXHAUSTED` if its caller reads none of the
     /// available results, or less than 16 KiB/s of them while other callers wait
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::long_duration)]
     stall_timeout: Duration,
 
     /// Maximum `max_body_bytes` of a request; higher values are lowered to this
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse::size)]
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse::size(0..=u64::MAX))]
     max_body_bytes: u64,
 
     /// Maximum `timeout` of a request; higher values are lowered to this
@@ -142,7 +159,7 @@ pub(crate) struct Args {
 
     /// Age, plus or minus a tenth, at which a connection is asked to close so that callers spread
     /// over new replicas; open batches finish
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse::long_duration)]
     max_connection_age: Duration,
 
     /// Time after SIGTERM or SIGINT during which the service reports that it is not ready, but still
