@@ -25,8 +25,9 @@ use listeners::Listeners;
 /// Runs the server until a signal asks us to shut down.
 pub(super) fn run(args: &Args) -> ExitCode {
     let mut config = args.config();
-    if let Err(error) = config.validate() {
-        return Usage::new(error).exit();
+    let checked = args.check();
+    if let Err(usage) = checked.and_then(|()| config.validate().map_err(Usage::new)) {
+        return usage.exit();
     }
     logging::init(args.log_format, LevelFilter::INFO);
     environment::warn_about_unknown_variables();

@@ -179,3 +179,49 @@ async fn a_wrong_number_is_answered_with_the_accepted_range() {
         assert_eq!(stderr(&output), expected);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_that_contradict_each_other_are_wrong_usage() {
+    for (flags, expected) in [
+        (
+            &["--max-concurrency", "200", "--max-in-flight", "100"][..],
+            "--max-concurrency: expected at most --max-in-flight (100), got \"200\"",
+        ),
+        (
+            &["--default-concurrency", "80", "--max-in-flight", "60"],
+            "--default-concurrency: expected at most --max-in-flight (60), got \"80\"",
+        ),
+        (
+            &["--default-concurrency", "30", "--max-concurrency", "20"],
+            "--default-concurrency: expected at most --max-concurrency (20), got \"30\"",
+        ),
+        (
+            &["--max-concurrency", "2000"],
+            "--max-concurrency: expected at most --max-in-flight (1024), got \"2000\"",
+        ),
+        (
+            &["--max-batches", "51", "--max-in-flight", "100"],
+            "--max-batches: expected at most half of --max-in-flight (50), got \"51\"",
+        ),
+    ] {
+        let output = fetchd(&[&["serve"], flags].concat(), &[]).await;
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+        assert_eq!(stderr(&output), format!("error: {expected}\n"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lower_max_in_flight_lowers_the_defaults() {
+    let service = Process::serve(&["--max-in-flight", "40"]);
+    let log = service.into_log();
+    let start = log.iter().find(|line| line.contains("\"serving\""));
+    let start: Value = serde_json::from_str(start.unwrap()).unwrap();
+    for (field, value) in [
+        ("default_concurrency", 40),
+        ("max_concurrency", 40),
+        ("max_in_flight", 40),
+        ("max_batches", 10),
+    ] {
+        assert_eq!(start[field], value, "{field}");
+    }
+}

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::environment;
 use crate::cli::{
+    Usage,
     logging::LogFormat,
     parse::{self, AdminListen, List, ListenAddress, Roots},
 };
@@ -35,13 +36,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR|off")]
     pub(super) admin_listen: Option<AdminListen>,
 
-    /// Requests in flight for a batch that sets no concurrency
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = parse::whole_number(COUNTS))]
-    default_concurrency: u32,
+    /// Requests in flight for a batch that sets no concurrency; at most `--max-concurrency`
+    /// [default: 50, or `--max-concurrency` if that is lower]
+    #[arg(long, value_name = "N", value_parser = parse::whole_number(COUNTS))]
+    default_concurrency: Option<u32>,
 
-    /// Maximum number of requests in flight for one batch; a higher concurrency is lowered to this
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = parse::whole_number(COUNTS))]
-    max_concurrency: u32,
+    /// Maximum number of requests in flight for one batch, to which a higher concurrency is lowered;
+    /// at most `--max-in-flight` [default: 512, or `--max-in-flight` if that is lower]
+    #[arg(long, value_name = "N", value_parser = parse::whole_number(COUNTS))]
+    max_concurrency: Option<u32>,
 
     /// Maximum number of requests in flight in the process, each with up to 256 KiB of its body in
     /// memory; one slot is reserved for each of `--max-batches`, and further requests wait
@@ -63,8 +66,8 @@ pub(crate) struct Args {
     )]
     max_per_host: u32,
 
-    /// Maximum number of open batches; further calls fail with `RESOURCE_EXHAUSTED`
-    /// [default: a quarter of `--max-in-flight`]
+    /// Maximum number of open batches, at most half of `--max-in-flight`; further calls fail with
+    /// `RESOURCE_EXHAUSTED` [default: a quarter of `--max-in-flight`]
     #[arg(long, value_name = "N", value_parser = parse::whole_number(1..=Limits::MAX_COUNT / 2))]
     max_batches: Option<u32>,
 
@@ -182,12 +185,37 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Checks flags that contradict each other but would make a valid config.
+    pub(super) fn check(&self) -> Result<(), Usage> {
+        let most = self.max_in_flight;
+        for (flag, concurrency) in [
+            ("--default-concurrency", self.default_concurrency),
+            ("--max-concurrency", self.max_concurrency),
+        ] {
+            if let Some(concurrency) = concurrency.filter(|concurrency| *concurrency > most) {
+                return Err(Usage::new(format_args!(
+                    "{flag}: expected at most --max-in-flight ({most}), got \"{concurrency}\""
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Builds the server config. It hasn't been validated at this point.
     pub(super) fn config(&self) -> Config {
+        // Defaults follow the limits that were set. Otherwise, whoever lowers one limit
+        // would get an error about a flag that they haven't used.
+        let defaults = Limits::default();
+        let max_concurrency = self
+            .max_concurrency
+            .unwrap_or(defaults.max_concurrency.min(self.max_in_flight));
+        let default_concurrency = self
+            .default_concurrency
+            .unwrap_or(defaults.default_concurrency.min(max_concurrency));
         Config {
             limits: Limits {
-                default_concurrency: self.default_concurrency,
-                max_concurrency: self.max_concurrency,
+                default_concurrency,
+                max_concurrency,
                 max_in_flight: self.max_in_flight,
                 max_per_host: self.max_per_host,
                 max_batches: self.max_batches,
@@ -197,7 +225,7 @@ impl Args {
                 max_connections: self.max_connections,
                 stall_timeout: self.stall_timeout,
                 max_connection_age: self.max_connection_age,
-                ..Limits::default()
+                ..defaults
             },
             request_limits: RequestLimits {
                 max_body_bytes: self.max_body_bytes,
@@ -252,6 +280,32 @@ mod tests {
         let matches = command().try_get_matches_from(["serve"]).unwrap();
         let args = Args::from_arg_matches(&matches).unwrap();
         assert_eq!(args.config(), Config::default());
+    }
+
+    #[test]
+    fn defaults_are_lowered_to_the_limits_that_are_set() {
+        for (flags, default, max, batches) in [
+            (&["--max-in-flight", "100"][..], 50, 100, 25),
+            (&["--max-in-flight", "2"], 2, 2, 1),
+            (&["--max-concurrency", "20"], 20, 20, 256),
+            (
+                &["--max-in-flight", "600", "--max-concurrency", "600"],
+                50,
+                600,
+                150,
+            ),
+            (&["--default-concurrency", "512"], 512, 512, 256),
+        ] {
+            let flags = [&["serve"], flags].concat();
+            let matches = command().try_get_matches_from(flags).unwrap();
+            let args = Args::from_arg_matches(&matches).unwrap();
+            let config = args.config();
+            assert!(args.check().is_ok() && config.validate().is_ok());
+            let limits = config.limits;
+            let concurrency = (limits.default_concurrency, limits.max_concurrency);
+            assert_eq!(concurrency, (default, max));
+            assert_eq!(limits.batches(), batches);
+        }
     }
 
     #[test]
