@@ -6,6 +6,7 @@
 
 mod list;
 mod listen_address;
+mod network;
 
 use std::{convert::Infallible, ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -16,6 +17,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 pub(super) use list::{InvalidItem, List};
 pub(super) use listen_address::{AdminListen, ListenAddress};
+pub(super) use network::Network;
 
 /// The value of `--data`.
 #[derive(Debug, Clone, PartialEq, Eq)]

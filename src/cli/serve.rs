@@ -1,6 +1,7 @@
 //! `fetchd serve`: runs the service until SIGTERM or SIGINT.
 
 mod args;
+mod egress;
 mod environment;
 mod listeners;
 
@@ -31,6 +32,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     }
     logging::init(args.log_format, LevelFilter::INFO);
     environment::warn_about_unknown_variables();
+    egress::warn_about_missing_prefixes(args);
     let files = super::raise_file_limit();
     config.origins.max_sockets = files.map(|files| sockets_for_origins(files, &config.limits));
     let served = runtime(args).and_then(|runtime| runtime.block_on(serve(args, config)));
@@ -82,6 +84,7 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
     shut_down_on_signals(&shutdown)?;
     let listeners = Listeners::bind(args).await?;
     let limits = config.limits.clone();
+    let egress = egress::Shown::from(&config.egress);
     let server = Server::new(config)?;
     tracing::info!(
         address = %listeners.grpc.address,
@@ -91,6 +94,11 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
         max_in_flight = limits.max_in_flight,
         max_batches = limits.batches(),
         max_batch_requests = limits.max_batch_requests,
+        allow_net = egress.allow_net,
+        deny_net = egress.deny_net,
+        allow_host = egress.allow_host,
+        deny_host = egress.deny_host,
+        allow_port = egress.allow_port,
         "serving"
     );
     let admin = listeners

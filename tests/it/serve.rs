@@ -16,6 +16,13 @@ fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
+/// Stops the service. Returns the fields of the line that it logs when it starts.
+fn start_line(service: Process) -> Value {
+    let lines = service.into_log().into_iter();
+    let mut lines = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    lines.find(|line| line["message"] == "serving").unwrap()
+}
+
 /// Returns the messages in a log of JSON lines.
 fn messages(log: &str) -> Vec<String> {
     let message = |line| {
@@ -212,10 +219,7 @@ async fn limits_that_contradict_each_other_are_wrong_usage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lower_max_in_flight_lowers_the_defaults() {
-    let service = Process::serve(&["--max-in-flight", "40"]);
-    let log = service.into_log();
-    let start = log.iter().find(|line| line.contains("\"serving\""));
-    let start: Value = serde_json::from_str(start.unwrap()).unwrap();
+    let start = start_line(Process::serve(&["--max-in-flight", "40"]));
     for (field, value) in [
         ("default_concurrency", 40),
         ("max_concurrency", 40),
@@ -224,4 +228,54 @@ async fn a_lower_max_in_flight_lowers_the_defaults() {
     ] {
         assert_eq!(start[field], value, "{field}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_start_line_has_the_egress_policy() {
+    let start = start_line(Process::serve(&[
+        "--allow-net",
+        "192.0.2.7,fd00:1::2/16",
+        "--deny-net",
+        "127.0.0.2",
+        "--allow-host",
+        "*.Example.com,127.0.0.1",
+        "--allow-port",
+        "80, 443",
+    ]));
+    assert_eq!(start["allow_net"], "127.0.0.0/8,192.0.2.7/32,fd00::/16");
+    assert_eq!(start["deny_net"], "127.0.0.2/32");
+    assert_eq!(start["allow_host"], "*.example.com,127.0.0.1");
+    assert_eq!(start["allow_port"], "80,443");
+    assert_eq!(start.get("deny_host"), None);
+
+    let start = start_line(Process::serve(&[]));
+    assert_eq!(start["allow_net"], "127.0.0.0/8");
+    for unset in ["deny_net", "allow_host", "deny_host", "allow_port"] {
+        assert_eq!(start.get(unset), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_without_a_prefix_is_warned_about() {
+    let service = Process::serve(&[
+        "--deny-net",
+        "10.0.0.0,10.0.0.1,192.168.0.0/32",
+        "--allow-net",
+        "127.1.0.0",
+    ]);
+    let log = service.into_log().join("\n");
+    let messages = messages(&log);
+    let warnings: Vec<_> = messages
+        .iter()
+        .filter(|message| message.contains("prefix"))
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "--allow-net: 127.1.0.0 has no prefix and only means 127.1.0.0/32; \
+             for a network, write 127.1.0.0/16",
+            "--deny-net: 10.0.0.0 has no prefix and only means 10.0.0.0/32; \
+             for a network, write 10.0.0.0/8",
+        ]
+    );
 }

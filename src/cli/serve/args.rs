@@ -9,7 +9,7 @@ use super::environment;
 use crate::cli::{
     Usage,
     logging::LogFormat,
-    parse::{self, AdminListen, List, ListenAddress, Roots},
+    parse::{self, AdminListen, List, ListenAddress, Network, Roots},
 };
 use fetchd::config::{Config, Egress, HostPattern, Limits, Origins, Proxy, RequestLimits};
 
@@ -102,14 +102,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse::timeout)]
     max_timeout: Duration,
 
-    /// Networks that may be reached in addition to public unicast addresses, such as `10.0.0.0/8`
+    /// Networks that may be reached in addition to public unicast addresses, such as `10.0.0.0/8`;
+    /// without a prefix, a single address [default: none]
+    #[arg(long, value_name = "CIDR,...")]
+    pub(super) allow_net: Vec<List<Network>>,
+
+    /// Networks that are never reached, written like those of `--allow-net`, which this overrides
     /// [default: none]
     #[arg(long, value_name = "CIDR,...")]
-    allow_net: Vec<List<IpNet>>,
-
-    /// Networks that are never reached; overrides `--allow-net` [default: none]
-    #[arg(long, value_name = "CIDR,...")]
-    deny_net: Vec<List<IpNet>>,
+    pub(super) deny_net: Vec<List<Network>>,
 
     /// The only hosts that URLs may name, with `*.example.com` for all names below `example.com`;
     /// their addresses are still checked [default: all]
@@ -232,8 +233,8 @@ impl Args {
                 max_timeout: self.max_timeout,
             },
             egress: Egress {
-                allow_net: List::concat(&self.allow_net),
-                deny_net: List::concat(&self.deny_net),
+                allow_net: networks(&self.allow_net),
+                deny_net: networks(&self.deny_net),
                 allow_host: List::concat(&self.allow_host),
                 deny_host: List::concat(&self.deny_host),
                 allow_port: List::concat(&self.allow_port),
@@ -248,6 +249,11 @@ impl Args {
             drain_timeout: self.drain_timeout,
         }
     }
+}
+
+fn networks(lists: &[List<Network>]) -> Vec<IpNet> {
+    let networks = List::concat(lists).into_iter();
+    networks.map(|network| network.net).collect()
 }
 
 #[cfg(test)]
