@@ -30,6 +30,7 @@ mod get_failures;
 mod get_outage;
 mod get_progress;
 mod get_results;
+mod health;
 mod hostile;
 mod messages;
 mod operator;

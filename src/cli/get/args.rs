@@ -85,7 +85,7 @@ pub(super) struct Requests {
     pub(super) max_redirects: Option<u32>,
 
     /// Maximum size of a body; a larger one is an error [default: 10MiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse::size(0..=u64::MAX))]
+    #[arg(long, value_name = "SIZE", value_parser = parse::size(0..=1 << 40))]
     pub(super) max_body: Option<u64>,
 
     /// Cut larger bodies at `--max-body` instead
