@@ -3,6 +3,7 @@
 mod args;
 mod egress;
 mod environment;
+mod help;
 mod listeners;
 
 use std::process::ExitCode;

@@ -279,3 +279,32 @@ async fn a_network_without_a_prefix_is_warned_about() {
         ]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_help_has_headings_and_the_environment() {
+    for help in ["--help", "-h"] {
+        let output = fetchd(&["serve", help], &[]).await;
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with(' '));
+        let headings = lines.filter_map(|line| line.strip_suffix(':'));
+        assert_eq!(
+            headings.collect::<Vec<_>>(),
+            [
+                "Options",
+                "Listeners",
+                "Limits",
+                "Limits of a request",
+                "Where fetches may go",
+                "Origins",
+                "Shutdown",
+                "Process",
+                "Environment",
+            ]
+        );
+        let (_, environment) = text.split_once("Environment:").unwrap();
+        for name in ["FETCHD_", "RUST_LOG", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            assert!(environment.contains(name), "{name}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use ipnet::IpNet;
 
-use super::environment;
+use super::{environment, help};
 use crate::cli::{
     Usage,
     logging::LogFormat,
@@ -23,7 +23,8 @@ const MESSAGE_SIZES: RangeInclusive<u64> =
 /// The flags. Each can be set by an environment variable too: `FETCHD_` and the
 /// flag in upper case.
 #[derive(Debug, clap::Args)]
-#[command(mut_args(environment::with_variable))]
+#[command(mut_args(environment::with_variable), mut_args(help::with_heading))]
+#[command(after_help = help::AFTER)]
 pub(crate) struct Args {
     /// Address of the gRPC listener; a host name such as `localhost:50051` is looked up at the start,
     /// and the first of its addresses that this machine has is used, IPv4 before IPv6
@@ -88,6 +89,11 @@ pub(crate) struct Args {
     /// wait up to 20 s for a free one
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = parse::whole_number(COUNTS))]
     max_connections: u32,
+
+    /// Age, plus or minus a tenth, at which a connection is asked to close so that callers spread
+    /// over new replicas; open batches finish
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse::long_duration)]
+    max_connection_age: Duration,
 
     /// Time after which a batch fails with `RESOURCE_EXHAUSTED` if its caller reads none of the
     /// available results, or less than 16 KiB/s of them while other callers wait
@@ -160,11 +166,6 @@ pub(crate) struct Args {
         default_value = concat!("fetchd/", env!("CARGO_PKG_VERSION"))
     )]
     user_agent: String,
-
-    /// Age, plus or minus a tenth, at which a connection is asked to close so that callers spread
-    /// over new replicas; open batches finish
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse::long_duration)]
-    max_connection_age: Duration,
 
     /// Time after SIGTERM or SIGINT during which the service reports that it is not ready, but still
     /// accepts batches
