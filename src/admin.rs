@@ -1,15 +1,9 @@
 //! The admin listener. It serves `/metrics`, `/healthz` and `/readyz` over HTTP/1.1, for
 //! operators and Kubernetes probes.
 
-use std::{
-    convert::Infallible,
-    fmt, io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+mod readiness;
+
+use std::{convert::Infallible, fmt, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -23,6 +17,7 @@ use tokio::{
 };
 
 use crate::{egress::Policy, local_address::is_local, schedule::Scheduler, telemetry::Metrics};
+pub(crate) use readiness::{Readiness, Stage};
 
 /// A server's admin listener. Use [`Server::admin`](crate::server::Server::admin) to get
 /// one.
@@ -31,14 +26,15 @@ use crate::{egress::Policy, local_address::is_local, schedule::Scheduler, teleme
 ///
 /// - `/metrics` with all metrics, in the Prometheus text format,
 /// - `/healthz` with 200 as long as the process is running,
-/// - `/readyz` with 200 if the server accepts new batches, or 503 otherwise.
+/// - `/readyz` with 200 if the server accepts new batches, or 503 before that and from the
+///   start of a shutdown. The text tells whether batches are still accepted, as they are
+///   during the drain delay.
 #[derive(Clone)]
 pub struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) scheduler: Scheduler,
     pub(crate) policy: Policy,
-    /// Set while the server accepts new batches.
-    pub(crate) is_ready: Arc<AtomicBool>,
+    pub(crate) readiness: Readiness,
 }
 
 /// The maximum number of open connections. Any more have to wait in the accept queue.
@@ -107,11 +103,10 @@ impl Admin {
                 text(StatusCode::OK, self.metrics.text())
             }
             "/healthz" => text(StatusCode::OK, "alive\n"),
-            "/readyz" if self.is_ready.load(Ordering::Relaxed) => text(StatusCode::OK, "ready\n"),
-            "/readyz" => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the server takes no new batches\n",
-            ),
+            "/readyz" => {
+                let (status, answer) = self.readiness.answer();
+                text(status, answer)
+            }
             _ => text(
                 StatusCode::NOT_FOUND,
                 "expected /metrics, /healthz or /readyz\n",

@@ -11,20 +11,14 @@ mod monitor;
 mod registry;
 mod shutdown;
 
-use std::{
-    fmt, io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fmt, io, sync::Arc};
 
 use tokio::{net::TcpListener, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::HealthReporter;
 
 use crate::{
-    admin::Admin,
+    admin::{Admin, Readiness, Stage},
     config::{Config, ConfigError},
     egress,
     local_address::is_local,
@@ -82,8 +76,7 @@ pub struct Server {
     scheduler: Scheduler,
     metrics: Arc<Metrics>,
     config: Arc<Config>,
-    /// Set while we accept new batches.
-    is_ready: Arc<AtomicBool>,
+    readiness: Readiness,
     /// Cancelled once we reject new batches and ask connections to close.
     draining: CancellationToken,
     open_batches: TaskTracker,
@@ -125,7 +118,7 @@ impl Server {
             scheduler,
             metrics,
             config,
-            is_ready: Arc::default(),
+            readiness: Readiness::default(),
             draining,
             open_batches,
             open_connections: TaskTracker::new(),
@@ -139,7 +132,7 @@ impl Server {
             metrics: Arc::clone(&self.metrics),
             scheduler: self.scheduler.clone(),
             policy: self.policy.clone(),
-            is_ready: Arc::clone(&self.is_ready),
+            readiness: self.readiness.clone(),
         }
     }
 
@@ -165,14 +158,14 @@ impl Server {
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> io::Result<()> {
         self.policy.deny_listener(listener.local_addr()?, is_local);
         self.health.set_serving::<Service>().await;
-        self.is_ready.store(true, Ordering::Relaxed);
+        self.readiness.enter(Stage::Serving);
         let mut acceptor = Acceptor::new(self.clone(), listener);
         tokio::select! {
             () = acceptor.run() => {}
             () = shutdown.begun() => {}
         }
         tracing::info!(batches = self.open_batches.len(), "draining");
-        self.is_ready.store(false, Ordering::Relaxed);
+        self.readiness.enter(Stage::DrainDelay);
         self.metrics.draining.set(1);
         self.health.set_not_serving::<Service>().await;
         tokio::select! {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time;
 
 use super::{Server, Shutdown, accept::Acceptor};
+use crate::admin::Stage;
 
 /// How long callers may take to read the rest of finished batches.
 const READ_GRACE: Duration = Duration::from_secs(5);
@@ -22,6 +23,7 @@ impl Server {
     /// `REASON_SHUTTING_DOWN`, and we cut the remaining connections.
     pub(super) async fn drain(&self, mut acceptor: Acceptor, shutdown: &Shutdown) {
         self.draining.cancel();
+        self.readiness.enter(Stage::Draining);
         self.open_batches.close();
         self.open_connections.close();
         tokio::select! {

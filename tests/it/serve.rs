@@ -2,14 +2,21 @@
 
 use std::process::Output;
 
-use fetchd::client::{Client, Request};
+use fetchd::{
+    client::{Client, Request},
+    config::Config,
+    proto::FetchBatchRequest,
+    server::Server,
+};
 use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::{
-    Process, fetchd,
+    Process, eventually, fetchd,
     metrics::get,
     namespace::{self, Network},
-    within_timeout,
+    origin_gated_at, raw_client, until, within_timeout,
 };
 
 fn stderr(output: &Output) -> &str {
@@ -307,4 +314,59 @@ async fn the_help_has_headings_and_the_environment() {
             assert!(environment.contains(name), "{name}");
         }
     }
+}
+
+/// Waits until `/readyz` is 503. Returns its text.
+async fn unready(admin: &str) -> String {
+    let mut text = String::new();
+    eventually(async || {
+        let (status, answer) = get(admin, "/readyz").await;
+        text = answer;
+        status == 503
+    })
+    .await;
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readyz_tells_the_drain_delay_from_the_drain() {
+    let (origin, gate) = origin_gated_at(|path| path == "/gated").await;
+    let service = Process::serve(&["--drain-delay", "1m"]);
+    let client = Client::connect(&service.url).await.unwrap();
+    eventually(async || get(&service.admin, "/readyz").await == (200, "ready\n".to_owned())).await;
+    service.signal("TERM");
+    let text = unready(&service.admin).await;
+    assert_eq!(
+        text,
+        "shutting down: the server still accepts batches for now\n"
+    );
+    // And so it does.
+    let response = within_timeout(client.execute(Request::get(origin.url("")))).await;
+    assert_eq!(response.unwrap().status(), 200);
+
+    // A batch that's open keeps this service in its drain.
+    let service = Process::serve(&["--drain-delay", "0s", "--drain-timeout", "1m"]);
+    let client = Client::connect(&service.url).await.unwrap();
+    let open = tokio::spawn(client.fetch([origin.url("gated")]).all());
+    until(|| origin.in_flight() == 1).await;
+    service.signal("TERM");
+    let draining = "draining: the server takes no new batches\n";
+    eventually(async || unready(&service.admin).await == draining).await;
+    let mut calls = raw_client(&service.url).await;
+    let refused = calls.fetch_batch(FetchBatchRequest::default()).await;
+    assert_eq!(refused.unwrap_err().code(), tonic::Code::Unavailable);
+    gate.add_permits(1);
+    assert!(within_timeout(open).await.unwrap()[0].is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readyz_tells_a_server_that_starts() {
+    let server = Server::new(Config::default()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let admin = listener.local_addr().unwrap().to_string();
+    let _serving = AbortOnDropHandle::new(tokio::spawn(server.admin().serve(listener)));
+    assert_eq!(
+        unready(&admin).await,
+        "starting: the server does not accept batches yet\n"
+    );
 }
