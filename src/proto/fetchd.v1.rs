@@ -476,6 +476,9 @@ pub mod fetch_service_client {
         /// If the server has nothing to send for 10 s, it sends a message without
         /// parts, so that the caller can distinguish a silent call from a dead one.
         ///
+        /// Messages are not compressed, in either direction, whatever encodings the
+        /// caller accepts.
+        ///
         /// A deadline on the call (`grpc-timeout`) limits the whole batch. Shortly
         /// before it (a tenth of its length, at least 20 ms and at most 1 s), every
         /// unfinished request ends with REASON_BATCH_DEADLINE and the call ends with
@@ -499,6 +502,9 @@ pub mod fetch_service_client {
         /// * UNAVAILABLE: the server is draining or gone. Retry on another
         ///   connection. If `ErrorInfo` has the reason DRAINING and the domain
         ///   `fetchd`, nothing was dispatched, and every request may be sent again.
+        /// * UNIMPLEMENTED: the request message is compressed. The only accepted
+        ///   encoding is `identity`, as the answer's `grpc-accept-encoding` says.
+        ///   Nothing was dispatched. Send the message uncompressed.
         /// * UNAUTHENTICATED: the call has no accepted credential.
         pub async fn fetch_batch(
             &mut self,
@@ -559,6 +565,9 @@ pub mod fetch_service_server {
         /// If the server has nothing to send for 10 s, it sends a message without
         /// parts, so that the caller can distinguish a silent call from a dead one.
         ///
+        /// Messages are not compressed, in either direction, whatever encodings the
+        /// caller accepts.
+        ///
         /// A deadline on the call (`grpc-timeout`) limits the whole batch. Shortly
         /// before it (a tenth of its length, at least 20 ms and at most 1 s), every
         /// unfinished request ends with REASON_BATCH_DEADLINE and the call ends with
@@ -582,6 +591,9 @@ pub mod fetch_service_server {
         /// * UNAVAILABLE: the server is draining or gone. Retry on another
         ///   connection. If `ErrorInfo` has the reason DRAINING and the domain
         ///   `fetchd`, nothing was dispatched, and every request may be sent again.
+        /// * UNIMPLEMENTED: the request message is compressed. The only accepted
+        ///   encoding is `identity`, as the answer's `grpc-accept-encoding` says.
+        ///   Nothing was dispatched. Send the message uncompressed.
         /// * UNAUTHENTICATED: the call has no accepted credential.
         async fn fetch_batch(
             &self,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{batch::InvalidBatch, stall::Stall};
@@ -59,9 +59,16 @@ pub(super) fn message_too_large(length: usize, max: usize) -> Status {
     ))
 }
 
-/// The request message is compressed.
+/// The request message is compressed. The answer has to list the encodings that we accept
+/// (see gRPC's `compression.md`).
 pub(super) fn message_compressed() -> Status {
-    Status::unimplemented("expected an uncompressed request message")
+    let message = "expected an uncompressed request message (grpc-encoding: identity)";
+    let mut status = Status::unimplemented(message);
+    let identity = MetadataValue::from_static("identity");
+    status
+        .metadata_mut()
+        .insert("grpc-accept-encoding", identity);
+    status
 }
 
 /// There's a second request message in the call.

@@ -1,8 +1,11 @@
 //! Messages made to take a lot more memory than their size suggests. Either they're
 //! refused, or they don't take more than their own bytes.
 
+use std::io::Write;
+
 use bytes::{Bytes, BytesMut};
 use fetchd::proto::{FetchBatchRequest, FetchRequest};
+use flate2::{Compression, write::GzEncoder};
 use futures_util::future::join_all;
 use http::Response;
 use hyper::body::Incoming;
@@ -17,6 +20,7 @@ use crate::support::{
 };
 
 const INVALID_ARGUMENT: &str = "3";
+const UNIMPLEMENTED: &str = "12";
 
 /// Sends `message` on a new connection from `from`. Returns the gRPC code and message.
 async fn answer(service: &Process, from: u8, message: Bytes) -> (String, String) {
@@ -83,6 +87,39 @@ async fn a_malformed_message_is_an_invalid_argument() {
     let shallow: Vec<u8> = nested(50).collect();
     let call = http2::call(http2::full_body(length_prefixed(shallow.len(), &shallow)));
     let response = within_timeout(calls.send_request(call)).await.unwrap();
+    assert_eq!(http2::status(response).await.0, "0");
+    connection.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_message_is_answered_with_the_accepted_encoding() {
+    let service = service().await;
+    let (mut calls, connection) = http2::connect(&service.url).await;
+    let health = "http://in.test/grpc.health.v1.Health/Check";
+    for path in ["http://in.test/fetchd.v1.FetchService/FetchBatch", health] {
+        // An empty message.
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(b"").unwrap();
+        let bytes = gzip.finish().unwrap();
+        let mut message = length_prefixed(bytes.len(), &bytes).to_vec();
+        message[0] = 1;
+        let mut call = http2::call(http2::full_body(message));
+        *call.uri_mut() = path.parse().unwrap();
+        let headers = call.headers_mut();
+        headers.insert("grpc-encoding", "gzip".parse().unwrap());
+        headers.insert("grpc-accept-encoding", "gzip".parse().unwrap());
+        let response = within_timeout(calls.send_request(call)).await.unwrap();
+        assert_eq!(response.headers()["grpc-accept-encoding"], "identity");
+        assert_eq!(http2::status(response).await.0, UNIMPLEMENTED, "{path}");
+    }
+
+    // A caller that could compress, but doesn't, is fine.
+    let mut call = http2::call(http2::full_body(length_prefixed(0, b"")));
+    let headers = call.headers_mut();
+    headers.insert("grpc-encoding", "gzip".parse().unwrap());
+    headers.insert("grpc-accept-encoding", "gzip".parse().unwrap());
+    let response = within_timeout(calls.send_request(call)).await.unwrap();
+    assert_eq!(response.headers().get("grpc-encoding"), None);
     assert_eq!(http2::status(response).await.0, "0");
     connection.abort();
 }
