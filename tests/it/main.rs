@@ -32,6 +32,7 @@ mod get_progress;
 mod get_results;
 mod health;
 mod hostile;
+mod logging;
 mod messages;
 mod operator;
 mod options;

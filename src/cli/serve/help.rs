@@ -8,7 +8,7 @@ Environment:
   FETCHD_...     Any flag: FETCHD_MAX_IN_FLIGHT for --max-in-flight, and so on. Flags on the
                  command line override them. Lists are separated by commas.
   RUST_LOG       What to log: off, error, warn, info, debug (a line for each request) or trace
-                 [default: info], for all targets or for some: info,hickory_resolver=debug
+                 [default: info]. Libraries only log if they are named: info,h2=debug
   SSL_CERT_FILE, SSL_CERT_DIR
                  Root certificates to trust for origins, instead of the system's";
 
