@@ -9,11 +9,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
-    Authority, Origin, Process, RawOrigin, eventually, fetchd, finish, metrics::get, reply, reset,
+    Authority, Origin, Process, RawOrigin, command::fetchd, eventually, finish, metrics::get,
+    reply, reset,
 };
 
 async fn health(server: &str, timeout: &str) -> Output {
-    fetchd(&["health", "--server", server, "--timeout", timeout], &[]).await
+    fetchd(&["health", "--server", server, "--timeout", timeout], "").await
 }
 
 /// Checks a server that's no healthy service. Returns the message.

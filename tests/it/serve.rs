@@ -13,7 +13,9 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::{
-    Process, eventually, fetchd,
+    Process,
+    command::fetchd_with,
+    eventually,
     metrics::get,
     namespace::{self, Network},
     origin_gated_at, raw_client, until, within_timeout,
@@ -82,7 +84,7 @@ async fn an_ipv4_address_of_a_host_name_comes_first() {
         if flag != "--listen" {
             arguments.extend(["--listen", "127.0.0.1:0"]);
         }
-        let output = fetchd(&arguments, &[]).await;
+        let output = fetchd_with(&arguments, &[]).await;
         assert_eq!(output.status.code(), Some(1));
         let messages = messages(stderr(&output));
         let expected =
@@ -106,7 +108,7 @@ async fn a_listener_without_a_port_is_wrong_usage() {
              localhost:9090, or off, got \"localhost:http\"\n",
         ),
     ] {
-        let output = fetchd(&arguments, &[]).await;
+        let output = fetchd_with(&arguments, &[]).await;
         assert_eq!(output.status.code(), Some(2));
         assert_eq!(stderr(&output), expected);
     }
@@ -115,7 +117,7 @@ async fn a_listener_without_a_port_is_wrong_usage() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_port_is_named_with_its_flag() {
     let service = Process::serve(&[]);
-    let output = fetchd(
+    let output = fetchd_with(
         &[
             "serve",
             "--log-format",
@@ -187,7 +189,7 @@ async fn a_wrong_number_is_answered_with_the_accepted_range() {
         ("--worker-threads", "0", "a whole number from 1 to 1024"),
     ] {
         let argument = format!("{flag}={wrong}");
-        let output = fetchd(&["serve", &argument], &[]).await;
+        let output = fetchd_with(&["serve", &argument], &[]).await;
         assert_eq!(output.status.code(), Some(2), "{argument}");
         let expected = format!("error: {flag}: expected {expected}, got \"{wrong}\"\n");
         assert_eq!(stderr(&output), expected);
@@ -218,7 +220,7 @@ async fn limits_that_contradict_each_other_are_wrong_usage() {
             "--max-batches: expected at most half of --max-in-flight (50), got \"51\"",
         ),
     ] {
-        let output = fetchd(&[&["serve"], flags].concat(), &[]).await;
+        let output = fetchd_with(&[&["serve"], flags].concat(), &[]).await;
         assert_eq!(output.status.code(), Some(2), "{flags:?}");
         assert_eq!(stderr(&output), format!("error: {expected}\n"));
     }
@@ -290,7 +292,7 @@ async fn a_network_without_a_prefix_is_warned_about() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_help_has_headings_and_the_environment() {
     for help in ["--help", "-h"] {
-        let output = fetchd(&["serve", help], &[]).await;
+        let output = fetchd_with(&["serve", help], &[]).await;
         assert_eq!(output.status.code(), Some(0));
         let text = String::from_utf8(output.stdout).unwrap();
         let lines = text.lines().filter(|line| !line.starts_with(' '));

@@ -56,6 +56,14 @@ pub(crate) async fn uneven() -> Origin {
     .await
 }
 
+/// Like [`fetchd`], but with environment variables and no input.
+pub(crate) async fn fetchd_with(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fetchd"));
+    command.args(arguments).envs(variables.iter().copied());
+    let run = spawn_blocking(move || command.output().unwrap());
+    within_timeout(run).await.unwrap()
+}
+
 /// Starts `fetchd` with piped output. Use [`finish`] to wait for it.
 pub(crate) fn spawn(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fetchd"));

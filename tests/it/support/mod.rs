@@ -22,7 +22,7 @@ pub(crate) mod unreading;
 pub(crate) use dns::{Answer, Dns};
 pub(crate) use faults::{Row, check, row};
 pub(crate) use origin::{Origin, Reply, gated_origin, metered_origin, origin_gated_at, reply};
-pub(crate) use process::{Process, fetchd};
+pub(crate) use process::Process;
 pub(crate) use raw::{
     RawOrigin, fill_backlog, finish, read_head, reset, short_backlog, short_backlog_at,
 };

@@ -12,14 +12,6 @@ use tokio::task::spawn_blocking;
 
 use super::{TEST_TIMEOUT, within_timeout};
 
-/// Runs `fetchd` until it exits.
-pub(crate) async fn fetchd(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fetchd"));
-    command.args(arguments).envs(variables.iter().copied());
-    let run = spawn_blocking(move || command.output().unwrap());
-    within_timeout(run).await.unwrap()
-}
-
 /// A running `fetchd serve`. Dropping it kills the process.
 pub(crate) struct Process {
     pub url: String,
