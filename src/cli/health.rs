@@ -159,6 +159,8 @@ impl Check {
     /// Finds out whether the peer answers an HTTP/1.1 request.
     async fn ask_over_http1(&self) -> Option<Peer> {
         let authority = self.server.authority()?.as_str();
+        // Whatever answers there shouldn't get a password that's in the URL.
+        let authority = authority.rsplit('@').next()?;
         let asking = async {
             let tcp = self.connect().await.ok()?;
             Some(Peer::asked_over_http1(tcp, authority).await)
