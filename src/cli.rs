@@ -50,7 +50,9 @@ pub(crate) enum Command {
 
 /// Parses the arguments and the environment.
 pub(crate) fn parse() -> Result<Command, Usage> {
-    Ok(Cli::try_parse()?.command)
+    let command = Cli::try_parse()?.command;
+    logging::check()?;
+    Ok(command)
 }
 
 /// Runs `command` and returns its exit code.

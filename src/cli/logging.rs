@@ -12,6 +12,8 @@ use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
+use super::Usage;
+
 /// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
@@ -21,7 +23,21 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Initializes logging, at `default_level` if `RUST_LOG` isn't set.
+/// Checks `RUST_LOG`. If we just ignored a wrong value, people would look for log lines
+/// that never come.
+pub(super) fn check() -> Result<(), Usage> {
+    let rust_log = rust_log();
+    if parse(&rust_log, LevelFilter::OFF).is_some() {
+        return Ok(());
+    }
+    Err(Usage::new(format_args!(
+        "RUST_LOG: expected a level (off, error, warn, info, debug or trace), or a list such as \
+         info,h2=debug, got \"{rust_log}\""
+    )))
+}
+
+/// Initializes logging, at `default_level` if `RUST_LOG` isn't set. [`check`] has already
+/// accepted its value.
 pub(super) fn init(format: Option<LogFormat>, default_level: LevelFilter) {
     let is_terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if is_terminal {
@@ -34,12 +50,17 @@ pub(super) fn init(format: Option<LogFormat>, default_level: LevelFilter) {
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
-    let rust_log = std::env::var("RUST_LOG").unwrap_or_default();
-    let filter = parse(&rust_log, default_level).unwrap_or_else(|| only_fetchd(default_level));
+    let filter = parse(&rust_log(), default_level);
+    let filter = filter.unwrap_or_else(|| only_fetchd(default_level));
     tracing_subscriber::registry()
         .with(layer)
         .with(filter)
         .init();
+}
+
+fn rust_log() -> String {
+    let value = std::env::var_os("RUST_LOG").unwrap_or_default();
+    value.to_string_lossy().into_owned()
 }
 
 /// Parses the value of `RUST_LOG`: a list of levels for targets, such as `h2=debug`, with

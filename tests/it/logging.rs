@@ -6,7 +6,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Process, within_timeout};
+use crate::support::{Process, command::fetchd_with, within_timeout};
 
 /// The preface, followed by an empty SETTINGS frame.
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -86,4 +86,29 @@ async fn nonsensical_frames_do_not_fill_the_log() {
     let log = log_of_nonsense("info,h2=warn").await;
     println!("{} lines with h2=warn", log.len());
     assert!(log.len() > TIMES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_rust_log_is_wrong_usage() {
+    for arguments in [
+        &["get", "http://10.0.0.1/"][..],
+        &["health", "--server", "http://127.0.0.1:1"],
+        &["serve", "--listen", "127.0.0.1:0"],
+    ] {
+        for wrong in ["nonsense", "info,h2", "h2=loud"] {
+            let output = fetchd_with(arguments, &[("RUST_LOG", wrong)]).await;
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+            let expected = format!(
+                "error: RUST_LOG: expected a level (off, error, warn, info, debug or trace), or a \
+                 list such as info,h2=debug, got \"{wrong}\"\n"
+            );
+            assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+        }
+    }
+    // The help is there in any case.
+    let help = fetchd_with(&["serve", "--help"], &[("RUST_LOG", "nonsense")]).await;
+    assert_eq!(help.status.code(), Some(0));
+    // An empty value is the same as none.
+    let service = Process::serve_with(&[], &[("RUST_LOG", "")]);
+    assert!(service.into_log().len() >= 3);
 }
