@@ -4,6 +4,7 @@
 
 mod accept;
 mod auxiliary;
+mod backlog;
 mod connection;
 mod drain;
 mod executor;

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Peer, Server,
     auxiliary::Auxiliary,
+    backlog::Backlog,
     executor::CallExecutor,
     monitor::{Monitor, MonitoredStream},
     registry::Registration,
@@ -40,6 +41,7 @@ struct Connection {
     executor: CallExecutor,
     registration: Registration,
     monitor: Monitor,
+    backlog: Backlog,
     /// Cancelled when the first call arrives.
     called: CancellationToken,
     outbox: Outbox,
@@ -49,7 +51,7 @@ struct Connection {
 }
 
 /// The maximum number of concurrent calls on a connection (HTTP/2 streams).
-const MAX_STREAMS: u32 = 256;
+pub(super) const MAX_STREAMS: u32 = 256;
 
 /// How many calls a caller may reset before hyper has seen them. If there are more, hyper
 /// closes the connection as abusive. We allow 4x the stream limit, so that a caller can
@@ -100,12 +102,15 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let caller = Caller::from(peer);
+        let backlog = Backlog::default();
+        let quota = self.auxiliary_calls.clone();
         let connection = Arc::new(Connection {
             service: self.service.clone(),
             auxiliary: self.auxiliary.clone(),
-            executor: CallExecutor::new(caller, self.auxiliary_calls.clone()),
+            executor: CallExecutor::new(caller, quota, backlog.clone()),
             registration: self.registry.register(peer),
             monitor: Monitor::default(),
+            backlog,
             called: CancellationToken::new(),
             outbox: Outbox::default(),
             peer,
@@ -125,7 +130,8 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let stream = TokioIo::new(MonitoredStream::new(stream, self.monitor.clone()));
+        let (monitor, backlog) = (self.monitor.clone(), self.backlog.clone());
+        let stream = TokioIo::new(MonitoredStream::new(stream, monitor, backlog));
         let connection = Arc::clone(self);
         let service = service_fn(move |request| {
             let answering = Arc::clone(&connection).answer(request);
@@ -159,7 +165,7 @@ impl Connection {
     async fn drive<C: Future>(&self, mut http: Pin<&mut C>) -> C::Output {
         poll_fn(|cx| {
             let ended = self.outbox.take();
-            self.monitor.unblock();
+            self.monitor.begin_turn();
             let polled = http.as_mut().poll(cx);
             if self.monitor.is_blocked() {
                 self.outbox.put_back(ended);

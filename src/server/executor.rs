@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::registry::OpenBatch;
+use super::{backlog::Backlog, registry::OpenBatch};
 use crate::{
     caller::Caller,
     shares::{Quota, Reservation},
@@ -25,6 +25,7 @@ pub(super) struct CallExecutor {
     permits: Arc<Semaphore>,
     quota: Quota,
     cut_auxiliary: CancellationToken,
+    backlog: Backlog,
 }
 
 /// Holds a running call's permits, and the token that cuts the call.
@@ -40,14 +41,15 @@ const MAX_AUX_CALLS: usize = 16;
 
 impl CallExecutor {
     /// Creates the executor for a connection of `caller`. Auxiliary calls are reserved
-    /// from `quota`.
-    pub(super) fn new(caller: Caller, quota: Quota) -> Self {
+    /// from `quota`, and all calls are counted in `backlog`.
+    pub(super) fn new(caller: Caller, quota: Quota, backlog: Backlog) -> Self {
         Self {
             next: Arc::default(),
             caller,
             permits: Arc::new(Semaphore::new(MAX_AUX_CALLS)),
             quota,
             cut_auxiliary: CancellationToken::new(),
+            backlog,
         }
     }
 
@@ -93,11 +95,13 @@ where
     /// guard registered last is the right one.
     fn execute(&self, call: F) {
         let guard = self.next.lock().take();
+        let entry = self.backlog.enter();
         tokio::spawn(async move {
             match &guard {
                 Some(guard) => drop(guard.cut.run_until_cancelled(call).await),
                 None => call.await,
             }
+            drop(entry);
         });
     }
 }

@@ -5,9 +5,9 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -17,12 +17,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A stream that reports its reads and writes to a [`Monitor`].
+use super::{backlog::Backlog, connection::MAX_STREAMS};
+
+/// A stream that reports its reads and writes to a [`Monitor`]. It reads no faster than
+/// the connection's calls can run.
 pub(super) struct MonitoredStream<S> {
     stream: S,
     /// How many bytes we've read. Only counted until the connection is open.
     read: usize,
     monitor: Monitor,
+    backlog: Backlog,
 }
 
 /// Knows if the peer has opened the connection, and if it's reading the responses.
@@ -31,6 +35,8 @@ pub(super) struct MonitoredStream<S> {
 #[derive(Clone, Default)]
 pub(super) struct Monitor {
     opened: CancellationToken,
+    /// How many bytes we've read in the current turn.
+    read_in_turn: Arc<AtomicUsize>,
     written: Arc<AtomicU64>,
     is_blocked: Arc<AtomicBool>,
 }
@@ -38,6 +44,15 @@ pub(super) struct Monitor {
 /// The length of the HTTP/2 preface plus the header of the SETTINGS frame that must
 /// follow it (RFC 9113, 3.4).
 const OPENING: usize = 24 + 9;
+
+/// How many bytes a connection may read before it lets other tasks run. A frame can be as
+/// small as nine bytes, so that's up to 1,800 of them, which takes a few milliseconds.
+const MAX_READ: usize = 16 << 10;
+
+/// If a connection has this many calls, it reads nothing until one of them has ended. We
+/// allow 64 more than the stream limit. These must have been reset, so they end without
+/// anything further from the caller.
+const MAX_CALLS: usize = MAX_STREAMS as usize + 64;
 
 impl Monitor {
     /// Waits for the peer to open the connection. Cancel-safe.
@@ -50,13 +65,15 @@ impl Monitor {
         self.opened.is_cancelled()
     }
 
-    /// Resets [`Monitor::is_blocked`].
-    pub(super) fn unblock(&self) {
+    /// Begins the connection's next turn. This resets [`Monitor::is_blocked`], and the
+    /// connection may read again.
+    pub(super) fn begin_turn(&self) {
         self.is_blocked.store(false, Ordering::Relaxed);
+        self.read_in_turn.store(0, Ordering::Relaxed);
     }
 
     /// Returns true if a write has had to wait for the peer since the last call to
-    /// [`Monitor::unblock`].
+    /// [`Monitor::begin_turn`].
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Relaxed)
     }
@@ -78,17 +95,21 @@ impl Monitor {
 }
 
 impl<S> MonitoredStream<S> {
-    /// Wraps `stream` so that it reports to `monitor`.
-    pub(super) fn new(stream: S, monitor: Monitor) -> Self {
+    /// Wraps `stream` so that it reports to `monitor`. It isn't read while there are too
+    /// many calls in `backlog`.
+    pub(super) fn new(stream: S, monitor: Monitor, backlog: Backlog) -> Self {
         Self {
             stream,
             read: 0,
             monitor,
+            backlog,
         }
     }
 
-    /// Records that `count` bytes were read, until the connection is open.
+    /// Records that `count` bytes were read.
     fn note_read(&mut self, count: usize) {
+        let in_turn = &self.monitor.read_in_turn;
+        in_turn.fetch_add(count, Ordering::Relaxed);
         if self.read >= OPENING || count == 0 {
             return;
         }
@@ -122,6 +143,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        ready!(self.backlog.poll_below(MAX_CALLS, cx));
+        if self.monitor.read_in_turn.load(Ordering::Relaxed) >= MAX_READ {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         self.note_read(buf.filled().len() - before);

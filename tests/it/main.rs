@@ -23,6 +23,7 @@ mod drain;
 mod egress;
 mod faults_answering;
 mod faults_connecting;
+mod floods;
 mod get;
 mod get_bodies;
 mod get_ends;

@@ -18,9 +18,14 @@ use crate::{
 };
 
 enum Kind {
-    Batch(Arc<OpenBatch>, CancellationToken),
+    Batch {
+        headers: CallHeaders,
+        body: Incoming,
+        batch: Arc<OpenBatch>,
+        cut: CancellationToken,
+    },
     /// A health or reflection call.
-    Auxiliary,
+    Auxiliary(Request<Incoming>),
     /// An auxiliary call we have no room for.
     Rejected,
 }
@@ -41,25 +46,47 @@ impl Connection {
     ) -> impl Future<Output = Response<Body>> + Send {
         let arrival = Instant::now();
         self.called.cancel();
-        let kind = self.classify(&request);
+        let kind = self.classify(request);
         async move {
             match kind {
-                Kind::Batch(batch, cut) => self.answer_batch(request, arrival, &batch, cut).await,
-                Kind::Auxiliary => self.auxiliary.call(request).await,
+                Kind::Batch {
+                    headers,
+                    body,
+                    batch,
+                    cut,
+                } => {
+                    let context = CallContext {
+                        arrival,
+                        peer: self.peer,
+                        caller: self.caller,
+                        headers,
+                        cut,
+                        outbox: self.outbox.clone(),
+                    };
+                    self.answer_batch(context, body, &batch).await
+                }
+                Kind::Auxiliary(request) => self.auxiliary.call(request).await,
                 Kind::Rejected => status::server_full(Limit::AuxiliaryCalls).into_http(),
             }
         }
     }
 
-    fn classify(&self, request: &Request<Incoming>) -> Kind {
+    /// Classifies a call. For most calls, this drops the headers: they can take a lot of
+    /// memory, and it may be a while before the call's task runs.
+    fn classify(&self, request: Request<Incoming>) -> Kind {
         if request.uri().path() == FETCH_BATCH {
             let batch = Arc::new(self.registration.begin_batch());
             let cut = self.executor.next_is_batch(Arc::clone(&batch));
-            return Kind::Batch(batch, cut);
+            return Kind::Batch {
+                headers: CallHeaders::read(request.headers()),
+                body: request.into_body(),
+                batch,
+                cut,
+            };
         }
         // If the caller isn't reading, more answers would just pile up.
         if self.executor.next_is_auxiliary() && !self.monitor.is_blocked() {
-            Kind::Auxiliary
+            Kind::Auxiliary(request)
         } else {
             Kind::Rejected
         }
@@ -67,22 +94,11 @@ impl Connection {
 
     async fn answer_batch(
         &self,
-        request: Request<Incoming>,
-        arrival: Instant,
+        context: CallContext,
+        body: Incoming,
         batch: &OpenBatch,
-        cut: CancellationToken,
     ) -> Response<Body> {
-        let (head, body) = request.into_parts();
-        let call = self.service.begin(CallContext {
-            arrival,
-            peer: self.peer,
-            caller: self.caller,
-            headers: CallHeaders::read(&head.headers),
-            cut,
-            outbox: self.outbox.clone(),
-        });
-        // The call may run for a long time, so don't keep the headers in memory.
-        drop(head);
+        let call = self.service.begin(context);
         match self.permit(batch).await {
             Ok(()) => call.answer(body).await,
             Err(status) => call.reject(status),

@@ -75,15 +75,19 @@ pub(crate) struct FrameWriter {
 }
 
 /// Frame types (RFC 9113, 6).
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
 /// Frame flags.
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const ACK: u8 = 1;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 
 impl FrameWriter {
     /// Opens a connection from the address `from`. Except for the answers to our pings,
@@ -126,24 +130,15 @@ impl FrameWriter {
 
     /// Starts a `FetchBatch` call on `stream`, which has to be an odd number.
     pub(crate) async fn start_call(&mut self, stream: u32) -> io::Result<()> {
-        let mut block = Vec::new();
-        // `:method: POST` and `:scheme: http`, from the static table (RFC 7541, A).
-        block.extend([0x83, 0x86]);
-        for (name, value) in [
-            (":path", "/fetchd.v1.FetchService/FetchBatch"),
-            (":authority", "in.test"),
-            ("content-type", "application/grpc"),
-            ("te", "trailers"),
-        ] {
-            block.put_u8(0);
-            for text in [name, value] {
-                block.put_u8(text.len() as u8);
-                block.put_slice(text.as_bytes());
-            }
-        }
         let mut frame = Vec::new();
+        let block = header_block("/fetchd.v1.FetchService/FetchBatch", &[]);
         put_frame(HEADERS, END_HEADERS, stream, &block, &mut frame);
-        self.write.write_all(&frame).await
+        self.write_all(&frame).await
+    }
+
+    /// Writes any bytes.
+    pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write.write_all(bytes).await
     }
 
     /// Writes `bytes` as DATA frames, with a payload of `size` bytes each.
@@ -185,7 +180,34 @@ async fn skip_frame(read: &mut OwnedReadHalf) -> io::Result<(u8, u8)> {
     Ok((head[3], head[4]))
 }
 
-fn put_frame(kind: u8, flags: u8, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
+/// Returns the header block of a call to `path`, with some additional headers (RFC 7541).
+/// Nothing in it is compressed.
+pub(crate) fn header_block(path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    // `:method: POST` and `:scheme: http`, from the static table.
+    let mut block = vec![0x83, 0x86];
+    let usual = [
+        (":path", path),
+        (":authority", "in.test"),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ];
+    for (name, value) in usual.iter().chain(headers) {
+        block.put_u8(0);
+        for text in [name, value] {
+            // The length is an integer with a prefix of 7 bits.
+            if text.len() < 127 {
+                block.put_u8(text.len() as u8);
+            } else {
+                block.put_u8(127);
+                prost::encoding::encode_varint((text.len() - 127) as u64, &mut block);
+            }
+            block.put_slice(text.as_bytes());
+        }
+    }
+    block
+}
+
+pub(crate) fn put_frame(kind: u8, flags: u8, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
     out.put_uint(payload.len() as u64, 3);
     out.put_u8(kind);
     out.put_u8(flags);
