@@ -35,6 +35,7 @@ mod health;
 mod hostile;
 mod logging;
 mod messages;
+mod name_servers;
 mod operator;
 mod options;
 mod planted;

@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use hickory_resolver::proto::{
@@ -25,6 +26,14 @@ pub(crate) enum Answer {
     /// IPv6 addresses. There's no reply to IPv4 queries at all.
     OnlyV6(Vec<IpAddr>),
     Code(ResponseCode),
+    /// The addresses, but only after this time.
+    Late(Duration, Vec<IpAddr>),
+    /// The addresses, as those of another name.
+    OfOther(&'static str, Vec<IpAddr>),
+    /// An answer that's been cut. There's no TCP server that has the rest.
+    Truncated,
+    /// The ID of the query, followed by these bytes.
+    Bytes(&'static [u8]),
     NoReply,
 }
 
@@ -53,12 +62,20 @@ impl Dns {
             loop {
                 let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
                 let query = Message::from_vec(&buffer[..length]).unwrap();
-                if let Some(answer) = respond(&query, &answer) {
-                    socket
-                        .send_to(&answer.to_vec().unwrap(), from)
-                        .await
-                        .unwrap();
-                }
+                let name = query.queries.first().unwrap().name().to_ascii();
+                let answer = answer(name.trim_end_matches('.'));
+                let delay = match answer {
+                    Answer::Late(delay, _) => delay,
+                    _ => Duration::ZERO,
+                };
+                let Some(bytes) = respond(&query, answer) else {
+                    continue;
+                };
+                let socket = Arc::clone(&socket);
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    socket.send_to(&bytes, from).await.unwrap();
+                });
             }
         });
         Self { address, answering }
@@ -72,9 +89,11 @@ impl Drop for Dns {
 }
 
 /// Returns the response to `request`, or `None` if there shouldn't be one.
-fn respond(request: &Message, answer: &impl Fn(&str) -> Answer) -> Option<Message> {
-    let query = request.queries.first().unwrap().clone();
-    let name = query.name().to_ascii();
+fn respond(request: &Message, answer: Answer) -> Option<Vec<u8>> {
+    let mut query = request.queries.first().unwrap().clone();
+    if let Answer::OfOther(name, _) = answer {
+        query.set_name(Name::from_ascii(format!("{name}.")).unwrap());
+    }
     let mut message = Message::new(request.metadata.id, MessageType::Response, OpCode::Query);
     message.metadata.recursion_available = true;
     message.add_query(query.clone());
@@ -82,12 +101,21 @@ fn respond(request: &Message, answer: &impl Fn(&str) -> Answer) -> Option<Messag
         message.add_answer(Record::from_rdata(name, ttl, data));
     };
     let queried = query.name().clone();
-    match answer(name.trim_end_matches('.')) {
+    match answer {
+        Answer::Bytes(bytes) => {
+            let id = request.metadata.id.to_be_bytes();
+            return Some([&id[..], bytes].concat());
+        }
+        Answer::Truncated => message.metadata.truncation = true,
         Answer::NoReply => return None,
         Answer::OnlyV4(_) if query.query_type() == RecordType::AAAA => return None,
         Answer::OnlyV6(_) if query.query_type() == RecordType::A => return None,
         Answer::Code(code) => message.metadata.response_code = code,
-        Answer::Addresses(addresses) | Answer::OnlyV4(addresses) | Answer::OnlyV6(addresses) => {
+        Answer::Addresses(addresses)
+        | Answer::OnlyV4(addresses)
+        | Answer::OnlyV6(addresses)
+        | Answer::Late(_, addresses)
+        | Answer::OfOther(_, addresses) => {
             let data = addresses
                 .into_iter()
                 .filter_map(|address| of_type(&query, address));
@@ -112,7 +140,7 @@ fn respond(request: &Message, answer: &impl Fn(&str) -> Answer) -> Option<Messag
             data.for_each(|data| add(last.clone(), 60, data));
         }
     }
-    Some(message)
+    Some(message.to_vec().unwrap())
 }
 
 /// Returns a record for `address`, if that's the type the query is asking for.
