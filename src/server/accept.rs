@@ -1,6 +1,6 @@
 //! Accepts connections from callers.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{
@@ -45,6 +45,9 @@ impl Acceptor {
                     Ok((stream, address)) => self.spawn(stream, address),
                     Err(error) => {
                         tracing::warn!(%error, "accepting a connection failed");
+                        if lacks_files(&error) {
+                            self.server.registry.make_room_for_accept();
+                        }
                         time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -70,4 +73,10 @@ impl Acceptor {
         let serving = server.serve_connection(stream, Peer::Tcp(address));
         self.connections.spawn(tracker.track_future(serving));
     }
+}
+
+/// Returns true if the process or the system has no file descriptor left.
+fn lacks_files(error: &io::Error) -> bool {
+    // ENFILE, EMFILE.
+    matches!(error.raw_os_error(), Some(23 | 24))
 }

@@ -87,6 +87,10 @@ const SHARE_RATIO: usize = 31;
 /// caller that has the most of them and evict its oldest one.
 const MAX_OVERFLOW: usize = 64;
 
+/// How many idle connections to evict if we can't accept another one. There are usually
+/// more peers waiting than just one.
+const EVICTED_AT_ONCE: usize = 4;
+
 /// How many batches of a connection may wait for its permit. Each of them holds a stream
 /// while it waits. Any more are rejected.
 const MAX_WAITING: usize = 16;
@@ -123,6 +127,16 @@ impl Registry {
         Quota::new(Self::max_connections(permits), SHARE_RATIO)
     }
 
+    /// Evicts a few idle connections, because the process has no file descriptor for
+    /// another one. Otherwise the callers that hold them could keep everyone else out for
+    /// as long as a connection may be idle.
+    pub(super) fn make_room_for_accept(&self) {
+        let mut state = self.0.state.lock();
+        for _ in 0..EVICTED_AT_ONCE {
+            state.evict_idle();
+        }
+    }
+
     /// Registers a new connection. It gets a permit if one is free.
     pub(super) fn register(&self, peer: Peer) -> Registration {
         let caller = Caller::from(peer);
@@ -151,6 +165,23 @@ impl Registry {
 }
 
 impl State {
+    /// Evicts the oldest idle connection of the caller that has the most idle ones.
+    fn evict_idle(&mut self) {
+        let idle = || {
+            let connections = self.connections.values();
+            connections.filter(|one| one.batches == 0 && !one.signals.evict.is_cancelled())
+        };
+        let mut counts: HashMap<Caller, usize> = HashMap::new();
+        for connection in idle() {
+            *counts.entry(connection.caller).or_default() += 1;
+        }
+        // In reverse for the same reason as in `make_room_for_overflow`.
+        if let Some(connection) = idle().rev().max_by_key(|one| counts[&one.caller]) {
+            connection.signals.close.cancel();
+            connection.signals.evict.cancel();
+        }
+    }
+
     /// Evicts an overflow connection if there are already [`MAX_OVERFLOW`]. We pick the
     /// caller that has the most, and evict its oldest one.
     fn make_room_for_overflow(&mut self) {

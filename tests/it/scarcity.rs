@@ -11,12 +11,15 @@ use fetchd::{
     proto::Reason,
 };
 use futures_util::StreamExt;
-use tokio::net::TcpListener;
+use tokio::{io::AsyncWriteExt, net::TcpListener};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::{
-    Answer, Dns, Origin, Process, RawOrigin, allow_loopback, fill_backlog, metrics::get, reply,
-    service, service_with, short_backlog_at, until, within_timeout,
+    Answer, Dns, Origin, Process, RawOrigin, allow_loopback,
+    caller::{self, loopback},
+    fill_backlog,
+    metrics::get,
+    reply, service, service_with, short_backlog_at, until, within_timeout,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,6 +90,31 @@ async fn callers_can_connect_if_fetches_have_used_up_the_file_descriptors() {
     println!("{lacking} of 200 requests had none of {FILES} files; the slowest check: {slowest:?}");
     assert!((100..190).contains(&lacking), "{lacking}");
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_can_connect_if_idle_connections_have_used_up_the_file_descriptors() {
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    let service = Process::serve_with_file_limit(64, &[]);
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        let mut stream = caller::stream(&service.url, loopback(2)).await.unwrap();
+        // These bytes open the connection. Without them, we'd drop it soon enough anyway.
+        let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        stream.write_all(opening).await.unwrap();
+        idle.push(stream);
+    }
+    let begun = Instant::now();
+    let channel = within_timeout(caller::channel(&service.url, loopback(1))).await;
+    let mut health = HealthClient::new(channel.unwrap());
+    let check = health.check(HealthCheckRequest::default());
+    assert_eq!(within_timeout(check).await.unwrap().into_inner().status, 1);
+    let checked = begun.elapsed();
+    let client = Client::connect(&service.url).await.unwrap();
+    assert!(within_timeout(client.fetch_all([origin.url("")])).await[0].is_ok());
+    let served = begun.elapsed();
+    println!("beside 100 idle connections: a check after {checked:?}, a batch after {served:?}");
+    assert!(served < Duration::from_secs(10), "{served:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,3 +71,21 @@ async fn time_with_a_batch_is_not_idle() {
     tokio::join!(batch, connection.idle_for(IDLE));
     assert!(begun.elapsed() >= 3 * IDLE);
 }
+
+#[test]
+fn idle_connections_of_the_busiest_caller_make_room_for_others() {
+    let registry = Registry::new(100);
+    let other = registry.register(peer(1));
+    let many: Vec<_> = (0..10).map(|_| registry.register(peer(2))).collect();
+    let _batch = many[0].begin_batch();
+    registry.make_room_for_accept();
+    assert!(!other.signals.evict.is_cancelled());
+    let evicted: Vec<_> = many
+        .iter()
+        .map(|one| one.signals.evict.is_cancelled())
+        .collect();
+    let expected: Vec<_> = (0..10)
+        .map(|index| (1..=EVICTED_AT_ONCE).contains(&index))
+        .collect();
+    assert_eq!(evicted, expected, "the oldest without a batch are evicted");
+}
