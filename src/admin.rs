@@ -3,7 +3,7 @@
 
 mod readiness;
 
-use std::{convert::Infallible, fmt, io, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, fmt, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -12,7 +12,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time,
 };
 
@@ -37,7 +37,9 @@ pub struct Admin {
     pub(crate) readiness: Readiness,
 }
 
-/// The maximum number of open connections. Any more have to wait in the accept queue.
+/// The maximum number of open connections. If there's one more, we close the oldest.
+/// Otherwise, peers that never finish their requests could keep probes from being
+/// answered, and the process would be restarted for it.
 const MAX_CONNECTIONS: usize = 64;
 
 /// How long a connection may take to send its request. It gets the same time again to
@@ -59,12 +61,20 @@ impl Admin {
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         self.policy.deny_listener(listener.local_addr()?, is_local);
         let mut connections = JoinSet::new();
+        // Oldest first.
+        let mut open: VecDeque<AbortHandle> = VecDeque::new();
         loop {
             tokio::select! {
-                accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => {
+                accepted = listener.accept() => {
                     match accepted {
                         Ok((tcp, _)) => {
-                            connections.spawn(self.clone().serve_connection(tcp));
+                            open.retain(|connection| !connection.is_finished());
+                            if open.len() >= MAX_CONNECTIONS
+                                && let Some(oldest) = open.pop_front()
+                            {
+                                oldest.abort();
+                            }
+                            open.push_back(connections.spawn(self.clone().serve_connection(tcp)));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "accepting an admin connection failed");

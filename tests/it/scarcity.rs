@@ -11,7 +11,10 @@ use fetchd::{
     proto::Reason,
 };
 use futures_util::StreamExt;
-use tokio::{io::AsyncWriteExt, net::TcpListener};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::{
@@ -115,6 +118,25 @@ async fn callers_can_connect_if_idle_connections_have_used_up_the_file_descripto
     let served = begun.elapsed();
     println!("beside 100 idle connections: a check after {checked:?}, a batch after {served:?}");
     assert!(served < Duration::from_secs(10), "{served:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_requests_do_not_keep_the_admin_listener_busy() {
+    let service = Process::serve(&[]);
+    let mut unfinished = Vec::new();
+    for _ in 0..200 {
+        let connecting = within_timeout(TcpStream::connect(&service.admin));
+        let mut stream = connecting.await.unwrap();
+        // It's been closed already if this fails.
+        let _ = stream.write_all(b"GET / HT").await;
+        unfinished.push(stream);
+    }
+    let begun = Instant::now();
+    let (status, _) = within_timeout(get(&service.admin, "/healthz")).await;
+    assert_eq!(status, 200);
+    let took = begun.elapsed();
+    println!("beside 200 unfinished requests: {took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
