@@ -116,7 +116,7 @@ async fn interrupted_list_can_be_resumed() {
         .concat(),
     );
     gate.add_permits(333);
-    until(|| origin.seen() == 353).await;
+    until(|| gate.available_permits() == 0).await;
     signal(get.id(), "INT");
     let first = finish(get).await;
     assert_eq!(first.status.code(), Some(130));
