@@ -109,6 +109,17 @@ fn freed_slots_go_to_the_batches_in_turn() {
 }
 
 #[test]
+fn wait_for_the_share_of_a_caller_is_a_wait_for_the_process() {
+    let gate = gate(40 + 20, 20, None);
+    let batch = gate.join(caller(1), 100, ids(0..100), host);
+    let mut taken = take_all(&batch);
+    // The one slot that's left is for other callers.
+    assert_eq!((taken.len(), gate.counts().waits.process), (40, 0));
+    drop(taken.pop());
+    assert_eq!((take_all(&batch).len(), gate.counts().waits.process), (1, 1));
+}
+
+#[test]
 fn batch_beside_a_greedy_one_borrows_slots() {
     let gate = gate(40 + 20, 20, None);
     let greedy = gate.join(caller(1), 100, ids(0..100), host);

@@ -15,7 +15,9 @@ impl State {
             self.idle.push_back(id);
         } else if !batch.has_turn && batch.may_share() {
             batch.has_turn = true;
-            if self.slots.shared == 0 {
+            let usage = self.callers.get(&batch.caller);
+            let may_share = usage.is_none_or(|usage| self.slots.may_share(usage));
+            if self.slots.shared == 0 || !may_share {
                 batch.blocked_by = Some(Limit::Process);
             }
             self.turns.push(batch.caller, id);
