@@ -8,5 +8,7 @@ pub(super) const USAGE: u8 = 2;
 pub(super) const CALL_FAILED: u8 = 3;
 /// Ctrl-C. This is 128 + SIGINT, as in a shell.
 pub(super) const INTERRUPTED: u8 = 130;
+/// SIGTERM. This is 128 + SIGTERM.
+pub(super) const TERMINATED: u8 = 143;
 /// Whoever read our stdout closed it. This is 128 + SIGPIPE, as in a shell.
 pub(super) const BROKEN_PIPE: u8 = 141;

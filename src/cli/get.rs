@@ -34,6 +34,7 @@ pub(crate) use args::Args;
 use body_files::BodyFiles;
 use failures::Failures;
 use input::Input;
+use interrupt::Interrupt;
 use outcomes::Outcomes;
 use output::Output;
 pub(super) use output::result_line;
@@ -42,7 +43,8 @@ use results::Results;
 /// How a list ended.
 enum End {
     Complete,
-    Interrupted,
+    /// We were interrupted, and this is the exit code.
+    Interrupted(u8),
     /// The call failed before we had any result.
     CallFailed(Error),
 }
@@ -116,7 +118,7 @@ async fn get(args: &Args) -> anyhow::Result<u8> {
         Ok(_) => finished?,
     }
     match end {
-        Ok(End::Interrupted) => Ok(exit_code::INTERRUPTED),
+        Ok(End::Interrupted(code)) => Ok(code),
         _ if results.has_failures() => Ok(exit_code::FAILED),
         _ => Ok(0),
     }
@@ -146,7 +148,7 @@ async fn connect(args: &Args) -> anyhow::Result<Result<Client, Error>> {
 /// Fetches everything in the input and passes each outcome to `results` when its turn
 /// comes.
 async fn fetch_all(args: &Args, client: &Client, results: &mut Results) -> anyhow::Result<End> {
-    let interrupted = interrupt::token();
+    let interrupt = Interrupt::listen();
     let mut fetch = client
         .fetch_stream(results.requests())
         .concurrency(args.concurrency);
@@ -159,12 +161,12 @@ async fn fetch_all(args: &Args, client: &Client, results: &mut Results) -> anyho
     loop {
         tokio::select! {
             biased;
-            () = interrupted.cancelled() => {
+            () = interrupt.received() => {
                 for outcome in outcomes.take_arrived() {
                     results.add(outcome)?;
                 }
                 results.print_lost()?;
-                return Ok(End::Interrupted);
+                return Ok(End::Interrupted(interrupt.exit_code()));
             }
             _ = ticks.tick() => {
                 results.show_progress(outcomes.early(), outcomes.outage().as_ref());

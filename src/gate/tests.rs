@@ -116,7 +116,10 @@ fn wait_for_the_share_of_a_caller_is_a_wait_for_the_process() {
     // The one slot that's left is for other callers.
     assert_eq!((taken.len(), gate.counts().waits.process), (40, 0));
     drop(taken.pop());
-    assert_eq!((take_all(&batch).len(), gate.counts().waits.process), (1, 1));
+    assert_eq!(
+        (take_all(&batch).len(), gate.counts().waits.process),
+        (1, 1)
+    );
 }
 
 #[test]

@@ -130,3 +130,66 @@ async fn no_name_leads_out_of_the_directory() {
         1
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resumed_list_keeps_the_files_it_has() {
+    let origin = uneven().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out");
+    let failures = directory.path().join("failures");
+    let (path, failures) = (path.to_str().unwrap(), failures.to_str().unwrap());
+    let save = [
+        &["get", "-o", path, "--failures", failures, "-i"][..],
+        &LOCAL,
+    ]
+    .concat();
+    let save = |list| {
+        let mut arguments = save.clone();
+        arguments.insert(6, list);
+        arguments
+    };
+    // Both URLs have the same host and path.
+    let refused = "http://127.0.0.1:1/a?2";
+    let list = format!(
+        "{{\"id\": 1, \"url\": \"{}\"}}\n{{\"id\": \"b\", \"url\": \"{refused}\"}}\n",
+        origin.url("a?1")
+    );
+    let first = fetchd(&save("-"), list).await;
+    assert_eq!(first.status.code(), Some(1));
+    let failed = std::fs::read_to_string(failures).unwrap();
+    std::fs::write(failures, failed.replace(refused, &origin.url("a?2"))).unwrap();
+    let second = fetchd(&save(failures), "").await;
+    assert_eq!(second.status.code(), Some(0), "{}", stderr(&second));
+    let mut names: Vec<_> = std::fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["00001-127.0.0.1-a", "b-127.0.0.1-a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_with_the_same_id_do_not_share_a_file() {
+    let origin = uneven().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let line = format!("{{\"id\": 1, \"url\": \"{}\"}}\n", origin.url("a"));
+    // The index of the third line is 2, which is the id of the fourth.
+    let list = format!(
+        "{line}{line}{}\n{}",
+        origin.url("a"),
+        line.replace('1', "2")
+    );
+    let list = list.replace("227.0.0.2", "127.0.0.1");
+    let save = [&["get", "-i", "-", "--force", "-o", path][..], &LOCAL].concat();
+    let output = fetchd(&save, list).await;
+    let lines = lines(&output);
+    let messages = [1, 3].map(|index: usize| lines[index]["error"]["message"].to_string());
+    assert!(
+        messages
+            .iter()
+            .all(|message| message.contains("expected different ids")),
+        "{messages:?}"
+    );
+    assert_eq!(std::fs::read_dir(path).unwrap().count(), 2);
+}

@@ -115,7 +115,8 @@ async fn interrupted_list_can_be_resumed() {
         ]
         .concat(),
     );
-    gate.add_permits(333);
+    // Few enough results to fit into the pipe, which we only read afterwards.
+    gate.add_permits(100);
     until(|| gate.available_permits() == 0).await;
     signal(get.id(), "INT");
     let first = finish(get).await;
@@ -138,6 +139,25 @@ async fn interrupted_list_can_be_resumed() {
             .copied()
             .eq(0..COUNT as u64)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terminated_list_leaves_its_failures() {
+    let (origin, gate) = metered_origin().await;
+    let directory = tempfile::tempdir().unwrap();
+    let failures = directory.path().join("f");
+    let urls = [origin.url(1), origin.url(2)];
+    let flags = ["-c", "1", "--failures", failures.to_str().unwrap()];
+    let get = spawn(&[&["get", &urls[0], &urls[1]][..], &flags, &LOCAL].concat());
+    gate.add_permits(1);
+    until(|| origin.seen() == 2).await;
+    signal(get.id(), "TERM");
+    assert_eq!(finish(get).await.status.code(), Some(143));
+    assert_eq!(
+        fs::read_to_string(&failures).unwrap(),
+        urls[1].clone() + "\n"
+    );
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -148,7 +148,10 @@ fn without_name_servers_only_names_fail() {
             let limit = ["--give-up-after", "1s"];
             let (code, text) = get(&[&["--server", &by_name, &known[0]][..], &limit].concat());
             assert_eq!(code, Some(3), "{servers:?}: {text}");
-            assert!(text.contains("no address found for name.test"), "{servers:?}: {text}");
+            assert!(
+                text.contains("no address found for name.test"),
+                "{servers:?}: {text}"
+            );
         });
     }
 }

@@ -102,7 +102,8 @@ pub(super) struct Results {
     #[arg(long)]
     pub(super) unordered: bool,
 
-    /// Directory to write bodies to, in files such as `00017-example.com-index.html`
+    /// Directory to write bodies to, in files such as `00017-example.com-index.html`: the
+    /// id or index, the host and the path
     #[arg(short, long, value_name = "DIR")]
     pub(super) output: Option<PathBuf>,
 
@@ -171,5 +172,5 @@ Output: one JSON object a line, in the order of the input: `index`, `id`, `url`;
 `first_byte`, `total`, and `connection_reused`. Credentials are cut from URLs.
 
 Exit code: 0 if all requests got a response (with --fail, one below 400), 1 if at least one
-did not, 2 on wrong usage, 3 if the call failed as a whole, 130 after Ctrl-C, 141 if nobody
-reads the output.";
+did not or the output cannot be written, 2 on wrong usage, 3 if the call failed as a whole, 130 after Ctrl-C, 143 after
+SIGTERM, 141 if nobody reads the output.";

@@ -1,27 +1,34 @@
 //! Writes bodies to files (`--output`).
 
 use std::{
+    collections::HashSet,
     fs::{self, Permissions},
     io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context;
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::args;
 
-/// A directory of files, one per body. They are named after the request.
+/// A directory of files, one per body. They are named after the request. Clones share the
+/// same state.
 #[derive(Clone)]
 pub(super) struct BodyFiles {
     directory: PathBuf,
     overwrites: bool,
+    /// The names so far. We don't know if ids are unique.
+    names: Arc<Mutex<HashSet<String>>>,
 }
 
-/// Max length of the part of a file's name that comes from the URL's path. Names of more
-/// than 255 bytes aren't possible, and a host has up to 253, so we cut both.
-const MAX_HOST: usize = 120;
+/// Max lengths of the parts of a file's name. A name can't have more than 255 bytes.
+const MAX_ID: usize = 60;
+const MAX_HOST: usize = 90;
 const MAX_PATH: usize = 100;
 
 /// Like for any new file, the umask is applied to this.
@@ -38,21 +45,41 @@ impl BodyFiles {
         Ok(Some(Self {
             directory,
             overwrites: args.force,
+            names: Arc::default(),
         }))
     }
 
-    /// If we must not write the body of a request, because its file exists, returns the
-    /// error for that request.
-    pub(super) fn conflict(&self, index: usize, url: &str) -> Option<String> {
-        let path = self.path(index, url);
+    /// Names the file of a request. `id` is the one of its input line.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error for the request if we must not write its file: it exists, or it
+    /// belongs to an earlier line with the same id.
+    pub(super) fn name(
+        &self,
+        index: usize,
+        id: Option<&RawValue>,
+        url: &str,
+    ) -> Result<String, String> {
+        let name = file_name(index, id, url);
+        let path = self.directory.join(&name);
         // Broken symlinks count as well.
-        let exists = !self.overwrites && fs::symlink_metadata(&path).is_ok();
-        exists.then(|| format!("{} exists; --force overwrites it", path.display()))
+        if !self.overwrites && fs::symlink_metadata(&path).is_ok() {
+            return Err(format!("{} exists; --force overwrites it", path.display()));
+        }
+        if !self.names.lock().insert(name.clone()) {
+            return Err(format!(
+                "expected different ids, since {} is the file of an earlier line",
+                path.display()
+            ));
+        }
+        Ok(name)
     }
 
-    /// Writes `body`. The file only appears once it's complete. Returns its path.
-    pub(super) fn write(&self, index: usize, url: &str, body: &[u8]) -> anyhow::Result<String> {
-        let path = self.path(index, url);
+    /// Writes `body` to the file `name`, which only appears once it's complete. Returns
+    /// its path.
+    pub(super) fn write(&self, name: &str, body: &[u8]) -> anyhow::Result<String> {
+        let path = self.directory.join(name);
         self.write_to(&path, body)
             .with_context(|| format!("--output: cannot write {}", path.display()))?;
         Ok(path.display().to_string())
@@ -71,17 +98,22 @@ impl BodyFiles {
         }
         Ok(())
     }
-
-    fn path(&self, index: usize, url: &str) -> PathBuf {
-        self.directory.join(file_name(index, url))
-    }
 }
 
-/// Names the file of a body, e.g. `00017-example.com-index.html`. The name only has
-/// characters that are harmless in a path.
-fn file_name(index: usize, url: &str) -> String {
+/// Names the file of a body, e.g. `00017-example.com-index.html`. It begins with the id of
+/// the line, or with its index if it has none. If failures are tried again, the index
+/// isn't the same, but the id is.
+///
+/// The name only has characters that are harmless in a path.
+fn file_name(index: usize, id: Option<&RawValue>, url: &str) -> String {
+    let start = match id.map(RawValue::get) {
+        Some(id) if id.parse::<u64>().is_ok() => format!("{id:0>5}"),
+        Some(id) => harmless(id.trim_matches('"')),
+        None => format!("{index:05}"),
+    };
+    let start = start[..start.len().min(MAX_ID)].to_owned();
     let Ok(url) = Url::parse(url) else {
-        return format!("{index:05}");
+        return start;
     };
     let host = url.host_str().unwrap_or_default();
     let host = harmless(host.trim_matches(['[', ']']));
@@ -98,7 +130,7 @@ fn file_name(index: usize, url: &str) -> String {
     };
     // The end of a path has the extension, so we cut the start.
     let path = &path[path.len().saturating_sub(MAX_PATH)..];
-    format!("{index:05}-{host}-{path}")
+    format!("{start}-{host}-{path}")
 }
 
 /// Replaces everything but ASCII letters, digits, dots, hyphens and underscores.
@@ -112,6 +144,19 @@ fn harmless(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_come_before_indices() {
+        for (id, start) in [
+            ("7", "00007-"),
+            ("-1.5", "-1.5-"),
+            (r#""../a b""#, ".._a_b-"),
+        ] {
+            let id = RawValue::from_string(id.to_owned()).unwrap();
+            let name = file_name(3, Some(&id), "http://a.example/");
+            assert_eq!(name, format!("{start}a.example-index.html"));
+        }
+    }
 
     #[test]
     fn files_are_named_after_index_host_and_path() {
@@ -135,10 +180,11 @@ mod tests {
             ),
             (3, "nonsense", "00003"),
         ] {
-            assert_eq!(file_name(index, url), name, "{url}");
+            assert_eq!(file_name(index, None, url), name, "{url}");
         }
         let long = format!("http://{0}/{0}.tar.gz", "a".repeat(1000));
-        let name = file_name(0, &long);
+        let id = RawValue::from_string(format!("{:?}", "i".repeat(1000))).unwrap();
+        let name = file_name(0, Some(&id), &long);
         assert!(name.len() < 255 && name.ends_with("a.tar.gz"), "{name}");
     }
 }

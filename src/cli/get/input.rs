@@ -23,7 +23,7 @@ pub(super) struct Item {
     /// The line as it was, without the line break.
     pub(super) line: Vec<u8>,
     pub(super) id: Option<Box<RawValue>>,
-    /// Empty if the line isn't valid.
+    /// Empty if the line has none.
     pub(super) url: String,
     pub(super) request: Request,
 }
@@ -76,12 +76,12 @@ impl Input {
             }
             match Entry::parse(&line) {
                 Ok(entry) => return Ok(Some(self.item(line, entry))),
-                Err(message) => {
-                    let message = format!("{}: {message}", lines.position());
+                Err(invalid) => {
+                    let message = format!("{}: {}", lines.position(), invalid.message);
                     return Ok(Some(Item {
                         line,
-                        id: None,
-                        url: String::new(),
+                        id: invalid.id,
+                        url: invalid.url,
                         request: Request::unsendable(message),
                     }));
                 }
@@ -120,7 +120,7 @@ mod tests {
         for url in ["http://a.example/", "# a", "{a}", " a ", "a\nb", ""] {
             let line = line_of(url);
             assert!(!Entry::is_blank(&line) && !line.contains(&b'\n'), "{url}");
-            assert_eq!(Entry::parse(&line), Ok(Entry::from_url(url)));
+            assert_eq!(Entry::parse(&line).unwrap(), Entry::from_url(url));
         }
         assert_eq!(line_of("http://a.example/"), b"http://a.example/");
     }

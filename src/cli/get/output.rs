@@ -5,6 +5,7 @@ mod record;
 
 use std::io::{self, Write};
 
+use anyhow::Context;
 use fetchd::client::Outcome;
 
 use super::{args, body_files::BodyFiles, pending::Entry};
@@ -30,11 +31,11 @@ impl Output {
 
     /// Prints the outcome of the request `entry`.
     pub(super) fn print(&self, entry: &Entry, outcome: &Outcome) -> anyhow::Result<()> {
-        let body = match (&self.body_files, &outcome.response) {
-            (Some(files), Some(response)) if outcome.error.is_none() => {
-                Body::File(files.write(outcome.index, &entry.url, &response.body)?)
+        let body = match (&self.body_files, &entry.file, &outcome.response) {
+            (Some(files), Some(name), Some(response)) if outcome.error.is_none() => {
+                Body::File(files.write(name, &response.body)?)
             }
-            (None, _) if self.prints_bodies => Body::Inline,
+            (None, ..) if self.prints_bodies => Body::Inline,
             // This includes incomplete bodies: half a body would look like a whole one in
             // a file.
             _ => Body::Omitted,
@@ -43,9 +44,8 @@ impl Output {
         let mut line = serde_json::to_vec(&record)?;
         line.push(b'\n');
         let mut stdout = io::stdout().lock();
-        stdout.write_all(&line)?;
-        stdout.flush()?;
-        Ok(())
+        let written = stdout.write_all(&line).and_then(|()| stdout.flush());
+        written.context("cannot write to standard output")
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Entry {
     pub(super) line: Vec<u8>,
     pub(super) id: Option<Box<RawValue>>,
     pub(super) url: String,
+    /// The name of the file for its body.
+    pub(super) file: Option<String>,
 }
 
 impl Pending {
@@ -82,15 +84,22 @@ impl Pending {
         let mut state = self.state.lock();
         let index = state.total;
         state.total += 1;
-        let body_files = self.body_files.as_ref();
-        let conflict = body_files.and_then(|files| files.conflict(index, &item.url));
+        let file = match &self.body_files {
+            Some(files) => files.name(index, item.id.as_deref(), &item.url).map(Some),
+            None => Ok(None),
+        };
+        let (file, request) = match file {
+            Ok(file) => (file, item.request),
+            Err(problem) => (None, Request::unsendable(problem)),
+        };
         let entry = Entry {
             line: item.line,
             id: item.id,
             url: item.url,
+            file,
         };
         state.entries.insert(index, Arc::new(entry));
-        conflict.map_or(item.request, Request::unsendable)
+        request
     }
 
     /// Returns what the input says about a pending request.

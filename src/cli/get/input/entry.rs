@@ -19,6 +19,15 @@ pub(in crate::cli::get) struct Entry {
     pub(in crate::cli::get) body: Option<String>,
 }
 
+/// A line that isn't a request, and what it says nevertheless.
+#[derive(Debug)]
+pub(in crate::cli::get) struct Invalid {
+    pub(super) message: String,
+    pub(super) id: Option<Box<RawValue>>,
+    /// Empty if the line has none.
+    pub(super) url: String,
+}
+
 /// The keys of a request.
 const KEYS: [&str; 5] = ["url", "method", "headers", "body", "id"];
 
@@ -51,8 +60,8 @@ impl Entry {
     }
 
     /// Parses an input line that isn't blank.
-    pub(super) fn parse(line: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(line).map_err(|_| "expected UTF-8".to_owned())?;
+    pub(super) fn parse(line: &[u8]) -> Result<Self, Invalid> {
+        let text = std::str::from_utf8(line).map_err(|_| Invalid::new("expected UTF-8"))?;
         match text.trim() {
             object if object.starts_with('{') => Self::parse_object(object),
             url => Ok(Self::from_url(url)),
@@ -73,23 +82,31 @@ impl Entry {
             .any(|own| own.eq_ignore_ascii_case(name))
     }
 
-    fn parse_object(object: &str) -> Result<Self, String> {
+    fn parse_object(object: &str) -> Result<Self, Invalid> {
         let keys: BTreeMap<Cow<'_, str>, &RawValue> =
-            serde_json::from_str(object).map_err(|error| unexpected(&error))?;
+            serde_json::from_str(object).map_err(|error| Invalid::new(unexpected(&error)))?;
+        let invalid = |message| Invalid {
+            message,
+            id: keys
+                .get("id")
+                .filter(|id| is_id(id))
+                .map(|&id| id.to_owned()),
+            url: keys
+                .get("url")
+                .and_then(|url| serde_json::from_str(url.get()).ok())
+                .unwrap_or_default(),
+        };
         let is_unknown = |key: &&str| !KEYS.contains(key) && !OUTPUT_KEYS.contains(key);
         if let Some(key) = keys.keys().map(AsRef::as_ref).find(is_unknown) {
-            return Err(format!(
-                "expected the keys {}, got {key:?}",
-                KEYS.join(", ")
-            ));
+            let message = format!("expected the keys {}, got {key:?}", KEYS.join(", "));
+            return Err(invalid(message));
         }
-        let mut entry: Self = serde_json::from_str(object).map_err(|error| unexpected(&error))?;
-        if let Some(id) = &entry.id
-            && !id
-                .get()
-                .starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
-        {
-            return Err("expected a string or a number as the id".to_owned());
+        let mut entry: Self =
+            serde_json::from_str(object).map_err(|error| invalid(unexpected(&error)))?;
+        if entry.id.as_deref().is_some_and(|id| !is_id(id)) {
+            return Err(invalid(
+                "expected a string or a number as the id".to_owned(),
+            ));
         }
         if keys.contains_key(STATUS) {
             entry.headers.clear();
@@ -97,6 +114,21 @@ impl Entry {
         }
         Ok(entry)
     }
+}
+
+impl Invalid {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            id: None,
+            url: String::new(),
+        }
+    }
+}
+
+fn is_id(value: &RawValue) -> bool {
+    let is_start = |c: char| c == '"' || c == '-' || c.is_ascii_digit();
+    value.get().starts_with(is_start)
 }
 
 /// Formats a JSON error. serde repeats strings of the input in it. We leave them out,
@@ -141,20 +173,26 @@ mod tests {
 
     #[test]
     fn lines_are_urls_or_objects() {
-        let expected = Ok(Entry::from_url("http://a.example/"));
-        assert_eq!(Entry::parse(b" http://a.example/\r"), expected);
-        assert_eq!(Entry::parse(br#"{"url": "http://a.example/"}"#), expected);
+        let expected = Entry::from_url("http://a.example/");
+        assert_eq!(Entry::parse(b" http://a.example/\r").unwrap(), expected);
+        assert_eq!(
+            Entry::parse(br#"{"url": "http://a.example/"}"#).unwrap(),
+            expected
+        );
     }
 
     #[test]
     fn unknown_keys_are_rejected_with_the_known_ones() {
-        let error = Entry::parse(br#"{"url": "http://a.example/", "meth\u006fds": 1}"#);
-        let error = error.unwrap_err();
+        let line = br#"{"id": 7, "url": "http://a.example/", "meth\u006fds": 1}"#;
+        let error = Entry::parse(line).unwrap_err();
         assert_eq!(
-            error,
+            error.message,
             r#"expected the keys url, method, headers, body, id, got "methods""#
         );
-        assert_eq!(Entry::parse(b"\xff"), Err("expected UTF-8".to_owned()));
+        // So that the result can be joined with its line.
+        assert_eq!(error.id.unwrap().get(), "7");
+        assert_eq!(error.url, "http://a.example/");
+        assert_eq!(Entry::parse(b"\xff").unwrap_err().message, "expected UTF-8");
     }
 
     #[test]
@@ -172,7 +210,7 @@ mod tests {
         );
         for id in ["[]", "{}", "true"] {
             let line = format!(r#"{{"url": "u", "id": {id}}}"#);
-            let error = Entry::parse(line.as_bytes()).unwrap_err();
+            let error = Entry::parse(line.as_bytes()).unwrap_err().message;
             assert!(error.contains("expected a string or a number"), "{error}");
         }
     }
@@ -193,7 +231,7 @@ mod tests {
             r#"{"url": ["http://user:secret@a.example/"]}"#,
             r#"{"url": "u", "body": {"a": "secret"}}"#,
         ] {
-            let error = Entry::parse(line.as_bytes()).unwrap_err();
+            let error = Entry::parse(line.as_bytes()).unwrap_err().message;
             assert!(
                 error.contains("expected") && !error.contains("secret"),
                 "{error}"
