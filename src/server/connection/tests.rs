@@ -2,17 +2,24 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use hyper::client::conn::http2::{Connection as ClientConnection, SendRequest};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http_body_util::StreamBody;
+use hyper::{
+    body::Frame,
+    client::conn::http2::{Connection as ClientConnection, SendRequest},
+};
 use hyper_util::rt::TokioExecutor;
 use tokio::{
     io::{AsyncWriteExt, DuplexStream},
     task::JoinHandle,
     time::Instant,
 };
-use tonic::body::Body;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::{Code, body::Body};
 
 use super::*;
-use crate::config::Config;
+use crate::{config::Config, service::FETCH_BATCH};
 
 const TCP: Peer = Peer::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1));
 
@@ -106,6 +113,58 @@ async fn old_connection_is_asked_to_close() {
         let age = begun.elapsed();
         assert!(age < Duration::from_mins(2), "{age:?}");
     }
+}
+
+/// Sends a message of `count` parts of `size` bytes each, one every `interval`. Returns
+/// the gRPC code, and how long it took until we answered.
+async fn answer_to_slow_message(
+    size: usize,
+    count: usize,
+    interval: Duration,
+) -> (Option<Code>, Duration) {
+    let (near, _serving) = serve(Config::default(), TCP);
+    let (mut calls, connection) = open(near).await;
+    let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    // An unknown field that takes up the whole message: its key and length have 5 bytes.
+    let length = size * count;
+    let mut message = vec![0];
+    message.extend(u32::try_from(length).unwrap().to_be_bytes());
+    message.extend([0x7a]);
+    prost::encoding::encode_varint(length as u64 - 5, &mut message);
+    assert_eq!(message.len(), 5 + 5, "the length has 4 bytes");
+    message.resize(5 + length, 0);
+    let parts: Vec<_> = message.chunks(size).map(Bytes::copy_from_slice).collect();
+    let parts = stream::iter(parts).then(move |part| async move {
+        time::sleep(interval).await;
+        Ok::<_, Infallible>(Frame::data(part))
+    });
+    let call = http::Request::post(format!("http://in.test{FETCH_BATCH}"))
+        .body(Body::new(StreamBody::new(parts)))
+        .unwrap();
+    let begun = Instant::now();
+    let response = calls.send_request(call).await.unwrap();
+    let code = response.headers().get("grpc-status");
+    let code = code.map(|code| Code::from_bytes(code.as_bytes()));
+    (code, begun.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_message_is_refused() {
+    let late = Some(Code::DeadlineExceeded);
+    let seconds = Duration::from_secs;
+    // 4 KiB each second, and slightly less than the pace.
+    for (size, count, interval) in [(4096, 1000, seconds(1)), (150 << 10, 20, seconds(10))] {
+        let (code, after) = answer_to_slow_message(size, count, interval).await;
+        assert_eq!(code, late);
+        assert!(after >= seconds(10) && after < seconds(21), "{after:?}");
+    }
+    // Slightly more than the pace, so only the limit for the whole message applies.
+    let (code, after) = answer_to_slow_message(170 << 10, 20, seconds(9)).await;
+    assert_eq!(code, late);
+    assert!(after >= seconds(60) && after < seconds(61), "{after:?}");
+    let (code, after) = answer_to_slow_message(1 << 20, 4, seconds(9)).await;
+    assert_eq!(code, None, "the call isn't refused");
+    assert!(after >= seconds(36) && after < seconds(61), "{after:?}");
 }
 
 #[test]
