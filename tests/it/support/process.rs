@@ -76,8 +76,11 @@ impl Process {
             }
             lines
         });
-        let addresses = receiver.recv_timeout(TEST_TIMEOUT);
-        let (address, admin) = addresses.expect("the service logs its addresses");
+        let Ok((address, admin)) = receiver.recv_timeout(TEST_TIMEOUT) else {
+            // There's no `Process` yet whose drop would do this.
+            let _ = child.kill();
+            panic!("the service didn't log its addresses");
+        };
         Self {
             url: format!("http://{address}"),
             admin,
