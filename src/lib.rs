@@ -84,8 +84,8 @@
 //!
 //! # Further reading
 //!
-#![doc = concat!("The [README](", env!("CARGO_PKG_REPOSITORY"), "#readme) shows streams, the")]
-//! command line and the settings of a server.
+#![doc = concat!("The [README](", env!("CARGO_PKG_REPOSITORY"), "#readme) shows the command")]
+//! line and clients in other languages.
 #![doc = concat!("[ARCHITECTURE.md](", env!("CARGO_PKG_REPOSITORY"), "/blob/main/ARCHITECTURE.md)")]
 //! explains the design, and
 #![doc = concat!("[SECURITY.md](", env!("CARGO_PKG_REPOSITORY"), "/blob/main/SECURITY.md)")]
@@ -179,7 +179,7 @@ struct ReadmeDoctests;
 /// fn is_of_the_call(error: fetchd::client::Error) -> bool {
 ///     use fetchd::client::Error::*;
 ///     match error {
-///         Call { .. } => true,
+///         Call { .. } | ServiceLost { .. } => true,
 ///         Fetch { .. } | Unsendable { .. } | Contract { .. } => false,
 ///     }
 /// }

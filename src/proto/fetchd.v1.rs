@@ -496,7 +496,8 @@ pub mod fetch_service_client {
         ///   delay.
         /// * RESOURCE_EXHAUSTED without `RetryInfo`: for the stall timeout (60 s
         ///   unless configured), this caller read none of the available results, or
-        ///   less than 16 KiB/s of them while other callers waited.
+        ///   less than 16 KiB/s of them while other callers waited. If it reads
+        ///   nothing for 10 s more, the stream is reset (CANCELLED) instead.
         /// * DEADLINE_EXCEEDED: the request message did not arrive in time, or slower
         ///   than 16 KiB/s. Nothing was dispatched.
         /// * UNAVAILABLE: the server is draining or gone. Retry on another
@@ -585,7 +586,8 @@ pub mod fetch_service_server {
         ///   delay.
         /// * RESOURCE_EXHAUSTED without `RetryInfo`: for the stall timeout (60 s
         ///   unless configured), this caller read none of the available results, or
-        ///   less than 16 KiB/s of them while other callers waited.
+        ///   less than 16 KiB/s of them while other callers waited. If it reads
+        ///   nothing for 10 s more, the stream is reset (CANCELLED) instead.
         /// * DEADLINE_EXCEEDED: the request message did not arrive in time, or slower
         ///   than 16 KiB/s. Nothing was dispatched.
         /// * UNAVAILABLE: the server is draining or gone. Retry on another
