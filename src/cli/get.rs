@@ -55,7 +55,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 /// Fetches the list and prints the results.
 pub(super) fn run(args: &Args) -> ExitCode {
     logging::init(None, LevelFilter::WARN);
-    super::raise_file_limit();
+    let files = super::raise_file_limit();
     if let Err(usage) = check(args) {
         return usage.exit();
     }
@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     let got = runtime
         .context("cannot start the runtime")
         .and_then(|runtime| {
-            let got = runtime.block_on(get(args));
+            let got = runtime.block_on(get(args, files));
             // We may still be reading stdin. tokio can't cancel that read, so don't wait
             // for it.
             runtime.shutdown_background();
@@ -94,7 +94,7 @@ fn check(args: &Args) -> Result<(), Usage> {
 }
 
 /// Fetches the list, prints the results and returns the exit code.
-async fn get(args: &Args) -> anyhow::Result<u8> {
+async fn get(args: &Args, files: Option<usize>) -> anyhow::Result<u8> {
     let mut results = match open(args).await {
         Ok(results) => results,
         Err(error) => {
@@ -102,7 +102,7 @@ async fn get(args: &Args) -> anyhow::Result<u8> {
             return Ok(exit_code::USAGE);
         }
     };
-    let end = match connect(args).await? {
+    let end = match connect(args, files).await? {
         Ok(client) => fetch_all(args, &client, &mut results).await,
         Err(error) => Ok(End::CallFailed(error)),
     };
@@ -137,9 +137,9 @@ async fn open(args: &Args) -> anyhow::Result<Results> {
 }
 
 /// Connects to the service, or starts it in this process.
-async fn connect(args: &Args) -> anyhow::Result<Result<Client, Error>> {
+async fn connect(args: &Args, files: Option<usize>) -> anyhow::Result<Result<Client, Error>> {
     let Some(urls) = &args.service.server else {
-        return Ok(Ok(embedded::start(args)?));
+        return Ok(Ok(embedded::start(args, files)?));
     };
     let builder = Client::builder().give_up_after(args.service.give_up_after);
     Ok(builder.connect(urls).await)

@@ -3,6 +3,7 @@
 
 use std::{
     net::IpAddr,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -14,6 +15,7 @@ use futures_util::StreamExt;
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
+    task::spawn_blocking,
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
@@ -263,4 +265,21 @@ async fn headers_that_some_servers_confuse_with_others_are_refused() {
         .unwrap();
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     assert_eq!(origin.seen(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_reaches_more_hosts_than_it_may_open_files() {
+    let mut origins = Vec::new();
+    for _ in 0..200 {
+        origins.push(Origin::new(|_| async { reply("there") }).await);
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]);
+    command.args([env!("CARGO_BIN_EXE_fetchd"), "get"]);
+    command.args(["--no-body", "--allow-net", "127.0.0.0/8"]);
+    command.args(origins.iter().map(|origin| origin.url("")));
+    let output = spawn_blocking(move || command.output().unwrap());
+    let output = within_timeout(output).await.unwrap();
+    let summary = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{summary}");
 }

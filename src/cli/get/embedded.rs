@@ -17,9 +17,17 @@ const MAX_CALLS: u32 = 32;
 /// Buffer size of the in-memory connection, in bytes per direction.
 const BUFFER_SIZE: usize = 256 << 10;
 
-/// Starts the service for `args` and returns a client for it.
-pub(super) fn start(args: &Args) -> anyhow::Result<Client> {
-    client(config(args))
+/// Files that we need for anything but sockets to origins: the input and the output, the
+/// runtime, and name servers.
+const OTHER_FILES: usize = 32;
+
+/// Starts the service for `args` and returns a client for it. `files` is the limit of open
+/// files, if we know it.
+pub(super) fn start(args: &Args, files: Option<usize>) -> anyhow::Result<Client> {
+    let mut config = config(args);
+    // Without this, idle connections would take the files that requests need.
+    config.origins.max_sockets = files.map(|files| files.saturating_sub(OTHER_FILES).max(1));
+    client(config)
 }
 
 /// Starts a service and returns a client for it. The service stops when the client is
