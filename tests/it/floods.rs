@@ -51,8 +51,7 @@ async fn flood(service: &Process, parts: u32, frames: &Flood) -> bool {
 /// were closed.
 async fn flooded(name: &str, parts: u32, frames: Flood) -> usize {
     let origin = Origin::new(|_| async { reply("there") }).await;
-    // By default, h2 logs each unasked ack.
-    let service = Process::serve_with(&[], &[("RUST_LOG", "fetchd=info")]);
+    let service = Process::serve(&[]);
     let client = Client::connect(&service.url).await.unwrap();
     client.fetch_all([origin.url("")]).await;
     let base = service.memory();
