@@ -94,7 +94,10 @@ impl<'a> Record<'a> {
             body_base64: None,
             file: None,
             error: outcome.error.as_ref().map(ErrorFields::new),
-            final_url: response.and_then(|response| final_url(url, response)),
+            // Without a redirect, the URLs only differ in spelling.
+            final_url: response
+                .filter(|_| stats.redirects > 0)
+                .and_then(|response| final_url(url, response)),
             redirects: stats.redirects,
             http_version: response.map(|response| format!("{:?}", response.version)),
             body_bytes: response.map_or(0, |response| response.body.len()),
