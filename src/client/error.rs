@@ -163,6 +163,14 @@ impl Error {
         self
     }
 
+    /// Says that the request may have been dispatched, if the service was lost.
+    pub(super) fn maybe_dispatched(mut self) -> Self {
+        if let Self::ServiceLost { message } = &mut self {
+            message.push_str("; the request may have reached its origin and was not sent again");
+        }
+        self
+    }
+
     /// Returns the text to quote in the message of another [`Error::ServiceLost`].
     pub(super) fn cause(&self) -> String {
         match self {

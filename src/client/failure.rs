@@ -82,6 +82,15 @@ impl Failure {
         }
     }
 
+    /// Returns the error for a request that we don't send again.
+    pub(super) fn final_error(&self) -> Error {
+        let error = self.error.clone();
+        match self.disposition {
+            Disposition::Lost => error.maybe_dispatched(),
+            _ => error,
+        }
+    }
+
     /// The service sent nothing for `timeout`.
     pub(super) fn silent(timeout: Duration) -> Self {
         Self::lost(Error::service_lost(format!(

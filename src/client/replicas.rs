@@ -27,7 +27,11 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use super::{Builder, Error, defaults::Defaults, failure::Disposition};
+use super::{
+    Builder, Error,
+    defaults::Defaults,
+    failure::{Disposition, Failure},
+};
 pub(super) use choice::{candidates, preferred};
 use lookup::{Address, parse_service_url, resolve};
 pub(super) use monitor::Monitor;
@@ -46,6 +50,8 @@ pub(super) struct Replicas {
     looked_up: Mutex<Instant>,
     /// Notified whenever a probe ends.
     probe_ended: watch::Sender<()>,
+    /// The last failure of any call or probe.
+    last_failure: Mutex<Option<Failure>>,
 }
 
 /// Look up the names again after this time.
@@ -89,6 +95,7 @@ impl Replicas {
             all: Mutex::new(all),
             looked_up: Mutex::new(Instant::now()),
             probe_ended: watch::Sender::new(()),
+            last_failure: Mutex::default(),
         }
     }
 
@@ -105,6 +112,11 @@ impl Replicas {
         let all = self.all.lock();
         let admitted = all.iter().filter(|replica| replica.is_admitted());
         admitted.cloned().collect()
+    }
+
+    /// Returns true if any replica may get requests.
+    fn has_admitted(&self) -> bool {
+        self.all.lock().iter().any(|replica| replica.is_admitted())
     }
 
     /// Returns true if none of the replicas is a fetchd service that accepts us.

@@ -218,6 +218,31 @@ async fn a_list_fails_if_no_replica_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_that_start_during_an_outage_give_up_as_well() {
+    const LIMIT: Duration = Duration::from_millis(500);
+
+    let replica = service_with(allow_loopback()).await;
+    let builder = Client::builder().give_up_after(LIMIT);
+    let client = builder.connect(&replica.url).await.unwrap();
+    drop(replica);
+    let calls = (0..20).map(|index| {
+        let client = client.clone();
+        async move {
+            tokio::time::sleep(LIMIT / 4 * index).await;
+            let begun = Instant::now();
+            if index % 2 == 0 {
+                assert!(client.execute("http://127.0.0.1:1/").await.is_err());
+            } else {
+                assert!(client.fetch_all(["http://127.0.0.1:1/"]).await[0].is_err());
+            }
+            begun.elapsed()
+        }
+    });
+    let times = within_timeout(join_all(calls)).await;
+    assert!(times.iter().all(|time| *time < 4 * LIMIT), "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_paused_list_continues_once_its_service_is_back() {
     let counting = Counting::new(Duration::ZERO).await;
     let replica = service_with(allow_loopback()).await;

@@ -63,6 +63,21 @@ impl Monitor {
         }
     }
 
+    /// Starts the outage if no replica is admitted, even if it wasn't a call of ours that
+    /// failed. Call this before you wait for a replica. Otherwise a list that starts during
+    /// an outage might never give up, since it's usually another monitor that runs the
+    /// probes.
+    pub(crate) fn note_outage(&mut self) {
+        let has_begun = self.unavailable.is_some() || self.outage.end().is_some();
+        if has_begun || self.replicas.has_admitted() {
+            return;
+        }
+        let last = self.replicas.last_failure.lock().clone();
+        let last = last
+            .unwrap_or_else(|| Failure::lost(Error::service_lost("no replica could be reached")));
+        self.outage.record_failure(&last, || self.replicas.names());
+    }
+
     /// Waits until something may have changed: a replica was admitted, ejected, added or
     /// removed, or a probe is due. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
@@ -76,7 +91,7 @@ impl Monitor {
             }
             () = sleep_until(self.replicas.probe_due()) => {}
             Ok(()) = self.probe_ended.changed() => {
-                if !self.replicas.admitted().is_empty() {
+                if self.replicas.has_admitted() {
                     self.outage.record_probe_answer();
                 }
             }
@@ -101,6 +116,7 @@ impl Monitor {
                 self.probes.clear();
                 return Ok(admitted);
             }
+            self.note_outage();
             let outage_end = self.outage.end();
             tokio::select! {
                 () = self.changed() => {}
@@ -115,6 +131,7 @@ impl Monitor {
     }
 
     pub(crate) fn record_failure(&mut self, failure: &Failure) {
+        *self.replicas.last_failure.lock() = Some(failure.clone());
         self.outage
             .record_failure(failure, || self.replicas.names());
     }
@@ -145,7 +162,7 @@ impl Monitor {
         while let Some(Some(result)) = self.probes.next().now_or_never() {
             self.record_probe(result);
         }
-        if !self.replicas.admitted().is_empty() {
+        if self.replicas.has_admitted() {
             self.unavailable = None;
         }
     }

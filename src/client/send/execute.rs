@@ -47,7 +47,7 @@ async fn send(monitor: &mut Monitor, pending: &mut Pending) -> Result<reqwest::R
         monitor.record_failure(&failure);
         let resend = Resend::after(monitor.replicas(), replica, failure.disposition);
         if !resend.allows(pending) {
-            return Err(failure.error);
+            return Err(failure.final_error());
         }
     }
 }

@@ -106,6 +106,9 @@ impl ListSender {
         // Past the deadline, the services end their requests themselves and tell us.
         // Give them a little longer to do so.
         let end_of_grace = self.deadline.end_of_grace().filter(|_| is_open);
+        if is_open {
+            self.monitor.note_outage();
+        }
         let outage_end = self.monitor.outage_end();
         let deadline = self.deadline.at().filter(|_| self.queues.has_unassigned());
         tokio::select! {
@@ -241,7 +244,7 @@ impl ListSender {
             if resend.allows(&mut pending) {
                 self.queues.push_unassigned(pending);
             } else {
-                let outcome = Outcome::failed(pending.position, failure.error.clone());
+                let outcome = Outcome::failed(pending.position, failure.final_error());
                 self.outcomes.finish(outcome);
             }
         }
