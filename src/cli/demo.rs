@@ -46,6 +46,7 @@ const SAMPLES: usize = 3;
 /// Prints the table and some results.
 pub(super) fn run() -> ExitCode {
     logging::init(None, LevelFilter::WARN);
+    super::raise_file_limit();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     let shown = runtime
         .context("cannot start the runtime")

@@ -26,7 +26,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{parse, print_error};
+use super::{parse, print_error, redact::redacted};
 use peer::{FirstBytes, Peer};
 
 /// The service name to send in the health check.
@@ -60,11 +60,15 @@ pub(super) fn run(args: &Args) -> ExitCode {
         .and_then(|runtime| runtime.block_on(async { Check::new(args)?.run().await }));
     match checked {
         Ok(()) => {
-            let _ = writeln!(io::stdout(), "{SERVICE} at {} is SERVING", args.server);
+            let _ = writeln!(
+                io::stdout(),
+                "{SERVICE} at {} is SERVING",
+                redacted(&args.server)
+            );
             ExitCode::SUCCESS
         }
         Err(error) => {
-            print_error(format_args!("error: {}: {error:#}", args.server));
+            print_error(format_args!("error: {}: {error:#}", redacted(&args.server)));
             ExitCode::FAILURE
         }
     }

@@ -135,14 +135,13 @@ async fn progress_tells_that_the_service_does_not_answer() {
     let (url, first, second) = (&service.url, origin.url(1), origin.url(2));
     let fetchd = env!("CARGO_BIN_EXE_fetchd");
     let get = format!("exec {fetchd} get --server {url} {first} {second} >/dev/null");
-    let terminal = Terminal::run(&format!("stty rows 50 cols 300; {get}"));
+    let terminal = Terminal::run(&format!("stty rows 24 cols 80; {get}"));
     until(|| origin.seen() == 2).await;
     drop(service);
-    terminal
-        .shows(&format!("0/2 done; no answer from {address} for "))
-        .await;
-    terminal.shows(" s; trying again for 2").await;
-    terminal.shows("Connection refused").await;
+    // All of this fits into a narrow terminal.
+    terminal.shows("0/2 done; no answer for ").await;
+    terminal.shows(" s, trying for 2").await;
+    terminal.shows(&format!(" s more: {address} (")).await;
     let shown = terminal.text.lock().len();
     let _again = Process::serve_at(&address);
     // The usual line is back.

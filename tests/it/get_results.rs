@@ -173,6 +173,10 @@ async fn data_is_sent_as_curl_does() {
         );
         assert_eq!(seen["content-type"], json!([content_type]));
     }
+    // A line may say what the data is.
+    let object = json!({ "url": url, "headers": { "content-type": "text/plain" } }).to_string();
+    let line = &get(&["-i", "-", "-d", "a"], &object).await[0];
+    assert_eq!(seen(line)["content-type"], json!(["text/plain"]));
     // The body of a line isn't a form.
     let object = json!({ "url": url, "body": "b", "method": "PUT" }).to_string();
     let line = &get(&["-i", "-", "-d", "a"], &object).await[0];

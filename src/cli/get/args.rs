@@ -120,7 +120,8 @@ pub(super) struct Results {
     pub(super) fail: bool,
 
     /// File to write the input lines of all failures to, unchanged, and those that are left after
-    /// Ctrl-C; `fetchd get -i FILE` tries them again. It may be the input file itself
+    /// Ctrl-C (some of which may have reached their origins); `fetchd get -i FILE` tries them
+    /// again. It may be the input file itself
     #[arg(long, value_name = "FILE")]
     pub(super) failures: Option<PathBuf>,
 

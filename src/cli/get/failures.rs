@@ -46,9 +46,11 @@ impl Failures {
             let directory = path
                 .parent()
                 .filter(|parent| !parent.as_os_str().is_empty());
+            // An existing file may be private, since URLs may have credentials.
+            let permissions = fs::metadata(&path).map(|file| file.permissions());
             tempfile::Builder::new()
                 .prefix(".fetchd-failures-")
-                .permissions(Permissions::from_mode(MODE))
+                .permissions(permissions.unwrap_or(Permissions::from_mode(MODE)))
                 .tempfile_in(directory.unwrap_or(Path::new(".")))
                 .map(Target::New)
         };

@@ -43,9 +43,10 @@ impl Progress {
                 "{pos} done; {wide_msg}",
             ),
         };
+        let usual = style(usual);
         Self {
-            bar: bar.with_prefix("0"),
-            usual: style(usual),
+            bar: bar.with_prefix("0").with_style(usual.clone()),
+            usual,
             outage: style(outage),
             shares_terminal: io::stdout().is_terminal(),
         }
@@ -98,20 +99,20 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 /// Says that the service doesn't answer, since when, and what we're doing about it. The
-/// terminal may cut the end, so the cause comes last.
+/// terminal may cut the end, so the addresses and the cause come last.
 fn describe(outage: &Outage) -> String {
     let (problem, cause) = match &outage.error {
-        Error::ServiceLost { message, .. } => ("no answer from", message.clone()),
-        error => ("no room at", error.to_string()),
+        Error::ServiceLost { message, .. } => ("no answer", message.clone()),
+        error => ("no room", error.to_string()),
     };
     let replicas = &outage.replicas;
     let seconds = outage.since.elapsed().as_secs();
     let limit = match outage.give_up_at {
         Some(end) => {
             let left = end.saturating_duration_since(Instant::now()).as_secs();
-            format!(" for {left} s")
+            format!(" for {left} s more")
         }
         None => String::new(),
     };
-    format!("{problem} {replicas} for {seconds} s; trying again{limit} ({cause})")
+    format!("{problem} for {seconds} s, trying{limit}: {replicas} ({cause})")
 }

@@ -122,13 +122,12 @@ impl Results {
         self.progress.clear();
         let written = self.write_remaining().await;
         let remaining = written.as_ref().ok().copied().unwrap_or_default();
-        let failures = match self.failures.take() {
-            Some(failures) => Some(failures.finish()?),
-            None => None,
-        };
+        let failures = self.failures.take().map(Failures::finish).transpose();
         if !is_failed_call {
-            self.summary.print(remaining, failures);
+            self.summary
+                .print(remaining, failures.as_ref().ok().copied().flatten());
         }
+        failures?;
         written?;
         self.take_input_error().map_or(Ok(()), Err)
     }

@@ -35,7 +35,8 @@ pub(super) struct Summary {
     durations: Histogram<u64>,
     /// The slowest request and its URL without secrets.
     slowest: Option<(Duration, String)>,
-    /// The first error that says why the service is lost.
+    /// The last error that says why the service is lost. The first may only be the
+    /// symptom, such as a broken connection.
     lost: Option<Error>,
     /// True if a file of `--output` was in the way.
     has_conflict: bool,
@@ -91,7 +92,7 @@ impl Summary {
         }
         match &outcome.error {
             Some(error @ Error::ServiceLost { .. }) => {
-                self.lost.get_or_insert_with(|| error.clone());
+                self.lost = Some(error.clone());
             }
             Some(Error::Unsendable { message, .. }) => {
                 self.has_conflict |= message.contains("--force");
@@ -155,7 +156,10 @@ impl Summary {
             print_error(format_args!("{}: {error}", error.name()));
         }
         if self.has_conflict {
-            print_error("--force would overwrite the files that exist");
+            print_error(
+                "--force would overwrite the files that exist; lines with an id have files of \
+                 their own",
+            );
         }
         self.print_denied();
     }

@@ -16,7 +16,8 @@ impl Network {
     /// network that the operator may have meant. For example, that's `10.0.0.0/8` for
     /// `10.0.0.0`.
     pub(in crate::cli) fn perhaps_meant(&self) -> Option<IpNet> {
-        if self.has_prefix {
+        // Nobody should be told to open all networks.
+        if self.has_prefix || self.net.addr().is_unspecified() {
             return None;
         }
         // The host part of an IPv6 network usually has 64 bits.
@@ -65,7 +66,6 @@ mod tests {
             ("10.0.0.0", "10.0.0.0/8"),
             ("192.168.0.0", "192.168.0.0/16"),
             ("192.0.2.0", "192.0.2.0/24"),
-            ("0.0.0.0", "0.0.0.0/0"),
             ("fd00::", "fd00::/8"),
             ("2001:db8::", "2001:db8::/32"),
             ("2001:db8:1:2::", "2001:db8:1:2::/64"),
