@@ -76,13 +76,15 @@ def generate_client(proto):
     )
 
 
-def start_service(binary):
-    """Starts the service, and returns the process and its address."""
+def start_service(command, **options):
+    """Starts the service on a free port, and returns its process and its address."""
     service = subprocess.Popen(
-        [binary, "serve", "--listen", "127.0.0.1:0", "--allow-net", "127.0.0.0/8"]
-        + ["--log-format", "json"],
+        command
+        + ["--listen", "127.0.0.1:0", "--admin-listen", "off"]
+        + ["--allow-net", "127.0.0.0/8", "--log-format", "json"],
         stderr=subprocess.PIPE,
         text=True,
+        **options,
     )
     for line in service.stderr:
         address = json.loads(line).get("address")
@@ -111,7 +113,7 @@ def main(binary, proto):
     pb2, pb2_grpc = generate_client(proto)
     server = OriginServer(("127.0.0.1", 0), Origin)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    service, address = start_service(binary)
+    service, address = start_service([binary, "serve"])
     try:
         with grpc.insecure_channel(address) as channel:
             grpc.channel_ready_future(channel).result(timeout=10)

@@ -12,11 +12,14 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+
+from fetch import start_service
 
 
 class Origin(http.server.BaseHTTPRequestHandler):
@@ -101,23 +104,6 @@ def check_demo(command, printed, folder, environment):
     json.loads(lines[-1])
 
 
-def start_service(command, folder, environment):
-    """Starts the service on a free port, and returns its process and its address."""
-    command += " --listen 127.0.0.1:0 --admin-listen off --allow-net 127.0.0.0/8"
-    service = subprocess.Popen(
-        ["bash", "-c", f"exec {command} --log-format json"],
-        cwd=folder,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in service.stderr:
-        address = json.loads(line).get("address")
-        if address:
-            return service, address
-    raise AssertionError("the service exited before it logged its address")
-
-
 def main(binary, root):
     readme = (root / "README.md").read_text()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin)
@@ -136,7 +122,7 @@ def main(binary, root):
 
     found = [(local(command), [local(line) for line in printed]) for command, printed in commands(readme)]
     serve = next(command for command, _ in found if command.endswith(" serve"))
-    service, address = start_service(serve, folder, environment)
+    service, address = start_service(shlex.split(serve), cwd=folder, env=environment)
     checked = []
     try:
         for command, printed in found:
