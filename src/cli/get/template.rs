@@ -1,7 +1,7 @@
 //! What the arguments say about all requests.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
     path::Path,
 };
@@ -22,9 +22,9 @@ pub(super) struct Template {
     data: Option<Bytes>,
 }
 
-/// Max size of a `--data` file. No service accepts a larger message by default, and
+/// Max size of a file of data or header lines. No service accepts a larger message by default, and
 /// without a limit, we'd never get to the end of some devices.
-const MAX_DATA: u64 = 1 << 30;
+const MAX_FILE: u64 = 1 << 30;
 
 /// The type of a `--data` body, unless a header sets it. It's the one that curl uses.
 const DATA_TYPE: &str = "application/x-www-form-urlencoded";
@@ -110,9 +110,13 @@ impl Template {
 /// Reads a file of header lines. Blank lines and comments are skipped. Error messages
 /// don't contain the lines, which may be secret.
 fn read_headers(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
-    let name = path.display();
-    let text =
-        fs::read_to_string(path).with_context(|| format!("--header-file: cannot read {name}"))?;
+    const FLAG: &str = "--header-file";
+
+    let name = path.display().to_string();
+    let bytes = read_file(FLAG, path, &name)?;
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        bail!("{FLAG}: expected UTF-8 in {name}");
+    };
     let mut headers = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -121,30 +125,33 @@ fn read_headers(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
         }
         match parse::header(line) {
             Ok(header) => headers.push(header),
-            Err(expected) => bail!("--header-file: {name}, line {}: {expected}", index + 1),
+            Err(expected) => bail!("{FLAG}: {name}, line {}: {expected}", index + 1),
         }
     }
     Ok(headers)
 }
 
 fn read_data(data: &Data) -> anyhow::Result<Bytes> {
+    const FLAG: &str = "--data";
+
     match data {
         Data::Text(text) => Ok(text.clone().into()),
-        Data::Stdin => read_all(io::stdin().lock(), "standard input"),
-        Data::File(path) => {
-            let name = path.display().to_string();
-            let file = File::open(path).with_context(|| format!("--data: cannot open {name}"))?;
-            read_all(file, &name)
-        }
+        Data::Stdin => read_all(FLAG, io::stdin().lock(), "standard input"),
+        Data::File(path) => read_file(FLAG, path, &path.display().to_string()),
     }
 }
 
-fn read_all(reader: impl Read, name: &str) -> anyhow::Result<Bytes> {
+fn read_file(flag: &str, path: &Path, name: &str) -> anyhow::Result<Bytes> {
+    let file = File::open(path).with_context(|| format!("{flag}: cannot open {name}"))?;
+    read_all(flag, file, name)
+}
+
+fn read_all(flag: &str, reader: impl Read, name: &str) -> anyhow::Result<Bytes> {
     let mut bytes = Vec::new();
-    let read = reader.take(MAX_DATA + 1).read_to_end(&mut bytes);
-    let read = read.with_context(|| format!("--data: cannot read {name}"))?;
-    if read as u64 > MAX_DATA {
-        bail!("--data: expected at most 1 GiB, {name} has more");
+    let read = reader.take(MAX_FILE + 1).read_to_end(&mut bytes);
+    let read = read.with_context(|| format!("{flag}: cannot read {name}"))?;
+    if read as u64 > MAX_FILE {
+        bail!("{flag}: expected at most 1 GiB, {name} has more");
     }
     Ok(bytes.into())
 }
