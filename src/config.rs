@@ -3,6 +3,7 @@
 //! These are just plain structs. Their defaults are the same as on the command line, but
 //! nothing in here reads any arguments or the environment.
 
+mod callers;
 mod error;
 mod limits;
 mod origins;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 pub use crate::egress::{HostPattern, InvalidHost, Rules as Egress};
+pub use callers::{Callers, Tls};
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use origins::Origins;
@@ -31,6 +33,8 @@ pub struct Config {
     pub egress: Egress,
     /// How to find and trust origins, and how to keep connections to them.
     pub origins: Origins,
+    /// How callers prove who they are.
+    pub callers: Callers,
     /// The `User-Agent` for requests that don't set one themselves.
     /// Default: `fetchd/VERSION`.
     pub user_agent: String,
@@ -72,6 +76,7 @@ impl Default for Config {
             request_limits: RequestLimits::default(),
             egress: Egress::default(),
             origins: Origins::default(),
+            callers: Callers::default(),
             user_agent: concat!("fetchd/", env!("CARGO_PKG_VERSION")).to_owned(),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),

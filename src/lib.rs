@@ -130,6 +130,8 @@ mod http1;
 mod local_address;
 pub mod proto;
 #[cfg(feature = "server")]
+mod reload;
+#[cfg(feature = "server")]
 mod request;
 #[cfg(feature = "server")]
 mod response;

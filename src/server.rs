@@ -11,9 +11,11 @@ mod executor;
 mod monitor;
 mod registry;
 mod shutdown;
+mod tls;
 
-use std::{fmt, io, sync::Arc};
+use std::{convert::Infallible, fmt, io, sync::Arc};
 
+use futures_util::future::OptionFuture;
 use tokio::{net::TcpListener, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::HealthReporter;
@@ -24,13 +26,14 @@ use crate::{
     egress,
     local_address::is_local,
     schedule::Scheduler,
-    service::{Admission, Service},
+    service::{Admission, Authentication, Service},
     shares::Quota,
     telemetry::Metrics,
 };
 use accept::Acceptor;
 use auxiliary::Auxiliary;
 use registry::Registry;
+use tls::Tls;
 
 pub use crate::caller::Peer;
 pub use shutdown::Shutdown;
@@ -69,6 +72,9 @@ pub use shutdown::Shutdown;
 pub struct Server {
     service: Service,
     auxiliary: Auxiliary,
+    authentication: Authentication,
+    /// `None` if callers are served in clear text.
+    tls: Option<Tls>,
     registry: Registry,
     /// Limits auxiliary calls across all connections.
     auxiliary_calls: Quota,
@@ -89,13 +95,19 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Returns an error if a setting is out of range.
+    /// Returns an error if a setting is out of range, or if a file of
+    /// [`Config::callers`] can't be used.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
         let user_agent = config.user_agent_header()?;
         let config = Arc::new(config);
         let policy = egress::Policy::new(&config.egress);
         let metrics = Arc::new(Metrics::new());
+        let authentication = Authentication::load(&config.callers, Arc::clone(&metrics))?;
+        let tls = config.callers.tls.as_ref();
+        let tls = tls
+            .map(|files| Tls::load(files, metrics.tls_reloads.clone()))
+            .transpose()?;
         let scheduler = Scheduler::new(&config, policy.clone(), Arc::clone(&metrics), user_agent);
         let draining = CancellationToken::new();
         let open_batches = TaskTracker::new();
@@ -111,6 +123,8 @@ impl Server {
         Ok(Self {
             service,
             auxiliary,
+            authentication,
+            tls,
             registry: Registry::new(connections),
             // Enough for each connection to have a health watch.
             auxiliary_calls: Registry::quota(connections),
@@ -158,6 +172,22 @@ impl Server {
     /// policy has to deny fetches to that address, so we don't start without knowing it.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> io::Result<()> {
         self.policy.deny_listener(listener.local_addr()?, is_local);
+        tokio::select! {
+            () = self.accept_and_drain(listener, &shutdown) => Ok(()),
+            never = self.watch_files() => match never {},
+        }
+    }
+
+    /// Reads the files that callers are identified by again when they change.
+    async fn watch_files(&self) -> Infallible {
+        let tls = OptionFuture::from(self.tls.as_ref().map(Tls::watch));
+        tokio::select! {
+            Some(never) = tls => never,
+            never = self.authentication.watch() => never,
+        }
+    }
+
+    async fn accept_and_drain(&self, listener: TcpListener, shutdown: &Shutdown) {
         self.health.set_serving::<Service>().await;
         self.readiness.enter(Stage::Serving);
         let mut acceptor = Acceptor::new(self.clone(), listener);
@@ -174,8 +204,7 @@ impl Server {
             () = time::sleep(self.config.drain_delay) => {}
             () = shutdown.hurried() => {}
         }
-        self.drain(acceptor, &shutdown).await;
-        Ok(())
+        self.drain(acceptor, shutdown).await;
     }
 }
 

@@ -2,6 +2,7 @@
 //! errors into statuses. All statuses are made in [`status`].
 
 mod admission;
+mod authentication;
 mod batch;
 mod batch_message;
 mod check;
@@ -17,6 +18,7 @@ mod report;
 mod response_stream;
 mod stall;
 pub(crate) mod status;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ use crate::{
 };
 pub(crate) use admission::Admission;
 use admission::Permit;
+pub(crate) use authentication::Authentication;
 use batch_message::PER_REQUEST;
 pub(crate) use context::{CallContext, CallHeaders};
 use encoder::MessageEncoder;
@@ -91,6 +94,12 @@ impl Service {
         }
     }
 
+    /// Counts a call that was rejected before it could begin.
+    pub(crate) fn count_rejected(&self, status: &Status) {
+        let code = Code::of(status).as_str();
+        self.metrics.batches.with_label_values(&[code]).inc();
+    }
+
     fn stall_limits(&self, caller: Caller) -> stall::Limits {
         let scheduler = self.scheduler.clone();
         stall::Limits {
@@ -119,7 +128,7 @@ impl Call<'_> {
         };
         self.report.begin(batch.requests.count());
         let parts = self.service.scheduler.run(batch);
-        let limits = self.service.stall_limits(self.context.caller);
+        let limits = self.service.stall_limits(self.context.caller());
         let watchdog = Watchdog::start(parts.abort_handle(), limits, self.context.cut);
         let permit = ResponsePermit::new(permit, self.context.outbox);
         streaming(ResponseStream::new(parts, self.report, permit, watchdog))
@@ -129,7 +138,7 @@ impl Call<'_> {
         let Service {
             admission, config, ..
         } = self.service;
-        let admitting = admission.admit(body, self.context.caller, self.context.deadline());
+        let admitting = admission.admit(body, self.context.caller(), self.context.deadline());
         let (message, mut permit) = admitting.await?;
         let batch = batch::read(message, &self.context, config)
             .await

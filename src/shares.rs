@@ -15,6 +15,8 @@ use crate::caller::Caller;
 pub(crate) struct Shares {
     free: usize,
     ratio: usize,
+    /// The most that any caller may hold.
+    max_per_caller: usize,
     held: HashMap<Caller, usize>,
 }
 
@@ -38,6 +40,7 @@ impl Shares {
         Self {
             free: amount,
             ratio,
+            max_per_caller: usize::MAX,
             held: HashMap::new(),
         }
     }
@@ -48,9 +51,13 @@ impl Shares {
             return amount <= self.free;
         }
         // Pretend we take the amount one unit at a time, and check the last one.
-        let held = self.held.get(&caller).copied().unwrap_or(0) + (amount - 1);
+        let held = self.held_by(caller) + (amount - 1);
         let free = self.free - (amount - 1);
-        held < free.saturating_mul(self.ratio)
+        held < free.saturating_mul(self.ratio).min(self.max_per_caller)
+    }
+
+    fn held_by(&self, caller: Caller) -> usize {
+        self.held.get(&caller).copied().unwrap_or(0)
     }
 
     /// Takes `amount` for `caller`. If the caller can't have all of it, this takes
@@ -81,6 +88,18 @@ impl Quota {
     /// Creates a quota of `amount`. See [`Shares`] for how it's split.
     pub(crate) fn new(amount: usize, ratio: usize) -> Self {
         Self(Arc::new(Mutex::new(Shares::new(amount, ratio))))
+    }
+
+    /// Limits how much a single caller may hold, on top of its share.
+    pub(crate) fn with_max_per_caller(self, max: usize) -> Self {
+        self.0.lock().max_per_caller = max;
+        self
+    }
+
+    /// Returns true if `caller` holds as much as any caller may.
+    pub(crate) fn is_used_up_by(&self, caller: Caller) -> bool {
+        let shares = self.0.lock();
+        shares.held_by(caller) >= shares.max_per_caller
     }
 
     /// Returns true if `caller` may reserve `amount`.
@@ -156,6 +175,20 @@ mod tests {
             assert!(shares.free >= 8 << 20, "{step}: {} is free", shares.free);
             assert!(shares.take(caller("10.0.0.2"), 1 << 20));
         }
+    }
+
+    #[test]
+    fn caller_is_limited_on_top_of_its_share() {
+        let quota = Quota::new(64, 31).with_max_per_caller(2);
+        let one = caller("10.0.0.1");
+        let held = quota.reserve(one, 1).unwrap();
+        assert!(quota.allows(one, 1) && !quota.allows(one, 2) && !quota.is_used_up_by(one));
+        let _second = quota.reserve(one, 1).unwrap();
+        assert!(!quota.allows(one, 1) && quota.is_used_up_by(one));
+        assert!(quota.allows(caller("10.0.0.2"), 2));
+        drop(held);
+        assert!(quota.allows(one, 1));
+        assert!(quota.reserve(Caller::at(None), 64 - 1).is_some());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The service's metrics. Names and labels are only defined here.
 //!
-//! Note that all labels come from closed sets. We never use a URL, host or caller as a
-//! label.
+//! Note that all labels come from closed sets. We never use a URL, a host or an address as
+//! a label. Callers are only labels if the token file names them.
+
+mod callers;
 
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use prometheus::{
 };
 
 use crate::gate;
+pub(crate) use callers::{CallerMetrics, Callers};
 
 /// All metrics of a server.
 pub(crate) struct Metrics {
@@ -31,11 +34,21 @@ pub(crate) struct Metrics {
     pub(crate) denied: IntCounterVec,
     /// 1 if a shutdown has begun, otherwise 0.
     pub(crate) draining: IntGauge,
+    pub(crate) callers: Callers,
+    pub(crate) tls_reloads: ReloadCounter,
+    pub(crate) auth_reloads: ReloadCounter,
     fetch_duration: Histogram,
     queue_duration: Histogram,
     in_flight: IntGauge,
     queued: IntGauge,
     limit_waits: IntCounterVec,
+}
+
+/// Counts how often files were read again, by whether they could be used.
+#[derive(Debug, Clone)]
+pub(crate) struct ReloadCounter {
+    ok: IntCounter,
+    failed: IntCounter,
 }
 
 /// All request outcomes: the status class, or the error reason.
@@ -98,6 +111,8 @@ impl Metrics {
             "Requests that ended, by outcome",
             "outcome",
         );
+        let reloads = |name, help| ReloadCounter::new(&counters(name, help, "result"));
+        let of_callers = |name, help| counters(name, help, "caller");
         let metrics = Self {
             batches_active: gauge("fetchd_batches_active", "Open batches"),
             batches: counters("fetchd_batches_total", "Calls by gRPC code", "code"),
@@ -121,6 +136,29 @@ impl Metrics {
                 "rule",
             ),
             draining: gauge("fetchd_draining", "1 once a shutdown has begun"),
+            callers: Callers::new(callers::Counters {
+                batches: of_callers("fetchd_caller_batches_total", "Batches of a caller"),
+                fetches: of_callers(
+                    "fetchd_caller_fetches_total",
+                    "Requests of a caller that ended",
+                ),
+                body_bytes: of_callers(
+                    "fetchd_caller_body_bytes_total",
+                    "Bytes of response bodies sent to a caller",
+                ),
+                refused: of_callers(
+                    "fetchd_caller_refused_total",
+                    "Calls of a caller that were refused because of a limit",
+                ),
+            }),
+            tls_reloads: reloads(
+                "fetchd_tls_reloads_total",
+                "Changes of the files for TLS, by whether they could be used",
+            ),
+            auth_reloads: reloads(
+                "fetchd_auth_reloads_total",
+                "Changes of the token file, by whether it could be used",
+            ),
             fetch_duration: histogram(
                 "fetchd_fetch_duration_seconds",
                 "From the first dispatch of a request to its end",
@@ -188,6 +226,21 @@ impl Metrics {
             tracing::error!(%error, "encoding the metrics failed");
         }
         text
+    }
+}
+
+impl ReloadCounter {
+    fn new(counters: &IntCounterVec) -> Self {
+        Self {
+            ok: counters.with_label_values(&["ok"]),
+            failed: counters.with_label_values(&["error"]),
+        }
+    }
+
+    /// Counts that files were read again.
+    pub(crate) fn count(&self, is_ok: bool) {
+        let counter = if is_ok { &self.ok } else { &self.failed };
+        counter.inc();
     }
 }
 

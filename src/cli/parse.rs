@@ -137,6 +137,12 @@ pub(super) fn data(text: &str) -> Result<Data, Infallible> {
     })
 }
 
+/// Parses the path of a file. The empty string means no file.
+#[allow(clippy::unnecessary_wraps, reason = "clap's parsers return results")]
+pub(super) fn file(text: &str) -> Result<Option<PathBuf>, Infallible> {
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
 /// Parses a proxy URL. The empty string means no proxy.
 pub(super) fn proxy(text: &str) -> Result<Option<Proxy>, InvalidProxy> {
     if text.is_empty() {

@@ -19,7 +19,7 @@ use tracing::level_filters::LevelFilter;
 use super::{Usage, logging};
 pub(crate) use args::Args;
 use fetchd::{
-    config::{Config, Limits},
+    config::{Callers, Config, ConfigError, Limits, Tls},
     server::{Server, Shutdown},
 };
 use listeners::Listeners;
@@ -39,10 +39,13 @@ pub(super) fn run(args: &Args) -> ExitCode {
     let served = runtime(args).and_then(|runtime| runtime.block_on(serve(args, config)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<ConfigError>() {
+            Ok(error) => Usage::new(error).exit(),
+            Err(error) => {
+                tracing::error!("{error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
@@ -83,13 +86,17 @@ fn runtime(args: &Args) -> anyhow::Result<Runtime> {
 async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     shut_down_on_signals(&shutdown)?;
-    let listeners = Listeners::bind(args).await?;
     let limits = config.limits.clone();
     let egress = egress::Shown::from(&config.egress);
+    let callers = config.callers.clone();
+    // First, since a file that can't be used is wrong usage.
     let server = Server::new(config)?;
+    let listeners = Listeners::bind(args).await?;
     tracing::info!(
         address = %listeners.grpc.address,
         admin = listeners.admin.as_ref().map(|admin| tracing::field::display(admin.address)),
+        tls = tls_mode(&callers),
+        tokens = callers.token_file.is_some(),
         default_concurrency = limits.default_concurrency,
         max_concurrency = limits.max_concurrency,
         max_in_flight = limits.max_in_flight,
@@ -112,6 +119,17 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Describes the TLS of the gRPC listener for the log.
+fn tls_mode(callers: &Callers) -> &'static str {
+    match &callers.tls {
+        None => "off",
+        Some(Tls {
+            client_ca: None, ..
+        }) => "server",
+        Some(_) => "mutual",
+    }
 }
 
 /// Requests a shutdown at every SIGTERM or SIGINT. The second one cuts the drain short.

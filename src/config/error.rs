@@ -16,7 +16,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// Creates the error for a `value` of `flag`. `expected` describes which values would
     /// be accepted.
-    pub(super) fn new(flag: &'static str, value: impl fmt::Display, expected: String) -> Self {
+    pub(crate) fn new(flag: &'static str, value: impl fmt::Display, expected: String) -> Self {
         Self {
             flag,
             value: value.to_string(),

@@ -24,6 +24,9 @@ pub struct Limits {
     /// and `RetryInfo`. At least 1, and at most half of `max_in_flight`. Default
     /// (`None`): a quarter of `max_in_flight`.
     pub max_batches: Option<u32>,
+    /// How many batches a single caller may run at once, or 0 for no limit of its own. Any
+    /// further call ends like those above `max_batches`. Default: 0.
+    pub max_batches_per_caller: u32,
     /// How many requests may be in a batch. If there are more, the call ends with
     /// `INVALID_ARGUMENT`. Default: 10,000.
     pub max_batch_requests: u32,
@@ -88,6 +91,7 @@ impl Limits {
             ("max-in-flight", self.max_in_flight, 2),
             ("max-per-host", self.max_per_host, 0),
             ("max-batches", self.batches(), 1),
+            ("max-batches-per-caller", self.max_batches_per_caller, 0),
             ("max-batch-requests", self.max_batch_requests, 1),
             ("max-connections", self.max_connections, 1),
         ];
@@ -150,6 +154,7 @@ impl Default for Limits {
             max_in_flight: 1024,
             max_per_host: 0,
             max_batches: None,
+            max_batches_per_caller: 0,
             max_batch_requests: 10_000,
             max_request_bytes: 16 << 20,
             max_queued_bytes: 256 << 20,

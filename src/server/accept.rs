@@ -9,7 +9,7 @@ use tokio::{
     time,
 };
 
-use super::{Peer, Server, registry::Registry};
+use super::{Server, registry::Registry};
 
 /// A server's listener, along with the connections accepted from it. Dropping it cuts the
 /// connections.
@@ -70,7 +70,7 @@ impl Acceptor {
         let _ = stream.set_nodelay(true);
         let server = self.server.clone();
         let tracker = server.open_connections.clone();
-        let serving = server.serve_connection(stream, Peer::Tcp(address));
+        let serving = server.serve_tcp(stream, address);
         self.connections.spawn(tracker.track_future(serving));
     }
 }

@@ -7,6 +7,8 @@ mod tests;
 use std::{
     convert::Infallible,
     future::poll_fn,
+    io,
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
@@ -16,6 +18,7 @@ use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     time,
 };
 use tokio_util::sync::CancellationToken;
@@ -29,9 +32,9 @@ use super::{
     registry::Registration,
 };
 use crate::{
-    caller::Caller,
+    caller::Identity,
     config::Limits,
-    service::{Outbox, Service},
+    service::{Authentication, Outbox, Service},
 };
 
 /// State shared by all calls on a connection.
@@ -46,7 +49,9 @@ struct Connection {
     called: CancellationToken,
     outbox: Outbox,
     peer: Peer,
-    caller: Caller,
+    /// Who calls without a token come from.
+    identity: Identity,
+    authentication: Authentication,
     draining: CancellationToken,
 }
 
@@ -64,7 +69,8 @@ const MAX_SEND_BUFFER: usize = 64 << 10;
 /// The maximum size of a call's header list, in bytes.
 const MAX_HEADER_LIST: u32 = 16 << 10;
 
-/// How long a peer may take to open the connection. We drop it after that.
+/// How long a peer may take to open the connection, and before that for a TLS handshake.
+/// We drop it after that.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Same as [`HANDSHAKE_TIMEOUT`], but used when the connection is about to close, e.g.,
@@ -94,27 +100,73 @@ const MAX_AGE: Duration = Duration::from_hours(24 * 365 * 10);
 impl Server {
     /// Serves one connection until it ends. Dropping the future cuts the connection.
     ///
-    /// `peer` determines which caller the connection's batches and bytes are counted for.
-    /// Use [`Peer::Local`] for a client in the same process, which can connect without a
-    /// socket.
+    /// `peer` determines which caller the connection's batches and bytes are counted for,
+    /// unless its calls have tokens. Use [`Peer::Local`] for a client in the same process,
+    /// which can connect without a socket, and needs no token.
+    ///
+    /// The stream is served as it is, so TLS is up to you.
     pub async fn serve_connection<S>(self, stream: S, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let caller = Caller::from(peer);
+        let registration = self.registry.register(peer);
+        self.serve_registered(stream, peer, peer.into(), registration)
+            .await;
+    }
+
+    /// Serves a connection that was accepted from our listener, over TLS if that's on.
+    pub(super) async fn serve_tcp(self, stream: TcpStream, address: SocketAddr) {
+        let peer = Peer::Tcp(address);
+        let Some(tls) = self.tls.clone() else {
+            return self.serve_connection(stream, peer).await;
+        };
+        // Register first, so that unfinished handshakes count as connections.
+        let registration = self.registry.register(peer);
+        let accepted = tokio::select! {
+            accepted = tls.accept(stream) => accepted,
+            () = time::sleep(HANDSHAKE_TIMEOUT) => Err(io::ErrorKind::TimedOut.into()),
+            () = registration.evicted() => return,
+            () = self.handshake_cut_short() => return,
+        };
+        match accepted {
+            Ok((stream, name)) => {
+                let identity = name.unwrap_or_else(|| peer.into());
+                self.serve_registered(stream, peer, identity, registration)
+                    .await;
+            }
+            Err(error) => tracing::debug!(peer = %address, %error, "a TLS handshake failed"),
+        }
+    }
+
+    /// Completes when a drain has begun, and a TLS handshake has had its time since.
+    async fn handshake_cut_short(&self) {
+        self.draining.cancelled().await;
+        time::sleep(DRAIN_HANDSHAKE_TIMEOUT).await;
+    }
+
+    async fn serve_registered<S>(
+        self,
+        stream: S,
+        peer: Peer,
+        identity: Identity,
+        registration: Registration,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let backlog = Backlog::default();
         let quota = self.auxiliary_calls.clone();
         let connection = Arc::new(Connection {
             service: self.service.clone(),
             auxiliary: self.auxiliary.clone(),
-            executor: CallExecutor::new(caller, quota, backlog.clone()),
-            registration: self.registry.register(peer),
+            executor: CallExecutor::new(peer.into(), quota, backlog.clone()),
+            registration,
             monitor: Monitor::default(),
             backlog,
             called: CancellationToken::new(),
             outbox: Outbox::default(),
             peer,
-            caller,
+            identity,
+            authentication: self.authentication.clone(),
             draining: self.draining.clone(),
         });
         let served = connection.serve(stream, &self.config.limits).await;

@@ -64,8 +64,13 @@ impl Admission {
         let largest = limits.max_request_bytes + overhead;
         let min = largest / SHARE_RATIO * (SHARE_RATIO + 1) + 2 * SHARE_RATIO;
         let messages = (limits.max_queued_bytes + overhead).max(min);
+        let max_per_caller = match limits.max_batches_per_caller {
+            0 => usize::MAX,
+            max => max as usize,
+        };
         Self {
-            batches: Quota::new(limits.batches() as usize, SHARE_RATIO),
+            batches: Quota::new(limits.batches() as usize, SHARE_RATIO)
+                .with_max_per_caller(max_per_caller),
             messages: Quota::new(messages, SHARE_RATIO),
             max_message: limits.max_request_bytes,
             draining,
@@ -82,12 +87,11 @@ impl Admission {
         deadline: Option<Instant>,
     ) -> Result<(Bytes, Permit), Status> {
         let open = self.open.token();
-        let batches_full = || status::server_full(Limit::Batches);
         // Only check for now, and reserve the batch when the message has arrived. This
         // way, a caller that's slow to send its message doesn't keep others from running
         // a batch.
         if !self.batches.allows(caller, 1) {
-            return Err(batches_full());
+            return Err(self.batches_full(caller));
         }
         let reserved = self.messages.reserve(caller, PER_CALL);
         let reservation = reserved.ok_or_else(|| status::server_full(Limit::QueuedBytes))?;
@@ -97,13 +101,22 @@ impl Admission {
             () = self.draining.cancelled() => return Err(status::draining()),
             received = receiving => received?,
         };
-        let batch = self.batches.reserve(caller, 1).ok_or_else(batches_full)?;
+        let batch = self.batches.reserve(caller, 1);
+        let batch = batch.ok_or_else(|| self.batches_full(caller))?;
         let permit = Permit {
             _batch: batch,
             message,
             open: Some(open),
         };
         Ok((bytes, permit))
+    }
+
+    fn batches_full(&self, caller: Caller) -> Status {
+        status::server_full(if self.batches.is_used_up_by(caller) {
+            Limit::BatchesPerCaller
+        } else {
+            Limit::Batches
+        })
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) async fn read(
     };
     Ok(Batch {
         requests,
-        caller: context.caller,
+        caller: context.caller(),
         concurrency: concurrency as usize,
         arrival: context.arrival,
         deadline: deadline.into_iter().chain(context.batch_deadline()).min(),

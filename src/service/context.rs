@@ -7,14 +7,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::Outbox;
-use crate::caller::{Caller, Peer};
+use crate::caller::{Caller, Identity, Peer};
 
 /// A `FetchBatch` call, as described by its headers and its connection.
 pub(crate) struct CallContext {
     /// When the headers arrived. All waits and deadlines start from here.
     pub(crate) arrival: Instant,
     pub(crate) peer: Peer,
-    pub(crate) caller: Caller,
+    pub(crate) identity: Identity,
     pub(crate) headers: CallHeaders,
     /// Cancels the call. This works even if the caller isn't reading.
     pub(crate) cut: CancellationToken,
@@ -35,6 +35,11 @@ pub(crate) struct CallHeaders {
 pub(super) struct TraceId(u128);
 
 impl CallContext {
+    /// Returns who the call's limits and shares are counted for.
+    pub(super) fn caller(&self) -> Caller {
+        self.identity.caller
+    }
+
     /// Returns the call's deadline, if the caller set one.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.arrival.checked_add(self.headers.timeout?)
@@ -116,7 +121,7 @@ impl CallContext {
         Self {
             arrival: Instant::now(),
             peer: Peer::Local,
-            caller: Peer::Local.into(),
+            identity: Peer::Local.into(),
             headers: CallHeaders::default(),
             cut: CancellationToken::new(),
             outbox: Outbox::default(),

@@ -12,7 +12,12 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::context::{CallContext, TraceId};
-use crate::{Code, caller::Peer, response::Part, telemetry::Metrics};
+use crate::{
+    Code,
+    caller::{Identity, Peer},
+    response::Part,
+    telemetry::{CallerMetrics, Metrics},
+};
 
 /// Gathers data about a call, and reports it on drop.
 ///
@@ -21,6 +26,9 @@ use crate::{Code, caller::Peer, response::Part, telemetry::Metrics};
 pub(super) struct Report {
     arrival: Instant,
     peer: Peer,
+    identity: Identity,
+    /// The caller's own metrics, if it has a token.
+    caller_metrics: Option<CallerMetrics>,
     trace_id: Option<TraceId>,
     /// The number of requests, or `None` if the batch hasn't begun.
     requests: Option<u32>,
@@ -41,6 +49,11 @@ impl Report {
         Self {
             arrival: context.arrival,
             peer: context.peer,
+            identity: context.identity.clone(),
+            caller_metrics: context
+                .identity
+                .token_name()
+                .and_then(|name| metrics.callers.get(name)),
             trace_id: context.trace_id(),
             requests: None,
             heads: HashMap::new(),
@@ -54,6 +67,9 @@ impl Report {
     pub(super) fn begin(&mut self, requests: u32) {
         self.requests = Some(requests);
         self.metrics.batches_active.inc();
+        if let Some(caller) = &self.caller_metrics {
+            caller.batches.inc();
+        }
     }
 
     /// Records a part. If it's the last one of its request, this updates the metrics and
@@ -74,6 +90,10 @@ impl Report {
         let metrics = &self.metrics;
         metrics.count_fetch(outcome);
         metrics.body_bytes.inc_by(end.body_bytes);
+        if let Some(caller) = &self.caller_metrics {
+            caller.fetches.inc();
+            caller.body_bytes.inc_by(end.body_bytes);
+        }
         metrics.note_times(end.timing.queued, end.timing.total);
         if let Some(rule) = end.error.as_ref().and_then(|error| error.rule) {
             metrics.denied.with_label_values(&[rule]).inc();
@@ -104,6 +124,9 @@ impl Report {
             requests,
             outcomes = %self.outcomes,
             duration = ?self.arrival.elapsed(),
+            caller = Some(&self.identity)
+                .filter(|identity| !identity.is_self())
+                .map(tracing::field::display),
             peer = self.peer.address().map(tracing::field::display),
             trace_id = self.trace_id.map(tracing::field::display),
             "{message}"
@@ -118,6 +141,10 @@ impl Drop for Report {
         if let Some(requests) = self.requests {
             self.metrics.batches_active.dec();
             self.log_batch(requests);
+        } else if self.code == Code::ResourceExhausted
+            && let Some(caller) = &self.caller_metrics
+        {
+            caller.refused.inc();
         }
     }
 }

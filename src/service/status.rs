@@ -12,6 +12,8 @@ use super::{batch::InvalidBatch, stall::Stall};
 pub(crate) enum Limit {
     /// `--max-batches`.
     Batches,
+    /// `--max-batches-per-caller`.
+    BatchesPerCaller,
     /// `--max-queued-bytes`.
     QueuedBytes,
     /// `--max-connections`.
@@ -33,12 +35,20 @@ pub(crate) fn draining() -> Status {
 /// Either the server has reached `limit`, or the caller has used up its share.
 pub(crate) fn server_full(limit: Limit) -> Status {
     let details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
-    let message = format!(
-        "the server has reached {}, or this caller its share of it; nothing was dispatched: \
-         retry in {RETRY_AFTER:?}",
-        limit.name()
-    );
+    let reached = match limit {
+        Limit::BatchesPerCaller => "this caller has reached --max-batches-per-caller".to_owned(),
+        limit => format!(
+            "the server has reached {}, or this caller its share of it",
+            limit.name()
+        ),
+    };
+    let message = format!("{reached}; nothing was dispatched: retry in {RETRY_AFTER:?}");
     Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// The call needs a token, and it has none that we know.
+pub(crate) fn unauthenticated() -> Status {
+    Status::unauthenticated("expected an authorization header with a valid token: Bearer TOKEN")
 }
 
 /// The batch is invalid. If the problem is a field, the details name it.
@@ -116,6 +126,7 @@ impl Limit {
     fn name(self) -> &'static str {
         match self {
             Self::Batches => "--max-batches",
+            Self::BatchesPerCaller => "--max-batches-per-caller",
             Self::QueuedBytes => "--max-queued-bytes",
             Self::Connections => "--max-connections",
             Self::AuxiliaryCalls => "its limit of health and reflection calls",
@@ -138,9 +149,14 @@ mod tests {
         for (status, code) in [
             (draining(), Code::Unavailable),
             (server_full(Limit::Batches), Code::ResourceExhausted),
+            (
+                server_full(Limit::BatchesPerCaller),
+                Code::ResourceExhausted,
+            ),
             (server_full(Limit::QueuedBytes), Code::ResourceExhausted),
             (server_full(Limit::Connections), Code::ResourceExhausted),
             (server_full(Limit::AuxiliaryCalls), Code::ResourceExhausted),
+            (unauthenticated(), Code::Unauthenticated),
             (invalid_argument(&field), Code::InvalidArgument),
             (invalid_argument(&malformed), Code::InvalidArgument),
             (message_too_large(2, 1), Code::OutOfRange),

@@ -13,6 +13,7 @@
 
 mod batch;
 mod bodies;
+mod caller_tls;
 mod cli;
 mod connections;
 mod corpus;
@@ -49,4 +50,5 @@ mod secrets;
 mod serve;
 mod streaming;
 mod support;
+mod tokens;
 mod uploads;

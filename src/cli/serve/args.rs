@@ -1,7 +1,7 @@
 //! The flags of `fetchd serve` and the config we build from them. Keep the flag table in
 //! `docs/serve.md` in sync: its defaults and texts are the same. (A test checks this.)
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
@@ -11,7 +11,9 @@ use crate::cli::{
     logging::LogFormat,
     parse::{self, AdminListen, List, ListenAddress, Network, Roots},
 };
-use fetchd::config::{Config, Egress, HostPattern, Limits, Origins, Proxy, RequestLimits};
+use fetchd::config::{
+    Callers, Config, Egress, HostPattern, Limits, Origins, Proxy, RequestLimits, Tls,
+};
 
 /// The accepted values of most counts.
 const COUNTS: RangeInclusive<u32> = 1..=Limits::MAX_COUNT;
@@ -36,6 +38,50 @@ pub(crate) struct Args {
     /// [default: 127.0.0.1:9090, or off if that port is taken]
     #[arg(long, value_name = "ADDR|off")]
     pub(super) admin_listen: Option<AdminListen>,
+
+    /// PEM file of the certificate for callers and its intermediates, which turns on TLS (with HTTP/2
+    /// by ALPN); like the next three, it is read again when it changes [default: none]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "",
+        hide_default_value = true,
+        value_parser = parse::file
+    )]
+    // As with `proxy` below, it's the parser that returns the `Option`.
+    tls_cert: std::option::Option<PathBuf>,
+
+    /// PEM file of the private key of `--tls-cert` [default: none]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "",
+        hide_default_value = true,
+        value_parser = parse::file
+    )]
+    tls_key: std::option::Option<PathBuf>,
+
+    /// PEM file of root certificates; callers must have a certificate from one of them, whose first
+    /// SPIFFE ID or else DNS name identifies callers without a token [default: none]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "",
+        hide_default_value = true,
+        value_parser = parse::file
+    )]
+    tls_client_ca: std::option::Option<PathBuf>,
+
+    /// File with `name token` a line; a call whose `authorization` header has none of the tokens
+    /// fails with `UNAUTHENTICATED`, except for health checks [default: none]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "",
+        hide_default_value = true,
+        value_parser = parse::file
+    )]
+    auth_token_file: std::option::Option<PathBuf>,
 
     /// Requests in flight for a batch that sets no concurrency; at most `--max-concurrency`
     /// [default: 50, or `--max-concurrency` if that is lower]
@@ -71,6 +117,16 @@ pub(crate) struct Args {
     /// `RESOURCE_EXHAUSTED` [default: a quarter of `--max-in-flight`]
     #[arg(long, value_name = "N", value_parser = parse::whole_number(1..=Limits::MAX_COUNT / 2))]
     max_batches: Option<u32>,
+
+    /// Maximum number of open batches of one caller (a token's name, a certificate's name, or an
+    /// address); further calls fail like those above `--max-batches`; 0 means no limit
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = parse::whole_number(0..=Limits::MAX_COUNT)
+    )]
+    max_batches_per_caller: u32,
 
     /// Maximum number of requests in a batch; a larger batch fails with `INVALID_ARGUMENT`
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = parse::whole_number(COUNTS))]
@@ -200,6 +256,23 @@ impl Args {
                 )));
             }
         }
+        for (flag, file, needed, other) in [
+            ("--tls-cert", &self.tls_cert, "--tls-key", &self.tls_key),
+            ("--tls-key", &self.tls_key, "--tls-cert", &self.tls_cert),
+            (
+                "--tls-client-ca",
+                &self.tls_client_ca,
+                "--tls-cert",
+                &self.tls_cert,
+            ),
+        ] {
+            if let (Some(file), None) = (file, other) {
+                let file = file.display();
+                return Err(Usage::new(format_args!(
+                    "{flag}: expected {needed} as well, got only \"{file}\""
+                )));
+            }
+        }
         Ok(())
     }
 
@@ -221,6 +294,7 @@ impl Args {
                 max_in_flight: self.max_in_flight,
                 max_per_host: self.max_per_host,
                 max_batches: self.max_batches,
+                max_batches_per_caller: self.max_batches_per_caller,
                 max_batch_requests: self.max_batch_requests,
                 max_request_bytes: usize::try_from(self.max_request_bytes).unwrap_or(usize::MAX),
                 max_queued_bytes: usize::try_from(self.max_queued_bytes).unwrap_or(usize::MAX),
@@ -245,9 +319,22 @@ impl Args {
                 proxy: self.proxy.clone(),
                 ..Origins::default()
             },
+            callers: self.callers(),
             user_agent: self.user_agent.clone(),
             drain_delay: self.drain_delay,
             drain_timeout: self.drain_timeout,
+        }
+    }
+
+    fn callers(&self) -> Callers {
+        let pair = self.tls_cert.clone().zip(self.tls_key.clone());
+        Callers {
+            tls: pair.map(|(cert, key)| Tls {
+                cert,
+                key,
+                client_ca: self.tls_client_ca.clone(),
+            }),
+            token_file: self.auth_token_file.clone(),
         }
     }
 }

@@ -13,8 +13,12 @@ Environment:
                  Root certificates to trust for origins, instead of the system's";
 
 /// The headings, and the flags below each of them.
-const HEADINGS: [(&str, &[&str]); 7] = [
+const HEADINGS: [(&str, &[&str]); 8] = [
     ("Listeners", &["listen", "admin-listen"]),
+    (
+        "Callers",
+        &["tls-cert", "tls-key", "tls-client-ca", "auth-token-file"],
+    ),
     (
         "Limits",
         &[
@@ -23,6 +27,7 @@ const HEADINGS: [(&str, &[&str]); 7] = [
             "max-in-flight",
             "max-per-host",
             "max-batches",
+            "max-batches-per-caller",
             "max-batch-requests",
             "max-request-bytes",
             "max-queued-bytes",

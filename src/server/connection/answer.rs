@@ -10,6 +10,7 @@ use tonic::{Status, body::Body};
 
 use super::Connection;
 use crate::{
+    caller::Identity,
     server::registry::OpenBatch,
     service::{
         CallContext, CallHeaders, FETCH_BATCH,
@@ -19,6 +20,7 @@ use crate::{
 
 enum Kind {
     Batch {
+        identity: Identity,
         headers: CallHeaders,
         body: Incoming,
         batch: Arc<OpenBatch>,
@@ -26,9 +28,11 @@ enum Kind {
     },
     /// A health or reflection call.
     Auxiliary(Request<Incoming>),
-    /// An auxiliary call we have no room for.
-    Rejected,
+    Rejected(Status),
 }
+
+/// The paths of health checks, which need no token.
+const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// How long a batch waits for a connection permit. If it doesn't get one, it's rejected
 /// with `RESOURCE_EXHAUSTED`.
@@ -50,6 +54,7 @@ impl Connection {
         async move {
             match kind {
                 Kind::Batch {
+                    identity,
                     headers,
                     body,
                     batch,
@@ -58,7 +63,7 @@ impl Connection {
                     let context = CallContext {
                         arrival,
                         peer: self.peer,
-                        caller: self.caller,
+                        identity,
                         headers,
                         cut,
                         outbox: self.outbox.clone(),
@@ -66,7 +71,7 @@ impl Connection {
                     self.answer_batch(context, body, &batch).await
                 }
                 Kind::Auxiliary(request) => self.auxiliary.call(request).await,
-                Kind::Rejected => status::server_full(Limit::AuxiliaryCalls).into_http(),
+                Kind::Rejected(status) => status.into_http(),
             }
         }
     }
@@ -74,21 +79,35 @@ impl Connection {
     /// Classifies a call. For most calls, this drops the headers: they can take a lot of
     /// memory, and it may be a while before the call's task runs.
     fn classify(&self, request: Request<Incoming>) -> Kind {
-        if request.uri().path() == FETCH_BATCH {
-            let batch = Arc::new(self.registration.begin_batch());
-            let cut = self.executor.next_is_batch(Arc::clone(&batch));
-            return Kind::Batch {
-                headers: CallHeaders::read(request.headers()),
-                body: request.into_body(),
-                batch,
-                cut,
-            };
-        }
-        // If the caller isn't reading, more answers would just pile up.
-        if self.executor.next_is_auxiliary() && !self.monitor.is_blocked() {
-            Kind::Auxiliary(request)
-        } else {
-            Kind::Rejected
+        let path = request.uri().path();
+        let is_batch = path == FETCH_BATCH;
+        let is_open = path.starts_with(HEALTH);
+        let identified = self
+            .authentication
+            .identify(request.headers(), &self.identity);
+        match identified {
+            Ok(identity) if is_batch => {
+                let batch = Arc::new(self.registration.begin_batch());
+                let cut = self.executor.next_is_batch(Arc::clone(&batch));
+                Kind::Batch {
+                    identity,
+                    headers: CallHeaders::read(request.headers()),
+                    body: request.into_body(),
+                    batch,
+                    cut,
+                }
+            }
+            // If the caller isn't reading, more answers would just pile up.
+            _ if !self.executor.next_is_auxiliary() || self.monitor.is_blocked() => {
+                Kind::Rejected(status::server_full(Limit::AuxiliaryCalls))
+            }
+            Err(status) if !is_open => {
+                if is_batch {
+                    self.service.count_rejected(&status);
+                }
+                Kind::Rejected(status)
+            }
+            _ => Kind::Auxiliary(request),
         }
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod http2;
 pub(crate) mod metrics;
 pub(crate) mod namespace;
 mod origin;
+pub(crate) mod pki;
 mod process;
 mod raw;
 pub(crate) mod replica;

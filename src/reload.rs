@@ -1,0 +1,142 @@
+//! Settings that are read from files, and read again when the files change.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    convert::Infallible,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::RwLock;
+use tokio::{task, time};
+
+use crate::config::ConfigError;
+
+/// A value read from files.
+///
+/// We compare the content of the files every [`INTERVAL`]. Notifications of the file
+/// system would tell us sooner, but they're easily lost: Kubernetes replaces the files of
+/// a Secret by renaming a symbolic link two folders away.
+pub(crate) struct Reloaded<T> {
+    files: Vec<SettingFile>,
+    parse: Parse<T>,
+    value: RwLock<Arc<T>>,
+    /// The contents of the files that were read last, valid or not.
+    seen: RwLock<Contents>,
+}
+
+/// A file with the flag that names it.
+#[derive(Debug, Clone)]
+pub(crate) struct SettingFile {
+    flag: &'static str,
+    path: PathBuf,
+}
+
+/// Makes the value from the files and their contents, which have the same order.
+type Parse<T> = fn(&[SettingFile], &[Vec<u8>]) -> Result<T, ConfigError>;
+
+/// The content of each file, or why it can't be read.
+type Contents = Vec<Result<Vec<u8>, String>>;
+
+/// How often the files are read. A change counts once two reads in a row have found it,
+/// so that files which are written one after another are taken together.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// The maximum size of a file, in bytes. That's enough for hundreds of certificates.
+const MAX_BYTES: u64 = 1 << 20;
+
+impl<T> Reloaded<T> {
+    /// Reads the value for the first time.
+    pub(crate) fn load(files: Vec<SettingFile>, parse: Parse<T>) -> Result<Self, ConfigError> {
+        let seen = read_all(&files);
+        let value = parse_all(&files, &seen, parse)?;
+        Ok(Self {
+            files,
+            parse,
+            value: RwLock::new(Arc::new(value)),
+            seen: RwLock::new(seen),
+        })
+    }
+
+    /// Returns the value that was valid last.
+    pub(crate) fn current(&self) -> Arc<T> {
+        Arc::clone(&self.value.read())
+    }
+
+    /// Watches the files until the future is dropped. `reloaded` is called after each
+    /// change. If the new content isn't valid, the old value stays.
+    pub(crate) async fn watch(&self, reloaded: impl Fn(Result<(), &ConfigError>)) -> Infallible {
+        let mut before = None;
+        loop {
+            time::sleep(INTERVAL).await;
+            let files = self.files.clone();
+            // It only fails if the runtime shuts down.
+            let Ok(contents) = task::spawn_blocking(move || read_all(&files)).await else {
+                continue;
+            };
+            let is_new = *self.seen.read() != contents;
+            if is_new && before.as_ref() == Some(&contents) {
+                reloaded(self.replace(contents).as_ref().copied());
+                before = None;
+            } else {
+                before = is_new.then_some(contents);
+            }
+        }
+    }
+
+    fn replace(&self, contents: Contents) -> Result<(), ConfigError> {
+        let parsed = parse_all(&self.files, &contents, self.parse);
+        *self.seen.write() = contents;
+        *self.value.write() = Arc::new(parsed?);
+        Ok(())
+    }
+}
+
+impl SettingFile {
+    pub(crate) fn new(flag: &'static str, path: PathBuf) -> Self {
+        Self { flag, path }
+    }
+
+    /// Creates the error for a file that can't be used.
+    pub(crate) fn unusable(&self, expected: &str) -> ConfigError {
+        ConfigError::new(
+            self.flag,
+            self.path.display(),
+            format!("expected {expected}"),
+        )
+    }
+}
+
+fn parse_all<T>(
+    files: &[SettingFile],
+    contents: &[Result<Vec<u8>, String>],
+    parse: Parse<T>,
+) -> Result<T, ConfigError> {
+    let readable = files.iter().zip(contents).map(|(file, content)| {
+        content
+            .clone()
+            .map_err(|error| file.unusable(&format!("a readable file ({error})")))
+    });
+    parse(files, &readable.collect::<Result<Vec<_>, _>>()?)
+}
+
+fn read_all(files: &[SettingFile]) -> Contents {
+    let read = |file: &SettingFile| read(&file.path).map_err(|error| error.to_string());
+    files.iter().map(read).collect()
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut content = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_BYTES {
+        let message = format!("it has more than {MAX_BYTES} bytes");
+        return Err(io::Error::other(message));
+    }
+    Ok(content)
+}

@@ -1,0 +1,158 @@
+//! TLS for the connections of callers.
+
+#[cfg(test)]
+mod tests;
+
+use std::{convert::Infallible, io, sync::Arc};
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use webpki::EndEntityCert;
+
+use crate::{
+    caller::Identity,
+    config::{self, ConfigError},
+    reload::{Reloaded, SettingFile},
+    telemetry::ReloadCounter,
+};
+
+/// Accepts TLS connections with the current certificate.
+///
+/// Clones share the certificate.
+#[derive(Clone)]
+pub(super) struct Tls {
+    settings: Arc<Reloaded<TlsAcceptor>>,
+    reloads: ReloadCounter,
+}
+
+/// The only protocol we speak, as its name in ALPN.
+const HTTP2: &[u8] = b"h2";
+
+/// How many bytes a connection may buffer for a caller that doesn't read, in addition to
+/// what it's about to encrypt.
+const MAX_BUFFER: usize = 32 << 10;
+
+impl Tls {
+    /// Reads the certificate and the other files.
+    pub(super) fn load(files: &config::Tls, reloads: ReloadCounter) -> Result<Self, ConfigError> {
+        let config::Tls {
+            cert,
+            key,
+            client_ca,
+        } = files.clone();
+        let mut files = vec![
+            SettingFile::new("tls-cert", cert),
+            SettingFile::new("tls-key", key),
+        ];
+        files.extend(client_ca.map(|path| SettingFile::new("tls-client-ca", path)));
+        let settings = Reloaded::load(files, acceptor)?;
+        Ok(Self {
+            settings: Arc::new(settings),
+            reloads,
+        })
+    }
+
+    /// Reads the files again when they change, until the future is dropped.
+    pub(super) async fn watch(&self) -> Infallible {
+        let watching = self.settings.watch(|reloaded| {
+            self.reloads.count(reloaded.is_ok());
+            match reloaded {
+                Ok(()) => tracing::info!("read a new certificate for callers"),
+                Err(error) => tracing::error!(
+                    "cannot use the new certificate, the old one stays in use: {error}"
+                ),
+            }
+        });
+        watching.await
+    }
+
+    /// Performs the handshake. Returns the identity in the caller's certificate too.
+    pub(super) async fn accept<S>(&self, stream: S) -> io::Result<(TlsStream<S>, Option<Identity>)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let acceptor = self.settings.current();
+        let stream = acceptor
+            .accept_with(stream, |session| session.set_buffer_limit(Some(MAX_BUFFER)))
+            .await?;
+        let (_, session) = stream.get_ref();
+        // rustls accepts peers that don't use ALPN at all.
+        if session.alpn_protocol() != Some(HTTP2) {
+            return Err(io::Error::other("the peer doesn't offer HTTP/2 by ALPN"));
+        }
+        let certificate = session.peer_certificates().and_then(<[_]>::first);
+        let identity = certificate.and_then(identity_in);
+        Ok((stream, identity))
+    }
+}
+
+/// Returns the first SPIFFE ID in a certificate, or else its first DNS name.
+fn identity_in(certificate: &CertificateDer<'_>) -> Option<Identity> {
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    let mut uris = certificate.valid_uri_names();
+    let spiffe = uris.find(|uri| uri.starts_with("spiffe://"));
+    let name = spiffe.or_else(|| certificate.valid_dns_names().next())?;
+    Identity::from_certificate(name)
+}
+
+/// Creates an acceptor from a certificate, a key and maybe root certificates for clients.
+fn acceptor(files: &[SettingFile], contents: &[Vec<u8>]) -> Result<TlsAcceptor, ConfigError> {
+    let [cert, key, ..] = files else {
+        unreachable!("there are at least a certificate and a key")
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("aws-lc-rs offers cipher suites for TLS 1.2 and 1.3");
+    let builder = match files.get(2).zip(contents.get(2)) {
+        Some((file, content)) => {
+            builder.with_client_cert_verifier(client_verifier(file, content, provider)?)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let chain = certificates(cert, &contents[0])?;
+    let private_key = PrivateKeyDer::from_pem_slice(&contents[1])
+        .map_err(|error| key.unusable(&format!("a private key in PEM ({error})")))?;
+    let mut config = builder
+        .with_single_cert(chain, private_key)
+        .map_err(|error| key.unusable(&format!("the key of --tls-cert ({error})")))?;
+    config.alpn_protocols = vec![HTTP2.to_vec()];
+    // A resumed session isn't checked against the current --tls-client-ca. Connections
+    // are long, so resumption would save little.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn client_verifier(
+    file: &SettingFile,
+    content: &[u8],
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, ConfigError> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(file, content)? {
+        let added = roots.add(root);
+        added.map_err(|error| file.unusable(&format!("X.509 root certificates ({error})")))?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let verifier = verifier.build();
+    verifier.map_err(|error| file.unusable(&format!("root certificates ({error})")))
+}
+
+fn certificates(
+    file: &SettingFile,
+    content: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(content).collect();
+    let found = found.map_err(|error| file.unusable(&format!("certificates in PEM ({error})")))?;
+    if found.is_empty() {
+        return Err(file.unusable("certificates in PEM (it contains none)"));
+    }
+    Ok(found)
+}

@@ -1,0 +1,102 @@
+//! The tokens that callers prove their names with.
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashSet, str, sync::Arc};
+
+use aws_lc_rs::{
+    constant_time,
+    digest::{self, Digest},
+};
+
+use crate::{caller::Identity, config::ConfigError, reload::SettingFile};
+
+/// The tokens of a token file, and whose they are.
+///
+/// We only keep digests of the tokens. There's nothing in here that a caller could use.
+pub(super) struct Tokens(Vec<Token>);
+
+struct Token {
+    digest: Digest,
+    name: Arc<str>,
+}
+
+/// The maximum length of a name.
+const MAX_NAME: usize = 64;
+
+/// The maximum length of a token, in bytes.
+const MAX_TOKEN: usize = 4096;
+
+impl Tokens {
+    /// Reads the tokens of `file`. The errors never contain a token.
+    pub(super) fn parse(file: &SettingFile, content: &[u8]) -> Result<Self, ConfigError> {
+        let text = str::from_utf8(content).map_err(|_| file.unusable("a text file"))?;
+        let mut tokens = Self(Vec::new());
+        for (position, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let token = Token::parse(line).and_then(|token| tokens.add(token));
+            let number = position + 1;
+            token.map_err(|expected| file.unusable(&format!("{expected} in line {number}")))?;
+        }
+        if tokens.0.is_empty() {
+            return Err(file.unusable("at least one line with a name and a token"));
+        }
+        Ok(tokens)
+    }
+
+    fn add(&mut self, token: Token) -> Result<(), &'static str> {
+        let digest = token.digest.as_ref();
+        if self.0.iter().any(|known| known.digest.as_ref() == digest) {
+            return Err("a token that no other line has");
+        }
+        self.0.push(token);
+        Ok(())
+    }
+
+    /// Returns the names, each once.
+    pub(super) fn names(&self) -> HashSet<Arc<str>> {
+        self.0.iter().map(|token| Arc::clone(&token.name)).collect()
+    }
+
+    /// Returns the caller that `token` belongs to. How long this takes doesn't depend on
+    /// which token it is, or on how much of it is right.
+    pub(super) fn identify(&self, token: &[u8]) -> Option<Identity> {
+        let digest = digest_of(token);
+        let mut name = None;
+        for known in &self.0 {
+            let (known_digest, digest) = (known.digest.as_ref(), digest.as_ref());
+            if constant_time::verify_slices_are_equal(known_digest, digest).is_ok() {
+                name = Some(&known.name);
+            }
+        }
+        name.map(Identity::from_token)
+    }
+}
+
+impl Token {
+    fn parse(line: &str) -> Result<Self, &'static str> {
+        let mut words = line.split_ascii_whitespace();
+        let (Some(name), Some(token), None) = (words.next(), words.next(), words.next()) else {
+            return Err("a name, white space and a token");
+        };
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.len() > MAX_NAME || !name.bytes().all(is_part) {
+            return Err("a name of up to 64 letters, digits, `-`, `_` and `.`");
+        }
+        if token.len() > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("a token of up to 4096 visible ASCII characters");
+        }
+        Ok(Self {
+            digest: digest_of(token.as_bytes()),
+            name: name.into(),
+        })
+    }
+}
+
+fn digest_of(token: &[u8]) -> Digest {
+    digest::digest(&digest::SHA256, token)
+}
