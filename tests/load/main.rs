@@ -20,3 +20,4 @@ mod overload;
 mod siege;
 #[path = "../it/support/mod.rs"]
 mod support;
+mod tls;
