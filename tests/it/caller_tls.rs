@@ -10,6 +10,7 @@ use std::{
 };
 
 use fetchd::proto::{FetchBatchRequest, fetch_service_client::FetchServiceClient};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     SupportedProtocolVersion,
     pki_types::{CertificateDer, pem::PemObject},
@@ -20,10 +21,13 @@ use tokio::{
     net::TcpStream,
     task::JoinSet,
 };
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, transport::Channel};
 
 use crate::support::{
-    Origin, Process, eventually,
+    Origin, Process,
+    deaf::{Deaf, Switch},
+    eventually, http2,
     metrics::metrics,
     pki::{Ca, Dialer, Files, HOST, Pair},
     reply, requests, until, within_timeout,
@@ -267,4 +271,48 @@ async fn silent_peer_does_not_delay_a_drain() {
     service.signal("TERM");
     assert!(service.wait().success());
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caller_that_does_not_read_loses_its_batch() {
+    const WINDOW: u32 = (1 << 31) - 1;
+
+    let origin = Origin::new(|_| async { reply(vec![b'x'; 1 << 20]) }).await;
+    let ca = Ca::new();
+    let files = Files::new(&ca.issue(HOST, "1"), &ca.pem());
+    let flags = files.flags(false);
+    let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    flags.extend(["--stall-timeout", "500ms"]);
+    let service = Process::serve(&flags);
+    let stream = Dialer::new(&ca, None)
+        .dial(service.address())
+        .await
+        .unwrap();
+    let switch = Switch::default();
+    let stream = TokioIo::new(Deaf::new(stream, switch.clone()));
+    // HTTP/2 has room for everything, so that it's the socket that fills up.
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW)
+        .handshake(stream)
+        .await
+        .unwrap();
+    let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    let batch = FetchBatchRequest {
+        requests: requests(vec![origin.url("/"); 100]),
+        ..Default::default()
+    };
+    let call = http2::call(http2::full_body(http2::message(&batch)));
+    let _response = within_timeout(sender.send_request(call)).await.unwrap();
+    switch.turn_on();
+    let active = async || metrics(&service.admin).await["fetchd_batches_active"];
+    eventually(async || active().await == 0.0).await;
+    let ended = metrics(&service.admin).await;
+    let codes = ended
+        .keys()
+        .filter(|name| name.starts_with("fetchd_batches_total"));
+    assert!(
+        codes.eq(["fetchd_batches_total{code=\"RESOURCE_EXHAUSTED\"}"]),
+        "{ended:?}"
+    );
 }

@@ -179,3 +179,28 @@ fn age_of_connections_is_jittered() {
 fn server_can_be_made_without_a_runtime() {
     assert!(Server::new(Config::default()).is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn tls_handshake_that_is_not_finished_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["fetchd.test".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let (cert, key_file) = (folder.path().join("crt"), folder.path().join("key"));
+    std::fs::write(&cert, certificate.pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    let mut config = Config::default();
+    config.callers.tls = Some(crate::config::Tls {
+        cert,
+        key: key_file,
+        client_ca: None,
+    });
+    let server = Server::new(config).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let _silent = TcpStream::connect(address).await.unwrap();
+    let (stream, peer) = listener.accept().await.unwrap();
+    let begun = Instant::now();
+    server.serve_tcp(stream, peer).await;
+    assert_eq!(begun.elapsed().as_secs(), HANDSHAKE_TIMEOUT.as_secs());
+}

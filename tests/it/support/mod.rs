@@ -6,6 +6,7 @@
 
 pub(crate) mod caller;
 pub(crate) mod command;
+pub(crate) mod deaf;
 mod dns;
 mod faults;
 pub(crate) mod http2;
