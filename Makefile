@@ -5,7 +5,11 @@ BUF := 1.75.0
 DENY := 0.20.2
 GRPCIO := 1.85.1
 GRPCURL := 1.8.9
+KUBERNETES_VALIDATE := 1.37.0
 KUSTOMIZE := 5.0.3
+MODELS_CERT_MANAGER := 4.4.4
+MODELS_PROMETHEUS := 6.0.0
+TYPESCRIPT := 5.9.3
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -22,7 +26,7 @@ GO_INSTALL := GOBIN=$(TOOLS)/bin GOPATH=$(TOOLS)/go GOCACHE=$(TOOLS)/go-cache go
 STEPS := format lint client server fuzz doc package deny contract breaking test compare \
 	interop deploy
 
-.PHONY: gate $(STEPS) generate
+.PHONY: gate $(STEPS) generate manifests rendered
 .NOTPARALLEL:
 
 gate:
@@ -89,15 +93,21 @@ interop: $(TOOLS)/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL)
 	$(PYTHON) tests/interop/fetch.py $(CARGO_TARGET_DIR)/debug/fetchd proto
 	$(PYTHON) tests/interop/readme.py $(CARGO_TARGET_DIR)/debug/fetchd .
 
-deploy:
+# The manifests are valid, right and current, and the binary takes their settings.
+deploy: manifests
+	cargo test --locked --no-run --test contract
+	$(PYTHON) tests/deploy/check.py $(CARGO_TARGET_DIR)/debug/fetchd . $(TOOLS)
+
+# Writes deploy/rendered/ anew after a change in deploy/.
+rendered: manifests
+	$(PYTHON) tests/deploy/check.py none . $(TOOLS) --write
+
+manifests: $(TOOLS)/validate-$(KUBERNETES_VALIDATE) \
+	$(TOOLS)/models-$(MODELS_PROMETHEUS)-$(MODELS_CERT_MANAGER)-$(TYPESCRIPT)
 	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || { \
 	  echo "install kustomize $(KUSTOMIZE)"; \
 	  $(GO_INSTALL) sigs.k8s.io/kustomize/kustomize/v5@v$(KUSTOMIZE); \
 	}
-	@mkdir -p $(TOOLS)
-	if command -v kubectl >/dev/null; then kubectl kustomize deploy/base; \
-	  else kustomize build deploy/base; fi >$(TOOLS)/base.yaml
-	grep -c '^kind:' $(TOOLS)/base.yaml
 
 # Writes src/proto/ anew after a change in proto/. `make test` fails if it is stale.
 generate:
@@ -118,6 +128,18 @@ $(TOOLS)/buf-$(BUF):
 $(TOOLS)/grpcio-$(GRPCIO):
 	python3 -m venv $(TOOLS)/venv
 	$(TOOLS)/venv/bin/pip install --quiet grpcio==$(GRPCIO) grpcio-tools==$(GRPCIO)
+	touch $@
+
+$(TOOLS)/validate-$(KUBERNETES_VALIDATE):
+	python3 -m venv $(TOOLS)/venv
+	$(TOOLS)/venv/bin/pip install --quiet kubernetes-validate==$(KUBERNETES_VALIDATE)
+	touch $@
+
+$(TOOLS)/models-$(MODELS_PROMETHEUS)-$(MODELS_CERT_MANAGER)-$(TYPESCRIPT):
+	mkdir -p $(TOOLS)
+	npm install --silent --no-fund --no-audit --prefix $(TOOLS) \
+	  @kubernetes-models/prometheus-operator@$(MODELS_PROMETHEUS) \
+	  @kubernetes-models/cert-manager@$(MODELS_CERT_MANAGER) typescript@$(TYPESCRIPT)
 	touch $@
 
 $(TOOLS)/grpcurl-$(GRPCURL):
