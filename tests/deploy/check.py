@@ -3,11 +3,16 @@
 Usage: check.py FETCHD ROOT TOOLS [--write]
 
 FETCHD is the binary, ROOT the folder of the repository, and TOOLS a folder with the npm
-packages. Renders the base, each overlay and each component, and checks: the schemas of three
-versions of Kubernetes and of the operators' kinds, the rules of rules.py, the alerts and the
-dashboard, that deploy/rendered/ is current (`--write` makes it so), that deploy/README.md
-works as printed, and that the binary starts with the settings. Then it breaks the manifests in many ways, each of which must be
-noticed.
+packages. Renders the base, each overlay, and the base with each component, and checks:
+
+- the schemas of three versions of Kubernetes, and those of the operators' kinds
+- the rules of rules.py
+- the alerts and the dashboard
+- that deploy/rendered/ is current (`--write` makes it so)
+- that deploy/README.md works as printed
+- that the binary starts with the settings, and answers probes and callers
+
+Then it breaks the manifests in many ways, each of which must be noticed.
 """
 
 import pathlib
@@ -87,10 +92,13 @@ def main(fetchd, root, tools, *flags):
         problems.extend(f"{title}: {problem}" for problem in found)
 
     docs = [doc for one in rendered.values() for doc in one.docs]
-    add(f"schemas of Kubernetes {', '.join(schemas.VERSIONS)} and operators", schemas.validate(docs, tools))
+    add(
+        f"schemas of Kubernetes {', '.join(schemas.VERSIONS)} and operators",
+        schemas.validate(docs, tools),
+    )
     for name, one in rendered.items():
         add(name, (f"{r.__name__}: {p}" for r in rules.RULES for p in r(one, context)))
-    base, production = rendered["base"], rendered["production"]
+    production = rendered["production"]
     add("deploy/rendered/ is current", stale)
     add("components do something", idle(rendered))
     cases = yaml.safe_load(pathlib.Path(__file__).with_name("alerts.test.yaml").read_text())
@@ -98,11 +106,14 @@ def main(fetchd, root, tools, *flags):
     add("promtool", metrics.promtool(production, tools, cases))
     add("deploy/README.md works as printed", readme.problems(root, production, readme.page(root)))
     for name in ("base", "dev", "production", "base + grpc-probes"):
-        add(f"fetchd serve with the settings of {name}", service.problems(fetchd, deploy, rendered[name]))
+        add(
+            f"fetchd serve with the settings of {name}",
+            service.problems(fetchd, deploy, rendered[name]),
+        )
     add(f"{len(mutations.MUTATIONS)} mutations are noticed", mutations.unnoticed(rendered, context))
     add("differences are noticed", comparison_self_test(rendered, deploy))
     add("mistakes in deploy/README.md are noticed", readme.self_test(root, production))
-    add("mistakes in settings are noticed", service.self_test(fetchd, deploy, base))
+    add("mistakes in settings are noticed", service.self_test(fetchd, deploy, production))
     add("mistakes in fields are noticed", schemas.self_test(production, tools))
     add("mistakes in alerts are noticed", metrics.self_test(production, root, tools, cases))
     for problem in problems:

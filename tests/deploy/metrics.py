@@ -8,7 +8,8 @@ import subprocess
 
 import yaml
 
-RUNBOOK = "docs/operations.md#"
+PAGE = "docs/operations.md"
+RUNBOOK = f"https://github.com/fetchd/fetchd/blob/main/{PAGE}#"
 # Metrics of others: Prometheus itself, the process collector, the kubelet and
 # kube-state-metrics.
 FOREIGN = {
@@ -35,7 +36,10 @@ def known_metrics(root):
 def used_metrics(expression):
     """Returns the names of the metrics of an expression."""
     words = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\b(?:by|on) \([^)]*\)', " ", expression)
-    return set(re.findall(r"\b[a-z]+_[a-z_]+\b|\bup\b", words)) - {"histogram_quantile", "group_left"}
+    return set(re.findall(r"\b[a-z]+_[a-z_]+\b|\bup\b", words)) - {
+        "histogram_quantile",
+        "group_left",
+    }
 
 
 def alerts(rendered):
@@ -46,6 +50,8 @@ def alerts(rendered):
 def problems(rendered, root, cases):
     """Yields the problems of the alerts, the dashboard, and the unit tests `cases`."""
     known = known_metrics(root)
+    page = pathlib.Path(root, PAGE)
+    runbook = page.read_text() if page.exists() else None
     tested = [test for case in cases["tests"] for test in case["alert_rule_test"]]
     for alert in alerts(rendered):
         name = alert["alert"]
@@ -58,6 +64,8 @@ def problems(rendered, root, cases):
             yield f"{name}: has the annotations {list(notes)}"
         elif notes["runbook_url"] != RUNBOOK + name.lower():
             yield f"{name}: expected the runbook {RUNBOOK}{name.lower()}"
+        if runbook and not re.search(rf"^#+ {name}$", runbook, re.MULTILINE):
+            yield f"{name}: {PAGE} has no heading of this name"
         own = [test for test in tested if test["alertname"] == name]
         fires = [test["exp_alerts"] for test in own if test["exp_alerts"]]
         if not fires or not any(not test["exp_alerts"] for test in own):
@@ -111,9 +119,11 @@ def self_test(rendered, root, tools, cases):
             lambda r: alerts(r)[1]["annotations"].update(description="{{ $labels.zone }}"),
             lambda r: r.one("ConfigMap", "fetchd-dashboard")["metadata"].update(labels={}),
             lambda r: r.one("ConfigMap", "fetchd-dashboard")["data"].update(
-                {"fetchd.json": r.one("ConfigMap", "fetchd-dashboard")["data"]["fetchd.json"].replace(
-                    "fetchd_stalled", "fetchd_waiting"
-                )}
+                {
+                    "fetchd.json": r.one("ConfigMap", "fetchd-dashboard")["data"][
+                        "fetchd.json"
+                    ].replace("fetchd_stalled", "fetchd_waiting")
+                }
             ),
         ]
     ):

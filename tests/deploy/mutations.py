@@ -1,4 +1,4 @@
-"""Breaks each rule on purpose, so that a rule that finds nothing is found.
+"""Breaks each rule on purpose. A rule that doesn't notice is reported.
 
 Each entry is a rule, the manifests that are changed, and the change.
 """
@@ -145,13 +145,25 @@ MUTATIONS = [
     (rules.pod_security_is_restricted, "base", security(privileged=True)),
     (rules.pod_security_is_restricted, "base", security(runAsUser=0)),
     (rules.pod_security_is_restricted, "base", security(runAsNonRoot=False)),
-    (rules.pod_security_is_restricted, "base", lambda r: r.pod["securityContext"].pop("seccompProfile")),
+    (
+        rules.pod_security_is_restricted,
+        "base",
+        lambda r: r.pod["securityContext"].pop("seccompProfile"),
+    ),
     (rules.pod_security_is_restricted, "base", pod(hostNetwork=True)),
-    (rules.pod_security_is_restricted, "base", pod(volumes=[{"name": "x", "hostPath": {"path": "/"}}])),
+    (
+        rules.pod_security_is_restricted,
+        "base",
+        pod(volumes=[{"name": "x", "hostPath": {"path": "/"}}]),
+    ),
     (rules.pod_security_is_restricted, "base", pod(automountServiceAccountToken=True)),
     (rules.pod_security_is_restricted, "base", pod(serviceAccountName="default")),
     (rules.pod_security_is_restricted, "base", pod(enableServiceLinks=True)),
-    (rules.pod_security_is_restricted, "dev", lambda r: r.all("Namespace")[0]["metadata"].update(labels={})),
+    (
+        rules.pod_security_is_restricted,
+        "dev",
+        lambda r: r.all("Namespace")[0]["metadata"].update(labels={}),
+    ),
     (rules.secrets_are_mounted_as_directories, "production", volume(subPath="tokens")),
     (rules.secrets_are_mounted_as_directories, "production", volume(readOnly=False)),
     (rules.secrets_are_mounted_as_directories, "production", volume(mountPath="/etc/fetchd")),
@@ -189,7 +201,11 @@ MUTATIONS = [
     ),
     (rules.ingress_is_closed, "base", lambda r: policy(r)["ingress"][0].pop("from")),
     (rules.ingress_is_closed, "base", lambda r: policy(r)["ingress"][0].pop("ports")),
-    (rules.ingress_is_closed, "base", lambda r: policy(r)["ingress"][0]["from"][0].pop("podSelector")),
+    (
+        rules.ingress_is_closed,
+        "base",
+        lambda r: policy(r)["ingress"][0]["from"][0].pop("podSelector"),
+    ),
     (
         rules.ingress_is_closed,
         "base",
@@ -204,7 +220,11 @@ MUTATIONS = [
         lambda r: r.one("Deployment")["spec"]["strategy"]["rollingUpdate"].update(maxUnavailable=1),
     ),
     (rules.a_rollout_keeps_its_capacity, "production", spec("Deployment", replicas=3)),
-    (rules.a_rollout_keeps_its_capacity, "production", spec("HorizontalPodAutoscaler", minReplicas=1)),
+    (
+        rules.a_rollout_keeps_its_capacity,
+        "production",
+        spec("HorizontalPodAutoscaler", minReplicas=1),
+    ),
     (rules.a_rollout_keeps_its_capacity, "production", spec("PodDisruptionBudget", minAvailable=3)),
     (rules.a_rollout_keeps_its_capacity, "production", lambda r: r.container.update(resources={})),
     (
@@ -219,7 +239,11 @@ MUTATIONS = [
         service_port("fetchd-headless", appProtocol="kubernetes.io/h2c"),
     ),
     (rules.the_service_says_what_it_speaks, "production", without_setting("FETCHD_TLS_CLIENT_CA")),
-    (rules.the_service_says_what_it_speaks, "production", without_setting("FETCHD_AUTH_TOKEN_FILE")),
+    (
+        rules.the_service_says_what_it_speaks,
+        "production",
+        without_setting("FETCHD_AUTH_TOKEN_FILE"),
+    ),
     (rules.the_image_has_the_version_of_the_package, "base", container(image="fetchd")),
     (rules.the_image_has_the_version_of_the_package, "base", container(image="fetchd:latest")),
     (
@@ -230,7 +254,9 @@ MUTATIONS = [
     (
         rules.everything_is_in_one_namespace,
         "base + tls + cert-manager",
-        lambda r: r.one("Certificate", "fetchd-tls")["spec"]["dnsNames"].remove("fetchd.fetchd.svc"),
+        lambda r: r.one("Certificate", "fetchd-tls")["spec"]["dnsNames"].remove(
+            "fetchd.fetchd.svc"
+        ),
     ),
     (
         rules.everything_is_in_one_namespace,

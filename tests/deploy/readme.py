@@ -24,7 +24,9 @@ def page(root):
 def problems(root, production, text):
     """Yields what doesn't work as the text prints it."""
     root = pathlib.Path(root).resolve()
-    commands = "".join(blocks(text, "console")).splitlines() + re.findall(r"`(kubectl [^`]+)`", text)
+    commands = "".join(blocks(text, "console")).splitlines() + re.findall(
+        r"`(kubectl [^`]+)`", text
+    )
     with tempfile.TemporaryDirectory() as folder:
         # The commands are for the root of the repository, but write into the current folder.
         pathlib.Path(folder, "deploy").symlink_to(root / "deploy")

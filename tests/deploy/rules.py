@@ -47,7 +47,11 @@ def selectors_select_the_pods(rendered, _):
             yield f"{name}: {selector} does not select pods with {labels}"
     for scaler in rendered.all("HorizontalPodAutoscaler"):
         target = scaler["spec"]["scaleTargetRef"]
-        if (target["apiVersion"], target["kind"], target["name"]) != ("apps/v1", "Deployment", "fetchd"):
+        if (target["apiVersion"], target["kind"], target["name"]) != (
+            "apps/v1",
+            "Deployment",
+            "fetchd",
+        ):
             yield f"HorizontalPodAutoscaler: scales {target}"
 
 
@@ -237,7 +241,11 @@ def egress_repeats_the_policy(rendered, context):
             if allowed.version == 6 and not allowed.subnet_of(context.global_v6):
                 yield f"{allowed} is not within {context.global_v6}"
             for net in context.denied:
-                if net.version == allowed.version and net.overlaps(allowed) and not covers(exceptions, net):
+                if (
+                    net.version == allowed.version
+                    and net.overlaps(allowed)
+                    and not covers(exceptions, net)
+                ):
                     yield f"the exceptions of {allowed} lack {net}"
 
 
@@ -251,7 +259,9 @@ def ingress_is_closed(rendered, _):
             if not entry.get("ports"):
                 yield "an ingress rule without ports opens them all"
             for peer in peers:
-                selectors = [s for s in (peer.get("podSelector"), peer.get("namespaceSelector")) if s]
+                selectors = [
+                    s for s in (peer.get("podSelector"), peer.get("namespaceSelector")) if s
+                ]
                 if not selectors:
                     yield f"the peer {peer} is everyone"
                 for labels in (s.get("matchLabels", {}) for s in selectors):
@@ -310,11 +320,16 @@ def the_image_has_the_version_of_the_package(rendered, context):
 def everything_is_in_one_namespace(rendered, _):
     for namespace in rendered.all("Namespace"):
         for doc in rendered.docs:
-            if doc is not namespace and doc["metadata"].get("namespace") != namespace["metadata"]["name"]:
+            if (
+                doc is not namespace
+                and doc["metadata"].get("namespace") != namespace["metadata"]["name"]
+            ):
                 yield f"{doc['kind']} {doc['metadata']['name']}: is in another namespace"
     for certificate in rendered.all("Certificate"):
         names = certificate["spec"].get("dnsNames", [])
-        mounted = [v["secret"]["secretName"] for v in rendered.pod.get("volumes", []) if "secret" in v]
+        mounted = [
+            v["secret"]["secretName"] for v in rendered.pod.get("volumes", []) if "secret" in v
+        ]
         if certificate["spec"]["secretName"] in mounted:
             for service in rendered.all("Service"):
                 for suffix in ("", ".fetchd", ".fetchd.svc", ".fetchd.svc.cluster.local"):

@@ -29,7 +29,8 @@ def builtin_problems(docs):
                 kubernetes_validate.validate(doc, version, strict=True)
             except kubernetes_validate.ValidationError as error:
                 path = ".".join(str(step) for step in error.path)
-                yield f"{doc['kind']} {doc['metadata']['name']} ({version}): {path}: {error.message}"
+                name = f"{doc['kind']} {doc['metadata']['name']}"
+                yield f"{name} ({version}): {path}: {error.message}"
             except kubernetes_validate.SchemaNotFoundError as error:
                 yield error.message
 

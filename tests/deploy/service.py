@@ -56,7 +56,7 @@ def problems(fetchd, deploy, rendered):
             process.wait()
 
 
-def self_test(fetchd, deploy, base):
+def self_test(fetchd, deploy, production):
     """Yields the mistakes in settings and probes that aren't noticed."""
 
     def setting(name, value):
@@ -67,11 +67,14 @@ def self_test(fetchd, deploy, base):
             setting("FETCHD_MAX_IN_FLIGHT", "many"),
             setting("FETCHD_MAX_BATCHES", "1024"),
             setting("FETCHD_MAX_BATCH", "1"),
+            setting("FETCHD_TLS_KEY", "/etc/fetchd/tls/ca.crt"),
+            setting("FETCHD_TLS_CLIENT_CA", ""),
+            setting("FETCHD_AUTH_TOKEN_FILE", "/etc/fetchd/auth/token"),
             lambda r: r.container["readinessProbe"]["httpGet"].update(path="/ready"),
             lambda r: r.container.update(args=["server"]),
         ]
     ):
-        if not list(problems(fetchd, deploy, base.changed(change))):
+        if not list(problems(fetchd, deploy, production.changed(change))):
             yield f"mistake {number + 1} in the settings is not noticed"
 
 
