@@ -136,6 +136,7 @@ MUTATIONS = [
     (rules.the_memory_limit_holds, "base", setting("FETCHD_MAX_BATCHES", "512")),
     (rules.the_memory_limit_holds, "base", setting("FETCHD_MAX_QUEUED_BYTES", "1GiB")),
     (rules.the_memory_limit_holds, "base", setting("FETCHD_MAX_CONNECTIONS", "10000")),
+    (rules.the_memory_limit_holds, "production", setting("FETCHD_MAX_CONNECTIONS", "4096")),
     (rules.the_memory_limit_holds, "base", without_setting("FETCHD_WORKER_THREADS")),
     (rules.the_memory_limit_holds, "base", lambda r: r.container["resources"].pop("limits")),
     (rules.the_memory_limit_holds, "dev", limit(memory="256Mi")),

@@ -138,11 +138,13 @@ def the_grace_period_is_longer_than_a_drain(rendered, _):
 @rule
 def the_memory_limit_holds(rendered, _):
     settings, resources = rendered.settings(), rendered.container["resources"]
+    # TLS takes as much again.
+    connection = (128 if "FETCHD_TLS_CERT" in settings else 64) << 10
     total = (
         int(settings["FETCHD_MAX_IN_FLIGHT"]) * (256 << 10)
         + int(settings["FETCHD_MAX_BATCHES"]) * (1 << 20)
         + size(settings["FETCHD_MAX_QUEUED_BYTES"])
-        + int(settings["FETCHD_MAX_CONNECTIONS"]) * (64 << 10)
+        + int(settings["FETCHD_MAX_CONNECTIONS"]) * connection
         + EVERYTHING_ELSE
     )
     limit = resources.get("limits", {}).get("memory")
