@@ -49,6 +49,8 @@ pub(crate) struct Metrics {
 pub(crate) struct ReloadCounter {
     ok: IntCounter,
     failed: IntCounter,
+    /// 1 if what is in use is what the files have, otherwise 0.
+    is_current: IntGauge,
 }
 
 /// All request outcomes: the status class, or the error reason.
@@ -111,7 +113,9 @@ impl Metrics {
             "Requests that ended, by outcome",
             "outcome",
         );
-        let reloads = |name, help| ReloadCounter::new(&counters(name, help, "result"));
+        let reloads = |(name, help), (current, current_help)| {
+            ReloadCounter::new(&counters(name, help, "result"), gauge(current, current_help))
+        };
         let of_callers = |name, help| counters(name, help, "caller");
         let metrics = Self {
             batches_active: gauge("fetchd_batches_active", "Open batches"),
@@ -152,12 +156,24 @@ impl Metrics {
                 ),
             }),
             tls_reloads: reloads(
-                "fetchd_tls_reloads_total",
-                "Changes of the files for TLS, by whether they could be used",
+                (
+                    "fetchd_tls_reloads_total",
+                    "Changes of the files for TLS, by whether they could be used",
+                ),
+                (
+                    "fetchd_tls_last_reload_successful",
+                    "0 if the files for TLS have changed and cannot be used",
+                ),
             ),
             auth_reloads: reloads(
-                "fetchd_auth_reloads_total",
-                "Changes of the token file, by whether it could be used",
+                (
+                    "fetchd_auth_reloads_total",
+                    "Changes of the token file, by whether it could be used",
+                ),
+                (
+                    "fetchd_auth_last_reload_successful",
+                    "0 if the token file has changed and cannot be used",
+                ),
             ),
             fetch_duration: histogram(
                 "fetchd_fetch_duration_seconds",
@@ -230,10 +246,12 @@ impl Metrics {
 }
 
 impl ReloadCounter {
-    fn new(counters: &IntCounterVec) -> Self {
+    fn new(counters: &IntCounterVec, is_current: IntGauge) -> Self {
+        is_current.set(1);
         Self {
             ok: counters.with_label_values(&["ok"]),
             failed: counters.with_label_values(&["error"]),
+            is_current,
         }
     }
 
@@ -241,6 +259,7 @@ impl ReloadCounter {
     pub(crate) fn count(&self, is_ok: bool) {
         let counter = if is_ok { &self.ok } else { &self.failed };
         counter.inc();
+        self.is_current.set(i64::from(is_ok));
     }
 }
 

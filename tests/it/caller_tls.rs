@@ -239,6 +239,8 @@ async fn certificates_are_replaced_under_load() {
         let reloads = format!("fetchd_tls_reloads_total{{result=\"{result}\"}}");
         let expected = [1.0, 2.0, 1.0, 2.0, 3.0][round - 1];
         eventually(async || metrics(&service.admin).await[&reloads] == expected).await;
+        let successful = metrics(&service.admin).await["fetchd_tls_last_reload_successful"];
+        assert_eq!(successful, f64::from(u8::from(!is_broken)), "{round}");
         assert_eq!(presented(&dialer, &service).await, der(current), "{round}");
     }
     // Callers of another authority take the place of the old ones.
