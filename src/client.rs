@@ -27,10 +27,12 @@
 //! isn't idempotent is never dispatched twice.
 
 // `fetch` and `results` are the list API, `send` sends the requests, and `replicas`
-// picks a replica for each. The last two share `pending` and `failure`. `defaults` are
-// what the builder sets for all requests. All other files hold one public type each.
+// picks a replica for each. The last two share `pending` and `failure`. `dial` connects to
+// replicas, with the `tls` settings. `defaults` are what the builder sets for all requests.
+// All other files hold one public type each.
 mod builder;
 mod defaults;
+mod dial;
 mod error;
 mod failure;
 mod fetch;
@@ -43,7 +45,10 @@ mod request;
 mod response;
 mod results;
 mod send;
+mod setting;
 mod stats;
+mod tls;
+mod token;
 
 use std::{io, sync::Arc};
 
@@ -63,6 +68,17 @@ pub use results::{InOrder, Outcomes};
 use send::Source;
 pub use stats::FetchStats;
 
+/// Parts of the client for `fetchd get` and `fetchd health`. Not a stable API.
+#[doc(hidden)]
+pub mod internals {
+    pub use super::{
+        dial::{DialError, Dialer, Http2Stream, Peer},
+        setting::InvalidSetting,
+        tls::TlsSettings,
+        token::Token,
+    };
+}
+
 /// A client for one service or several of its replicas.
 ///
 /// Cloning is cheap. Clones share their connections, and broken connections are
@@ -73,7 +89,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the service at `url`, e.g. `http://localhost:50051`.
+    /// Connects to the service at `url`, e.g. `http://localhost:50051`, or with TLS
+    /// `https://fetchd.example`.
     ///
     /// To use several replicas, pass their URLs separated by commas, or a name that
     /// resolves to several addresses. Names are looked up again every 5 s while we're

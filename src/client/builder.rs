@@ -1,13 +1,15 @@
 //! Client settings.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::transport::Endpoint;
 
-use super::{Client, Error, defaults::Defaults, redirect, replicas::Replicas};
+use super::{
+    Client, Error, defaults::Defaults, redirect, replicas::Replicas, tls::TlsSettings, token::Token,
+};
 
 /// Builds a [`Client`] with other settings than the defaults.
 ///
@@ -43,6 +45,7 @@ use super::{Client, Error, defaults::Defaults, redirect, replicas::Replicas};
 ///   have a `Cookie` header.
 /// - Proxies and TLS settings (root and client certificates, versions, invalid
 ///   certificates). The service has settings of its own, e.g. `--proxy` and `--ca-cert`.
+///   ([`tls_ca`](Self::tls_ca) and the like are about the connection to the service.)
 /// - `redirect::Policy::custom`, `referer` and `https_only`. The service doesn't send a
 ///   `Referer` when it follows a redirect.
 /// - The connection pool, HTTP/2 and HTTP/3, name resolution, local addresses and other
@@ -60,12 +63,11 @@ pub struct Builder {
     pub(super) defaults: Defaults,
     pub(super) give_up_after: Duration,
     pub(super) silence_timeout: Duration,
+    pub(super) tls: TlsSettings,
+    pub(super) token: Option<Token>,
     keepalive_interval: Duration,
     keepalive_timeout: Duration,
 }
-
-/// Time limit for connecting to a replica.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// HTTP/2 flow control window per call, in bytes. A service can't have more unread data
 /// than this in flight on one call.
@@ -179,14 +181,90 @@ impl Builder {
         self
     }
 
+    /// Trusts the root certificates in `pem` (at least one) for services with an `https`
+    /// URL. Default: the system's root certificates.
+    ///
+    /// A service's certificate has to be valid for the host of its URL, and that's the case
+    /// for each address of that host. There's no way to turn this off.
+    ///
+    /// If `pem` can't be used, [`connect`](Self::connect) fails.
+    #[must_use]
+    pub fn tls_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.set_ca(pem);
+        self
+    }
+
+    /// Like [`tls_ca`](Self::tls_ca), but with a file, of at most 1 MiB. It's read again for
+    /// each new connection, so changes apply without a restart. If it can't be read then,
+    /// the connection fails, and we try again like after any other failure.
+    #[must_use]
+    pub fn tls_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls.set_ca_file(path);
+        self
+    }
+
+    /// Sets the certificate that proves who we are, for services with an `https` URL that
+    /// ask for one (mutual TLS). Default: none.
+    ///
+    /// `cert` is a PEM text with our certificate, followed by any intermediate ones. `key`
+    /// is one with its private key (PKCS#8, PKCS#1 or SEC1, not encrypted). If they can't be
+    /// used, [`connect`](Self::connect) fails with a message about `tls_cert` or `tls_key`.
+    #[must_use]
+    pub fn tls_identity(mut self, cert: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.tls.set_identity(cert, key);
+        self
+    }
+
+    /// Like [`tls_identity`](Self::tls_identity), but with files, of at most 1 MiB each.
+    /// They're read again for each new connection, so rotated certificates (e.g. those of
+    /// cert-manager or SPIFFE) apply without a restart. If they can't be read then, the
+    /// connection fails, and we try again like after any other failure.
+    ///
+    /// Open connections keep the certificate that they began with. A service closes them
+    /// after its `--max-connection-age`.
+    #[must_use]
+    pub fn tls_identity_files(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls.set_identity_files(cert, key);
+        self
+    }
+
+    /// Sends this token with each call, as `authorization: Bearer TOKEN`. Default: none.
+    ///
+    /// If the service doesn't accept it, requests end with [`Error::Call`] and
+    /// [`Code::Unauthenticated`](crate::Code::Unauthenticated).
+    ///
+    /// Use it with `https` URLs. An `http` URL works too, since in some networks it's a
+    /// proxy next to the client that encrypts the connection, but without one, the token
+    /// can be read on the way.
+    ///
+    /// If `token` is empty, or has characters other than visible ASCII,
+    /// [`connect`](Self::connect) fails. Debug output and errors never show it.
+    #[must_use]
+    pub fn token(mut self, token: impl AsRef<str>) -> Self {
+        self.token = Some(Token::new(token.as_ref()));
+        self
+    }
+
+    /// Like [`token`](Self::token), but with a file that contains a token and nothing else
+    /// (white space around it doesn't count).
+    ///
+    /// It's read again for each call, so a rotated token applies to the next one. If it
+    /// doesn't contain a token then, we use the last one it had.
+    #[must_use]
+    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.token = Some(Token::file(path));
+        self
+    }
+
     /// Connects to the service at `url`. See [`Client::connect`].
     ///
     /// # Errors
     ///
     /// [`Error::Call`] if a setting or a URL isn't valid, [`Error::ServiceLost`] if no
-    /// replica answers within 5 s.
+    /// replica answers within 5 s. That's also the case if either side doesn't accept the
+    /// other's certificate, and the message says which one and why.
     pub async fn connect(self, url: impl AsRef<str>) -> Result<Client, Error> {
-        self.defaults.check()?;
+        self.check()?;
         let replicas = Replicas::connect(url.as_ref(), self).await?;
         Ok(Client {
             replicas: Arc::new(replicas),
@@ -204,7 +282,8 @@ impl Builder {
         F: FnMut() -> io::Result<S> + Send + 'static,
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.defaults.check()?;
+        self.check()?;
+        self.check_tls_is_used(false)?;
         Ok(self.client_over(connect))
     }
 
@@ -223,11 +302,28 @@ impl Builder {
         }
     }
 
+    /// Fails if we can't use one of the settings.
+    fn check(&self) -> Result<(), Error> {
+        self.defaults.check()?;
+        if let Some(token) = &self.token {
+            token.authorization()?;
+        }
+        Ok(())
+    }
+
+    /// Fails if there are TLS settings, but no connection that uses TLS.
+    pub(super) fn check_tls_is_used(&self, has_tls: bool) -> Result<(), Error> {
+        match self.tls.first_set() {
+            Some(name) if !has_tls => Err(Error::invalid(format!(
+                "{name}: expected a service URL such as https://fetchd.example with it"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Applies these settings to `endpoint`.
     pub(super) fn configure(&self, endpoint: Endpoint) -> Endpoint {
         endpoint
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(self.keepalive_interval)
             .keep_alive_timeout(self.keepalive_timeout)
             .keep_alive_while_idle(true)
@@ -243,6 +339,8 @@ impl Default for Builder {
             defaults: Defaults::default(),
             give_up_after: Duration::from_secs(30),
             silence_timeout: Duration::from_secs(30),
+            tls: TlsSettings::default(),
+            token: None,
             keepalive_interval: Duration::from_secs(5),
             keepalive_timeout: Duration::from_secs(5),
         }

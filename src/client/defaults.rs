@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{Error, Request, redirect::Policy, request};
-use crate::{Code, proto};
+use crate::proto;
 
 /// Headers and options for all requests that don't set their own.
 #[derive(Clone, Default)]
@@ -56,11 +56,7 @@ impl Defaults {
     /// Fails if we can't use one of the settings.
     pub(super) fn check(&self) -> Result<(), Error> {
         match &self.problem {
-            Some(problem) => Err(Error::Call {
-                code: Code::InvalidArgument,
-                message: problem.clone(),
-                retryable: false,
-            }),
+            Some(problem) => Err(Error::invalid(problem)),
             None => Ok(()),
         }
     }

@@ -1,12 +1,13 @@
 //! Why a request has no complete response.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 
 use tonic::Status;
 
+use super::dial::DialError;
 use crate::{
     Code,
-    causes::with_causes,
+    causes::{chain, with_causes},
     proto::{self, Reason},
 };
 
@@ -110,6 +111,15 @@ impl Error {
         }
     }
 
+    /// A setting or a URL isn't valid.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::Call {
+            code: Code::InvalidArgument,
+            message: message.into(),
+            retryable: false,
+        }
+    }
+
     pub(super) fn contract(message: &'static str) -> Self {
         Self::Contract { message }
     }
@@ -125,7 +135,7 @@ impl Error {
     }
 
     pub(super) fn from_transport(error: &tonic::transport::Error) -> Self {
-        Self::service_lost(with_causes(error))
+        Self::service_lost(description(error))
     }
 
     pub(super) fn from_fetch(error: proto::FetchError) -> Self {
@@ -138,7 +148,7 @@ impl Error {
 
     pub(super) fn from_status(status: &Status) -> Self {
         let message = match status.source() {
-            Some(cause) => with_causes(cause),
+            Some(cause) => description(cause),
             None => status.message().to_owned(),
         };
         match Code::of(status) {
@@ -189,6 +199,13 @@ impl Error {
         }
         self
     }
+}
+
+/// Describes a broken connection. If there wasn't one yet, we leave out that tonic calls it
+/// a transport error.
+fn description(error: &(dyn StdError + 'static)) -> String {
+    let dial = chain(error).find(|error| error.is::<DialError>());
+    with_causes(dial.unwrap_or(error))
 }
 
 fn is_transient(code: Code) -> bool {

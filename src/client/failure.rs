@@ -74,6 +74,14 @@ impl Failure {
         }
     }
 
+    /// The call failed, and no replica would have dispatched it.
+    pub(super) fn refused(error: Error) -> Self {
+        Self {
+            error,
+            disposition: Disposition::Refused,
+        }
+    }
+
     /// Names the replica that failed.
     pub(super) fn at(self, replica: &str) -> Self {
         Self {
@@ -115,7 +123,9 @@ impl Disposition {
             return Self::of_broken_connection(cause);
         }
         match Code::of(status) {
-            Code::InvalidArgument | Code::OutOfRange => Self::Refused,
+            // Replicas may read a new token at different times, so another one may accept
+            // ours. But there's no point in waiting for that.
+            Code::InvalidArgument | Code::OutOfRange | Code::Unauthenticated => Self::Refused,
             Code::Unavailable if is_draining(status) => Self::NotDispatched { retry_after: None },
             Code::ResourceExhausted => match status.get_details_retry_info() {
                 Some(retry) => Self::NotDispatched {
@@ -123,7 +133,7 @@ impl Disposition {
                 },
                 None => Self::Lost,
             },
-            Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied => Self::Foreign,
+            Code::Unimplemented | Code::PermissionDenied => Self::Foreign,
             _ => Self::Lost,
         }
     }
@@ -194,7 +204,8 @@ mod tests {
             (Status::invalid_argument(""), Disposition::Refused),
             (Status::out_of_range(""), Disposition::Refused),
             (Status::internal(""), Disposition::Lost),
-            (Status::unauthenticated(""), Disposition::Foreign),
+            (Status::unauthenticated(""), Disposition::Refused),
+            (Status::permission_denied(""), Disposition::Foreign),
             (Status::unimplemented(""), Disposition::Foreign),
         ] {
             assert_eq!(Disposition::of_status(&status), expected, "{status:?}");

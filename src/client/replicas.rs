@@ -1,8 +1,8 @@
 //! The replicas of a service.
 //!
-//! - [`Replicas`] is the whole set. `lookup` resolves its names, and does so again every
-//!   5 s.
-//! - [`Replica`] is a single one. `health` decides if it is admitted or ejected (and for
+//! - [`Replicas`] is the whole set. A `target` is one of its URLs, whose name we look up
+//!   again every 5 s.
+//! - [`Replica`] is a single one, and `service` is how we call it. `health` decides if it is admitted or ejected (and for
 //!   how long), and `probe` checks if an ejected replica has recovered.
 //! - `choice` picks a replica for a request.
 //! - [`Monitor`] runs all of this while we're working on a list or a single request. If
@@ -10,19 +10,20 @@
 
 mod choice;
 mod health;
-mod lookup;
 mod monitor;
 mod outage;
 mod probe;
 mod replica;
+mod service;
+mod target;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use http::Uri;
 use parking_lot::Mutex;
 use tokio::{
     sync::watch,
+    task,
     time::{self, Instant},
 };
 use tonic::transport::Channel;
@@ -33,17 +34,18 @@ use super::{
     failure::{Disposition, Failure},
 };
 pub(super) use choice::{candidates, preferred};
-use lookup::{Address, parse_service_url, resolve};
 pub(super) use monitor::Monitor;
 pub use outage::Outage;
 pub(super) use outage::SharedOutage;
 use probe::Probe;
 pub(super) use replica::Replica;
+pub(super) use service::Service;
+use target::Target;
 
 /// All replicas that we know of.
 #[derive(Debug)]
 pub(super) struct Replicas {
-    urls: Vec<Uri>,
+    targets: Vec<Target>,
     builder: Builder,
     all: Mutex<Vec<Arc<Replica>>>,
     /// When we last looked up the names.
@@ -65,32 +67,38 @@ impl Replicas {
     ///
     /// Fails if a URL isn't valid, or if we can't reach any replica.
     pub(super) async fn connect(urls: &str, builder: Builder) -> Result<Self, Error> {
-        let parsed = urls.split(',').map(str::trim).map(parse_service_url);
-        let urls: Vec<_> = parsed.collect::<Result<_, _>>()?;
-        let found = join_all(urls.iter().map(resolve)).await;
+        let urls = urls.split(',').map(str::trim);
+        let targets = urls.map(|url| Target::parse(url, &builder));
+        let targets: Vec<_> = targets.collect::<Result<_, _>>()?;
+        let has_tls = targets.iter().any(Target::has_tls);
+        builder.check_tls_is_used(has_tls)?;
+        if has_tls {
+            check_tls(&builder).await?;
+        }
+        let found = join_all(targets.iter().map(Target::resolve)).await;
         let mut connecting = Vec::new();
-        for (url_index, addresses) in found.into_iter().enumerate() {
+        for (url_index, (target, addresses)) in targets.iter().zip(found).enumerate() {
             for address in addresses.into_iter().flatten() {
-                connecting.push(connect(address, url_index, &builder));
+                connecting.push(connect(target, address, url_index, &builder));
             }
         }
         let (all, errors): (Vec<_>, Vec<_>) = join_all(connecting).await.into_iter().unzip();
         if errors.iter().all(Option::is_some) {
-            let first = errors.into_iter().flatten().next();
-            return Err(first.unwrap_or_else(|| no_address(&urls)));
+            return Err(unreachable(&targets, errors.iter().flatten()));
         }
-        Ok(Self::new(urls, builder, all))
+        Ok(Self::new(targets, builder, all))
     }
 
     /// Creates a set with a single replica behind `channel`. There's no name to look up.
     pub(super) fn only(channel: Channel, builder: Builder) -> Self {
-        let replica = Arc::new(Replica::new("in.memory".to_owned(), 0, channel));
+        let service = Service::new(channel, builder.token.clone());
+        let replica = Arc::new(Replica::new("in.memory".to_owned(), 0, service));
         Self::new(Vec::new(), builder, vec![replica])
     }
 
-    fn new(urls: Vec<Uri>, builder: Builder, all: Vec<Arc<Replica>>) -> Self {
+    fn new(targets: Vec<Target>, builder: Builder, all: Vec<Arc<Replica>>) -> Self {
         Self {
-            urls,
+            targets,
             builder,
             all: Mutex::new(all),
             looked_up: Mutex::new(Instant::now()),
@@ -141,17 +149,21 @@ impl Replicas {
             return;
         }
         *self.looked_up.lock() = Instant::now();
-        let found = join_all(self.urls.iter().map(resolve)).await;
+        let found = join_all(self.targets.iter().map(Target::resolve)).await;
         let mut all = self.all.lock();
         all.retain(|replica| match found.get(replica.url_index) {
-            Some(Some(addresses)) => addresses.iter().any(|found| found.name == replica.name()),
+            Some(Some(addresses)) => addresses
+                .iter()
+                .any(|address| address.to_string() == replica.name()),
             _ => true,
         });
-        for (url_index, addresses) in found.into_iter().enumerate() {
+        for (url_index, (target, addresses)) in self.targets.iter().zip(found).enumerate() {
             for address in addresses.into_iter().flatten() {
-                if !all.iter().any(|replica| replica.name() == address.name) {
-                    let channel = self.builder.configure(address.endpoint).connect_lazy();
-                    all.push(Arc::new(Replica::new(address.name, url_index, channel)));
+                let name = address.to_string();
+                if !all.iter().any(|replica| replica.name() == name) {
+                    let channel = target.channel(address, &self.builder);
+                    let service = Service::new(channel, self.builder.token.clone());
+                    all.push(Arc::new(Replica::new(name, url_index, service)));
                 }
             }
         }
@@ -159,7 +171,7 @@ impl Replicas {
 
     /// When to look up the names next. `None` if there aren't any.
     fn refresh_due(&self) -> Option<Instant> {
-        let has_names = !self.urls.is_empty();
+        let has_names = !self.targets.is_empty();
         has_names.then(|| *self.looked_up.lock() + REFRESH_INTERVAL)
     }
 
@@ -181,44 +193,62 @@ impl Replicas {
 
     /// Lists the first few replica addresses, for error messages.
     fn names(&self) -> String {
-        const MAX_NAMES: usize = 8;
-
         let all = self.all.lock();
-        let first = all.iter().take(MAX_NAMES).map(|replica| replica.name());
-        let names = first.collect::<Vec<_>>().join(", ");
-        match all.len().checked_sub(MAX_NAMES) {
-            None | Some(0) => names,
-            Some(more) => format!("{names} and {more} more"),
-        }
+        first_few(all.iter().map(|replica| replica.name()), ", ")
     }
 }
 
 /// Connects to the replica at `address`. If we can't reach it, we return the error, but
 /// we also return the replica, which simply starts out ejected.
 async fn connect(
-    address: Address,
+    target: &Target,
+    address: SocketAddr,
     url_index: usize,
     builder: &Builder,
 ) -> (Arc<Replica>, Option<Error>) {
-    let endpoint = builder.configure(address.endpoint);
-    match endpoint.connect().await {
-        Ok(channel) => (
-            Arc::new(Replica::new(address.name, url_index, channel)),
-            None,
-        ),
-        Err(error) => {
-            let replica = Replica::new(address.name, url_index, endpoint.connect_lazy());
-            replica.record_failure(Disposition::NotDispatched { retry_after: None });
-            let error = Error::from_transport(&error).at(replica.name());
-            (Arc::new(replica), Some(error))
-        }
-    }
+    let (channel, error) = match target.connect(address, builder).await {
+        Ok(channel) => (channel, None),
+        Err(error) => (target.channel(address, builder), Some(error)),
+    };
+    let service = Service::new(channel, builder.token.clone());
+    let replica = Replica::new(address.to_string(), url_index, service);
+    let error = error.map(|error| {
+        replica.record_failure(Disposition::NotDispatched { retry_after: None });
+        Error::from_transport(&error).at(replica.name())
+    });
+    (Arc::new(replica), error)
 }
 
-/// The error if none of the names has an address.
-fn no_address(urls: &[Uri]) -> Error {
-    let hosts: Vec<_> = urls.iter().filter_map(Uri::host).collect();
-    Error::service_lost(format!("no address found for {}", hosts.join(", ")))
+/// Fails if a TLS setting can't be used. When we connect, that's too late: a file may be about
+/// to be replaced, so we'd try again.
+async fn check_tls(builder: &Builder) -> Result<(), Error> {
+    let tls = builder.tls.clone();
+    let checked = task::spawn_blocking(move || tls.check()).await;
+    Ok(checked.map_err(|error| Error::service_lost(error.to_string()))??)
+}
+
+/// The error if we can't reach any replica. There may be none, because none of the names has
+/// an address.
+fn unreachable<'a>(targets: &[Target], errors: impl Iterator<Item = &'a Error>) -> Error {
+    let mut causes: Vec<_> = errors.map(Error::cause).collect();
+    if causes.is_empty() {
+        let hosts: Vec<_> = targets.iter().map(Target::host).collect();
+        return Error::service_lost(format!("no address found for {}", hosts.join(", ")));
+    }
+    causes.sort();
+    Error::service_lost(first_few(causes.iter().map(String::as_str), "; "))
+}
+
+/// Joins the first few items, and tells how many more there are.
+fn first_few<'a>(items: impl ExactSizeIterator<Item = &'a str>, separator: &str) -> String {
+    const MAX: usize = 8;
+
+    let more = items.len().saturating_sub(MAX);
+    let first = items.take(MAX).collect::<Vec<_>>().join(separator);
+    match more {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// Waits until `due`, or forever if it's `None`.

@@ -15,6 +15,8 @@ mod batch;
 mod bodies;
 mod caller_tls;
 mod cli;
+mod client_tls;
+mod client_tokens;
 mod connections;
 mod corpus;
 mod deadline;

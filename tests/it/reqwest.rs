@@ -186,7 +186,7 @@ async fn error_of_a_single_request_names_its_url_without_secrets() {
         .unwrap_err()
         .to_string();
     assert!(invalid.ends_with(" for url (nonsense)"), "{invalid}");
-    let connecting = fetchd::client::Client::connect("https://user:secret@127.0.0.1").await;
+    let connecting = fetchd::client::Client::connect("ftp://user:secret@127.0.0.1").await;
     let error = connecting.unwrap_err();
     assert!(
         !error.is_retryable() && !error.to_string().contains("secret"),

@@ -52,13 +52,17 @@ fn weight(host: &str, name: &str) -> u64 {
 mod tests {
     use tonic::transport::Endpoint;
 
-    use super::*;
+    use super::{super::Service, *};
     use crate::client::failure::Disposition;
 
     fn replicas() -> [Arc<Replica>; 2] {
         ["a", "b"].map(|name| {
             let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
-            Arc::new(Replica::new(name.to_owned(), 0, channel))
+            Arc::new(Replica::new(
+                name.to_owned(),
+                0,
+                Service::new(channel, None),
+            ))
         })
     }
 

@@ -153,14 +153,18 @@ mod tests {
     use tonic::transport::Endpoint;
 
     use super::{
-        super::{Probe, Replica},
+        super::{Probe, Replica, Service},
         *,
     };
 
     /// A replica at a port nobody listens on.
     fn replica() -> Arc<Replica> {
         let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
-        Arc::new(Replica::new("127.0.0.1:1".to_owned(), 0, channel))
+        Arc::new(Replica::new(
+            "127.0.0.1:1".to_owned(),
+            0,
+            Service::new(channel, None),
+        ))
     }
 
     fn probe(replica: &Arc<Replica>) -> Option<Probe> {

@@ -49,10 +49,7 @@ impl Probe {
 
     async fn call(&self) -> Result<(), Failure> {
         let mut service = self.replica.service();
-        let response = service.fetch_batch(FetchBatchRequest::default()).await;
-        let mut messages = response
-            .map_err(|status| Failure::before_response(&status))?
-            .into_inner();
+        let mut messages = service.fetch_batch(FetchBatchRequest::default()).await?;
         let interrupted = |status| Failure::interrupted(&status, true);
         while messages.message().await.map_err(interrupted)?.is_some() {}
         Ok(())

@@ -2,10 +2,9 @@
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use tonic::transport::Channel;
 
-use super::health::Health;
-use crate::{client::failure::Disposition, proto::fetch_service_client::FetchServiceClient};
+use super::{Service, health::Health};
+use crate::client::failure::Disposition;
 
 /// One replica of a service.
 #[derive(Debug)]
@@ -14,16 +13,16 @@ pub(crate) struct Replica {
     name: String,
     /// Index of the URL we found this replica through.
     pub(super) url_index: usize,
-    service: FetchServiceClient<Channel>,
+    service: Service,
     pub(super) health: Mutex<Health>,
 }
 
 impl Replica {
-    pub(super) fn new(name: String, url_index: usize, channel: Channel) -> Self {
+    pub(super) fn new(name: String, url_index: usize, service: Service) -> Self {
         Self {
             name,
             url_index,
-            service: FetchServiceClient::new(channel),
+            service,
             health: Mutex::default(),
         }
     }
@@ -34,7 +33,7 @@ impl Replica {
     }
 
     /// Returns a gRPC client to call the replica with.
-    pub(crate) fn service(&self) -> FetchServiceClient<Channel> {
+    pub(crate) fn service(&self) -> Service {
         self.service.clone()
     }
 

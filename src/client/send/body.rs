@@ -4,15 +4,12 @@ use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use tonic::{Streaming, transport::Channel};
+use tonic::Streaming;
 
 use super::{assembly::OTHER_SIZE, call::until_silent};
 use crate::{
-    client::{Error, failure::Failure},
-    proto::{
-        FetchBatchRequest, FetchBatchResponse, FetchEnd, ResultPart,
-        fetch_service_client::FetchServiceClient,
-    },
+    client::{Error, failure::Failure, replicas::Service},
+    proto::{FetchBatchRequest, FetchBatchResponse, FetchEnd, ResultPart},
 };
 
 /// The parts of a call that has a single result.
@@ -37,14 +34,13 @@ pub(super) struct BodyStream {
 impl Parts {
     /// Makes the call and waits for its response to begin.
     pub(super) async fn request(
-        mut service: FetchServiceClient<Channel>,
+        mut service: Service,
         message: FetchBatchRequest,
         silence_timeout: Duration,
     ) -> Result<Self, Failure> {
-        let response = until_silent(service.fetch_batch(message), silence_timeout).await?;
-        let response = response.map_err(|status| Failure::before_response(&status))?;
+        let responses = until_silent(service.fetch_batch(message), silence_timeout).await??;
         Ok(Self {
-            responses: response.into_inner(),
+            responses,
             received: VecDeque::new(),
             is_empty: true,
             silence_timeout,

@@ -13,7 +13,7 @@ use futures_util::{
 };
 use prost::Message as _;
 use tokio::time;
-use tonic::{Status, transport::Channel};
+use tonic::Status;
 
 use super::{assembly::Assembly, deadline::Deadline, queue::NextCall};
 use crate::{
@@ -21,10 +21,10 @@ use crate::{
         Error, Outcome,
         failure::Failure,
         pending::Pending,
-        replicas::{Replica, Replicas},
+        replicas::{Replica, Replicas, Service},
         request,
     },
-    proto::{FetchBatchRequest, FetchBatchResponse, fetch_service_client::FetchServiceClient},
+    proto::{FetchBatchRequest, FetchBatchResponse},
 };
 
 /// A call, along with those of its requests that don't have an outcome yet.
@@ -67,7 +67,7 @@ pub(crate) enum CallEvent {
 /// A call's responses.
 pub(crate) enum Responses {
     /// We haven't made the call yet.
-    NotRequested(Box<(FetchServiceClient<Channel>, FetchBatchRequest)>),
+    NotRequested(Box<(Service, FetchBatchRequest)>),
     Open {
         messages: BoxStream<'static, Result<FetchBatchResponse, Status>>,
         /// True until the first message arrives.
@@ -193,9 +193,8 @@ impl Call {
                 let message = std::mem::take(message);
                 let upload = Duration::from_secs((message.encoded_len() / MIN_PACE) as u64);
                 let timeout = self.silence_timeout + upload;
-                let response = until_silent(service.fetch_batch(message), timeout).await?;
-                let response = response.map_err(|status| Failure::before_response(&status))?;
-                self.responses = Responses::open(response.into_inner().boxed());
+                let responses = until_silent(service.fetch_batch(message), timeout).await??;
+                self.responses = Responses::open(responses.boxed());
                 return Ok(Some(FetchBatchResponse::default()));
             }
             Responses::Open { messages, is_empty } => (messages, is_empty),

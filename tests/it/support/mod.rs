@@ -9,6 +9,7 @@ pub(crate) mod command;
 pub(crate) mod deaf;
 mod dns;
 mod faults;
+mod front;
 pub(crate) mod http2;
 pub(crate) mod metrics;
 pub(crate) mod namespace;
@@ -23,6 +24,7 @@ pub(crate) mod unreading;
 
 pub(crate) use dns::{Answer, Dns};
 pub(crate) use faults::{Row, check, row};
+pub(crate) use front::Front;
 pub(crate) use origin::{Origin, Reply, gated_origin, metered_origin, origin_gated_at, reply};
 pub(crate) use process::Process;
 pub(crate) use raw::{

@@ -1,4 +1,4 @@
-//! TLS for origins. Every test generates its own certificates.
+//! TLS for origins and services. Every test generates its own certificates.
 
 use std::sync::Arc;
 
@@ -58,27 +58,45 @@ impl Authority {
         let clients =
             WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider));
         let (certificate, key) = self.certificate(host);
-        let config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[version])
             .unwrap()
             .with_client_cert_verifier(clients.build().unwrap())
             .with_single_cert(vec![certificate], key)
             .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         TlsAcceptor::from(Arc::new(config))
     }
 
     /// Returns an acceptor for `host` that only offers HTTP/2.
     pub(crate) fn http2(&self, host: &str) -> TlsAcceptor {
+        self.http2_over(host, rustls::ALL_VERSIONS)
+    }
+
+    /// Like [`http2`](Self::http2), but it only supports these TLS versions.
+    pub(crate) fn http2_over(
+        &self,
+        host: &str,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> TlsAcceptor {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let (certificate, key) = self.certificate(host);
         let mut config = ServerConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![certificate], key)
             .unwrap();
         config.alpn_protocols = vec![b"h2".to_vec()];
         TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Returns a certificate for `name` and its private key, both in PEM.
+    pub(crate) fn identity(&self, name: &str) -> (String, String) {
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        (certificate.pem(), key.serialize_pem())
     }
 
     fn certificate(&self, host: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {

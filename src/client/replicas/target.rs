@@ -1,0 +1,81 @@
+//! A service URL: the addresses of its name, and how to connect to them.
+
+use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::Uri;
+use tokio::{net, time};
+use tonic::transport::{Channel, Endpoint, Error as TransportError};
+
+use crate::client::{Builder, Error, dial::Dialer, redact::redacted};
+
+/// The URL of a service.
+#[derive(Debug)]
+pub(super) struct Target {
+    url: Uri,
+    dialer: Arc<Dialer>,
+}
+
+/// Time limit for one look-up.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Target {
+    /// Parses a service URL.
+    pub(super) fn parse(url: &str, builder: &Builder) -> Result<Self, Error> {
+        let parsed = url.parse::<Uri>().ok();
+        let valid = parsed.filter(|url| {
+            matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some()
+        });
+        let Some(url) = valid else {
+            return Err(Error::invalid(format!(
+                "expected a URL such as http://localhost:50051 or https://fetchd.example, got {:?}",
+                redacted(url)
+            )));
+        };
+        let dialer = Arc::new(Dialer::new(&url, &builder.tls)?);
+        Ok(Self { url, dialer })
+    }
+
+    /// Returns the host of the URL.
+    pub(super) fn host(&self) -> &str {
+        self.url.host().unwrap_or_default().trim_matches(['[', ']'])
+    }
+
+    pub(super) fn has_tls(&self) -> bool {
+        self.url.scheme_str() == Some("https")
+    }
+
+    /// Looks up the addresses. Returns `None` if that fails.
+    pub(super) async fn resolve(&self) -> Option<HashSet<SocketAddr>> {
+        let default_port = if self.has_tls() { 443 } else { 80 };
+        let port = self.url.port_u16().unwrap_or(default_port);
+        let found = time::timeout(TIMEOUT, net::lookup_host((self.host(), port))).await;
+        Some(found.ok()?.ok()?.collect())
+    }
+
+    /// Connects to one of the addresses.
+    pub(super) async fn connect(
+        &self,
+        address: SocketAddr,
+        builder: &Builder,
+    ) -> Result<Channel, TransportError> {
+        let connector = self.dialer.connector(address);
+        self.endpoint(builder)
+            .connect_with_connector(connector)
+            .await
+    }
+
+    /// Returns a channel that connects to one of the addresses as soon as it's needed.
+    pub(super) fn channel(&self, address: SocketAddr, builder: &Builder) -> Channel {
+        let connector = self.dialer.connector(address);
+        self.endpoint(builder)
+            .connect_with_connector_lazy(connector)
+    }
+
+    fn endpoint(&self, builder: &Builder) -> Endpoint {
+        // The connector doesn't look at this URL. It isn't `https` because tonic, if built
+        // with TLS, would then ask for settings of its own. Calls still have the caller's
+        // URL as their `:scheme` and `:authority`.
+        let endpoint = Endpoint::from_static("http://replica").origin(self.url.clone());
+        builder.configure(endpoint)
+    }
+}
