@@ -2,6 +2,7 @@
 //!
 //! Nothing outside this module knows a flag's name or reads the environment.
 
+mod credentials;
 mod demo;
 mod exit_code;
 mod get;

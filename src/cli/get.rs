@@ -31,6 +31,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::{Usage, exit_code, logging, parse::Data, print_error};
 pub(crate) use args::Args;
+use args::Service;
 use body_files::BodyFiles;
 use failures::Failures;
 use input::Input;
@@ -90,7 +91,14 @@ fn check(args: &Args) -> Result<(), Usage> {
             "expected one of --input and --data to read standard input, got both",
         ));
     }
-    Ok(())
+    let Service {
+        server,
+        credentials,
+        ..
+    } = &args.service;
+    server
+        .as_ref()
+        .map_or(Ok(()), |urls| credentials.check(urls))
 }
 
 /// Fetches the list, prints the results and returns the exit code.
@@ -142,6 +150,7 @@ async fn connect(args: &Args, files: Option<usize>) -> anyhow::Result<Result<Cli
         return Ok(Ok(embedded::start(args, files)?));
     };
     let builder = Client::builder().give_up_after(args.service.give_up_after);
+    let builder = args.service.credentials.add_to(builder);
     Ok(builder.connect(urls).await)
 }
 

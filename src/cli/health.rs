@@ -1,7 +1,7 @@
 //! `fetchd health` asks a service's health check whether it is SERVING. This is for
 //! images that don't have a shell, and for people.
 
-mod peer;
+mod http1;
 
 use std::{
     error::Error,
@@ -11,23 +11,22 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
+use fetchd::client::internals::{DialError, Dialer, Http2Stream, Peer, Token};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::{self, TcpStream},
-    runtime,
+    net, runtime,
     time::{self, Instant},
 };
 use tonic::{
-    Status,
+    Request, Status,
     transport::{Channel, Endpoint},
 };
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{parse, print_error, redact::redacted};
-use peer::{FirstBytes, Peer};
+use super::{credentials::Credentials, parse, print_error, redact::redacted};
 
 /// The service name to send in the health check.
 const SERVICE: &str = "fetchd.v1.FetchService";
@@ -37,6 +36,9 @@ pub(crate) struct Args {
     /// URL of the service
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051", value_parser = parse::service)]
     server: String,
+
+    #[command(flatten)]
+    credentials: Credentials,
 
     /// Time limit of the whole check
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse::timeout)]
@@ -48,12 +50,17 @@ struct Check {
     server: Uri,
     /// The host without brackets, and the port.
     address: (String, u16),
+    dialer: Dialer,
+    token: Option<Token>,
     timeout: Duration,
     deadline: Instant,
 }
 
 /// Runs the check. The exit code is 0 if the service is SERVING.
 pub(super) fn run(args: &Args) -> ExitCode {
+    if let Err(usage) = args.credentials.check(&args.server) {
+        return usage.exit();
+    }
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let checked = runtime
         .context("cannot start the runtime")
@@ -79,8 +86,12 @@ impl Check {
         let server: Uri = args.server.parse()?;
         let host = server.host().unwrap_or_default();
         let host = host.trim_matches(['[', ']']).to_owned();
+        let has_tls = server.scheme_str() == Some("https");
+        let default_port = if has_tls { 443 } else { 80 };
         Ok(Self {
-            address: (host, server.port_u16().unwrap_or(80)),
+            address: (host, server.port_u16().unwrap_or(default_port)),
+            dialer: Dialer::new(&server, &args.credentials.tls())?,
+            token: args.credentials.token(),
             server,
             timeout: args.timeout,
             deadline: Instant::now() + args.timeout,
@@ -89,96 +100,97 @@ impl Check {
 
     async fn run(&self) -> anyhow::Result<()> {
         let timeout = self.timeout;
-        let connected = time::timeout_at(self.deadline, self.connect()).await;
-        let tcp = connected.map_err(|_| anyhow!("cannot connect within {timeout:?}"))??;
-        let first = FirstBytes::default();
-        let asked = time::timeout_at(self.deadline, self.ask(tcp, &first)).await;
+        let stream = self.connect().await?;
+        let asked = time::timeout_at(self.deadline, self.ask(stream)).await;
         match asked {
             Ok(Ok(ServingStatus::Serving)) => Ok(()),
             Ok(Ok(status)) => bail!("{SERVICE} is {}", status.as_str_name()),
-            Ok(Err(status)) => Err(self.failed(&status, first.peer()).await),
-            Err(_) if first.peer() == Peer::Http2 => bail!("no answer within {timeout:?}"),
-            Err(_) => Err(unexpected(&format!("{} within {timeout:?}", first.peer()))),
+            Ok(Err(status)) => Err(failed(&status)),
+            Err(_) => bail!("no answer within {timeout:?}"),
         }
     }
 
     /// Connects to the first address that accepts a connection.
-    async fn connect(&self) -> anyhow::Result<TcpStream> {
+    async fn connect(&self) -> anyhow::Result<Http2Stream> {
         let (host, port) = &self.address;
-        let found = net::lookup_host((host.as_str(), *port)).await;
+        let found = net::lookup_host((host.as_str(), *port));
+        let found = time::timeout_at(self.deadline, found).await;
+        let found =
+            found.map_err(|_| anyhow!("cannot look up {host} within {:?}", self.timeout))?;
         let found = found.with_context(|| format!("cannot look up {host}"))?;
         let mut failures = Vec::new();
         for address in found {
-            match TcpStream::connect(address).await {
-                Ok(tcp) => return Ok(tcp),
-                Err(error) => failures.push(format!("{address}: {error}")),
+            let remaining = self.deadline.saturating_duration_since(Instant::now());
+            match self.dialer.dial(address, remaining).await {
+                Ok(stream) => return Ok(stream),
+                Err(DialError::Tcp(error)) => failures.push(format!("{address}: {error}")),
+                Err(error) => return Err(self.explain(error).await.into()),
             }
         }
         bail!("cannot connect to {}", failures.join(", "))
     }
 
-    /// Asks for the health status over `tcp`. The bytes that come back first are recorded
-    /// in `first`.
-    async fn ask(&self, tcp: TcpStream, first: &FirstBytes) -> Result<ServingStatus, Status> {
-        let channel = self.channel(tcp, first).await;
-        let channel = channel.map_err(|error| Status::from_error(error.into()))?;
-        let request = HealthCheckRequest {
-            service: SERVICE.to_owned(),
+    /// Names the time limit of the whole check, rather than what was left of it. And some
+    /// HTTP/1.1 servers just close the connection if a caller speaks HTTP/2 (our own admin
+    /// listener is one of them). So if that's all we know, we ask again.
+    async fn explain(&self, error: DialError) -> DialError {
+        let (has_tls, peer) = match error {
+            DialError::Timeout(_) => return DialError::Timeout(self.timeout),
+            DialError::Unexpected { has_tls, peer, .. } => (has_tls, peer),
+            error => return error,
         };
+        let peer = match peer {
+            Peer::Silent(Some(_)) => Peer::Silent(Some(self.timeout)),
+            Peer::Silent(None) => {
+                let (host, port) = &self.address;
+                let asked = time::timeout_at(self.deadline, http1::ask(host, *port)).await;
+                match asked.ok().flatten().unwrap_or(peer) {
+                    Peer::Http1 if has_tls => Peer::Plaintext,
+                    _ if has_tls => peer,
+                    asked => asked,
+                }
+            }
+            peer => peer,
+        };
+        DialError::unexpected(peer, has_tls)
+    }
+
+    /// Asks for the health status over `stream`.
+    async fn ask(&self, stream: Http2Stream) -> Result<ServingStatus, Status> {
+        let channel = self.channel(stream).await;
+        let channel = channel.map_err(|error| Status::from_error(error.into()))?;
+        let mut request = Request::new(HealthCheckRequest {
+            service: SERVICE.to_owned(),
+        });
+        if let Some(token) = &self.token {
+            let authorization = token
+                .authorization()
+                .map_err(|invalid| Status::from_error(invalid.into()))?;
+            request
+                .metadata_mut()
+                .insert("authorization", authorization);
+        }
         let response = HealthClient::new(channel).check(request).await?;
         Ok(response.into_inner().status())
     }
 
     /// Returns a channel that uses only this connection.
-    async fn channel(
-        &self,
-        tcp: TcpStream,
-        first: &FirstBytes,
-    ) -> Result<Channel, tonic::transport::Error> {
-        let mut tcp = Some(TokioIo::new(first.recorded(tcp)));
+    async fn channel(&self, stream: Http2Stream) -> Result<Channel, tonic::transport::Error> {
+        let mut stream = Some(TokioIo::new(stream));
         let connector = tower::service_fn(move |_| {
-            let tcp = tcp.take().ok_or(io::ErrorKind::NotConnected);
-            async { tcp.map_err(io::Error::from) }
+            let stream = stream.take().ok_or(io::ErrorKind::NotConnected);
+            async { stream.map_err(io::Error::from) }
         });
-        let endpoint = Endpoint::from(self.server.clone());
+        let endpoint = Endpoint::from_static("http://service").origin(self.server.clone());
         endpoint.connect_with_connector(connector).await
     }
-
-    /// Explains a failed check. `status` is only of interest if it comes from the peer.
-    async fn failed(&self, status: &Status, peer: Peer) -> anyhow::Error {
-        let is_answer = status.source().is_none();
-        match peer {
-            Peer::Http2 if is_answer => refused(status),
-            Peer::Http2 => anyhow!("the service closed the connection without an answer"),
-            Peer::Silent => match self.ask_over_http1().await {
-                Some(Peer::Silent) | None => {
-                    unexpected("a server that closes the connection without an answer")
-                }
-                Some(peer) => unexpected(&peer.to_string()),
-            },
-            peer => unexpected(&peer.to_string()),
-        }
-    }
-
-    /// Finds out whether the peer answers an HTTP/1.1 request.
-    async fn ask_over_http1(&self) -> Option<Peer> {
-        let authority = self.server.authority()?.as_str();
-        // Whatever answers there shouldn't get a password that's in the URL.
-        let authority = authority.rsplit('@').next()?;
-        let asking = async {
-            let tcp = self.connect().await.ok()?;
-            Some(Peer::asked_over_http1(tcp, authority).await)
-        };
-        time::timeout_at(self.deadline, asking).await.ok()?
-    }
 }
 
-fn unexpected(found: &str) -> anyhow::Error {
-    anyhow!("expected a gRPC service (HTTP/2 without TLS), got {found}")
-}
-
-/// Explains the `status` of a service that answered.
-fn refused(status: &Status) -> anyhow::Error {
+/// Explains the `status` of a failed check.
+fn failed(status: &Status) -> anyhow::Error {
+    if status.source().is_some() {
+        return anyhow!("the service closed the connection without an answer");
+    }
     match status.code() {
         tonic::Code::Unimplemented => {
             anyhow!("expected a gRPC service with health checks, got a server without them")

@@ -105,10 +105,12 @@ pub(super) fn long_duration(text: &str) -> Result<Duration, String> {
 /// Parses a service URL.
 pub(super) fn service(text: &str) -> Result<String, String> {
     let uri = text.parse::<Uri>().ok();
-    let is_service =
-        uri.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+    let is_service = uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
+    });
     if !is_service {
-        return Err("expected a URL such as http://localhost:50051".to_owned());
+        let expected = "expected a URL such as http://localhost:50051 or https://fetchd.example";
+        return Err(expected.to_owned());
     }
     Ok(text.to_owned())
 }

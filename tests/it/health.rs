@@ -80,7 +80,7 @@ async fn a_server_that_is_no_grpc_service_is_recognized() {
     let encrypted = RawOrigin::encrypted(Authority::new().acceptor("localhost")).await;
     assert_eq!(
         problem(encrypted.address, "30s").await,
-        expected("a TLS server")
+        expected("a TLS server; use https://")
     );
     let ssh = RawOrigin::new(|mut stream| async move {
         stream.write_all(b"SSH-2.0-OpenSSH\r\n").await.unwrap();

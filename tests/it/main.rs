@@ -19,6 +19,7 @@ mod client_tls;
 mod client_tokens;
 mod connections;
 mod corpus;
+mod credentials;
 mod deadline;
 mod defaults;
 mod demo;

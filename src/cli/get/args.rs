@@ -2,13 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use clap::Arg;
 use fetchd::config::{Limits, Proxy};
 use ipnet::IpNet;
 
-use crate::cli::parse::{self, Data, List, Roots};
+use crate::cli::{
+    credentials::Credentials,
+    parse::{self, Data, List, Roots},
+};
 
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(mut_args(with_server), after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// URLs to fetch, before those of `--input`
     #[arg(value_name = "URL")]
@@ -138,6 +142,9 @@ pub(super) struct Service {
     #[arg(long, value_name = "URL,...", value_parser = parse::services)]
     pub(super) server: Option<String>,
 
+    #[command(flatten)]
+    pub(super) credentials: Credentials,
+
     /// Time without an answer from any replica after which the remaining requests fail
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse::duration)]
     pub(super) give_up_after: Duration,
@@ -157,6 +164,15 @@ pub(super) struct Service {
     /// environment have no effect [default: none]
     #[arg(long, value_name = "URL", conflicts_with = "server")]
     pub(super) proxy: Option<Proxy>,
+}
+
+/// The embedded service has no use for credentials.
+fn with_server(arg: Arg) -> Arg {
+    if Credentials::has(arg.get_id().as_str()) {
+        arg.requires("server")
+    } else {
+        arg
+    }
 }
 
 const AFTER_HELP: &str = "\
