@@ -24,7 +24,7 @@ GO_INSTALL := GOBIN=$(TOOLS)/bin GOPATH=$(TOOLS)/go GOCACHE=$(TOOLS)/go-cache go
 
 # Steps that share compiled dependencies are next to each other.
 STEPS := format lint client server fuzz doc package deny contract breaking test compare \
-	interop deploy
+	interop deploy image
 
 .PHONY: gate $(STEPS) generate manifests rendered
 .NOTPARALLEL:
@@ -108,6 +108,14 @@ manifests: $(TOOLS)/validate-$(KUBERNETES_VALIDATE) \
 	  echo "install kustomize $(KUSTOMIZE)"; \
 	  $(GO_INSTALL) sigs.k8s.io/kustomize/kustomize/v5@v$(KUSTOMIZE); \
 	}
+
+# The containers share a network namespace that has nothing but loopback. Nothing is left
+# when the test ends.
+image:
+	cargo test --locked --no-run --test contract
+	tests/image/build $(TOOLS)/image
+	unshare --net --mount --pid --fork --kill-child --mount-proc \
+	  python3 tests/image/run.py $(TOOLS)/image $(CARGO_TARGET_DIR)/debug/fetchd
 
 # Writes src/proto/ anew after a change in proto/. `make test` fails if it is stale.
 generate:
