@@ -114,9 +114,11 @@ impl Metrics {
             "outcome",
         );
         let reloads = |(name, help), (current, current_help)| {
-            ReloadCounter::new(&counters(name, help, "result"), gauge(current, current_help))
+            ReloadCounter::new(
+                &counters(name, help, "result"),
+                gauge(current, current_help),
+            )
         };
-        let of_callers = |name, help| counters(name, help, "caller");
         let metrics = Self {
             batches_active: gauge("fetchd_batches_active", "Open batches"),
             batches: counters("fetchd_batches_total", "Calls by gRPC code", "code"),
@@ -140,21 +142,7 @@ impl Metrics {
                 "rule",
             ),
             draining: gauge("fetchd_draining", "1 once a shutdown has begun"),
-            callers: Callers::new(callers::Counters {
-                batches: of_callers("fetchd_caller_batches_total", "Batches of a caller"),
-                fetches: of_callers(
-                    "fetchd_caller_fetches_total",
-                    "Requests of a caller that ended",
-                ),
-                body_bytes: of_callers(
-                    "fetchd_caller_body_bytes_total",
-                    "Bytes of response bodies sent to a caller",
-                ),
-                refused: of_callers(
-                    "fetchd_caller_refused_total",
-                    "Calls of a caller that were refused because of a limit",
-                ),
-            }),
+            callers: Callers::new(|name, help| counters(name, help, "caller")),
             tls_reloads: reloads(
                 (
                     "fetchd_tls_reloads_total",

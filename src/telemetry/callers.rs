@@ -16,11 +16,11 @@ pub(crate) struct Callers {
 }
 
 /// The counters, with the caller as their label.
-pub(super) struct Counters {
-    pub(super) batches: IntCounterVec,
-    pub(super) fetches: IntCounterVec,
-    pub(super) body_bytes: IntCounterVec,
-    pub(super) refused: IntCounterVec,
+struct Counters {
+    batches: IntCounterVec,
+    fetches: IntCounterVec,
+    body_bytes: IntCounterVec,
+    refused: IntCounterVec,
 }
 
 /// The metrics of one caller.
@@ -37,9 +37,24 @@ pub(crate) struct CallerMetrics {
 }
 
 impl Callers {
-    pub(super) fn new(counters: Counters) -> Self {
+    /// Creates the metrics with `counters`, which makes one from a name and a help text.
+    pub(super) fn new(counters: impl Fn(&'static str, &'static str) -> IntCounterVec) -> Self {
         Self {
-            counters,
+            counters: Counters {
+                batches: counters("fetchd_caller_batches_total", "Batches of a caller"),
+                fetches: counters(
+                    "fetchd_caller_fetches_total",
+                    "Requests of a caller that ended",
+                ),
+                body_bytes: counters(
+                    "fetchd_caller_body_bytes_total",
+                    "Bytes of response bodies sent to a caller",
+                ),
+                refused: counters(
+                    "fetchd_caller_refused_total",
+                    "Calls of a caller that were refused because of a limit",
+                ),
+            },
             names: RwLock::default(),
         }
     }
