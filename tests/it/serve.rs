@@ -302,6 +302,7 @@ async fn the_help_has_headings_and_the_environment() {
             [
                 "Options",
                 "Listeners",
+                "Callers",
                 "Limits",
                 "Limits of a request",
                 "Where fetches may go",
