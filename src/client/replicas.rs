@@ -1,15 +1,16 @@
 //! The replicas of a service.
 //!
-//! - [`Replicas`] is the whole set. A `target` is one of its URLs, whose name we look up
-//!   again every 5 s.
-//! - [`Replica`] is a single one, and `service` is how we call it. `health` decides if it is admitted or ejected (and for
-//!   how long), and `probe` checks if an ejected replica has recovered.
+//! - [`Replicas`] is the whole set. A `target` is one of its URLs. `lookup` looks up their
+//!   names again every 5 s, or every second while a replica is ejected.
+//! - [`Replica`] is a single one, and `service` is how we call it. `health` decides if it is
+//!   admitted or ejected (and for how long), and `probe` checks if an ejected replica has recovered.
 //! - `choice` picks a replica for a request.
 //! - [`Monitor`] runs all of this while we're working on a list or a single request. If
 //!   no replica answers for too long (see `outage`), it makes us give up.
 
 mod choice;
 mod health;
+mod lookup;
 mod monitor;
 mod outage;
 mod probe;
@@ -34,6 +35,7 @@ use super::{
     failure::{Disposition, Failure},
 };
 pub(super) use choice::{candidates, preferred};
+use lookup::{Lookup, look_up};
 pub(super) use monitor::Monitor;
 pub use outage::Outage;
 pub(super) use outage::SharedOutage;
@@ -45,11 +47,9 @@ use target::Target;
 /// All replicas that we know of.
 #[derive(Debug)]
 pub(super) struct Replicas {
-    targets: Vec<Target>,
     builder: Builder,
     all: Mutex<Vec<Arc<Replica>>>,
-    /// When we last looked up the names.
-    looked_up: Mutex<Instant>,
+    lookup: Lookup,
     /// Notified whenever a probe ends.
     probe_ended: watch::Sender<()>,
     /// The last failure of any call or probe.
@@ -58,6 +58,10 @@ pub(super) struct Replicas {
 
 /// Look up the names again after this time.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Same as [`REFRESH_INTERVAL`], but used while a replica is ejected. In a rollout, that's
+/// usually because it's gone, and the name has the address of another one by then.
+const REFRESH_INTERVAL_EJECTED: Duration = Duration::from_secs(1);
 
 impl Replicas {
     /// Looks up the names in `urls` (separated by commas) and connects to every address
@@ -75,7 +79,7 @@ impl Replicas {
         if has_tls {
             check_tls(&builder).await?;
         }
-        let found = join_all(targets.iter().map(Target::resolve)).await;
+        let found = look_up(targets.clone()).await;
         let mut connecting = Vec::new();
         for (url_index, (target, addresses)) in targets.iter().zip(found).enumerate() {
             for address in addresses.into_iter().flatten() {
@@ -98,10 +102,9 @@ impl Replicas {
 
     fn new(targets: Vec<Target>, builder: Builder, all: Vec<Arc<Replica>>) -> Self {
         Self {
-            targets,
             builder,
             all: Mutex::new(all),
-            looked_up: Mutex::new(Instant::now()),
+            lookup: Lookup::new(targets),
             probe_ended: watch::Sender::new(()),
             last_failure: Mutex::default(),
         }
@@ -144,12 +147,14 @@ impl Replicas {
 
     /// Looks up the names again, if it's time for that. We add replicas that are new and
     /// remove those that are gone. If a look-up fails, we keep its replicas as they are.
+    /// Cancel-safe.
     async fn refresh(&self) {
         if self.refresh_due().is_none_or(|due| due > Instant::now()) {
             return;
         }
-        *self.looked_up.lock() = Instant::now();
-        let found = join_all(self.targets.iter().map(Target::resolve)).await;
+        let Some(found) = self.lookup.run().await else {
+            return;
+        };
         let mut all = self.all.lock();
         all.retain(|replica| match found.get(replica.url_index) {
             Some(Some(addresses)) => addresses
@@ -157,7 +162,8 @@ impl Replicas {
                 .any(|address| address.to_string() == replica.name()),
             _ => true,
         });
-        for (url_index, (target, addresses)) in self.targets.iter().zip(found).enumerate() {
+        for (url_index, (target, addresses)) in self.lookup.targets().iter().zip(found).enumerate()
+        {
             for address in addresses.into_iter().flatten() {
                 let name = address.to_string();
                 if !all.iter().any(|replica| replica.name() == name) {
@@ -171,8 +177,12 @@ impl Replicas {
 
     /// When to look up the names next. `None` if there aren't any.
     fn refresh_due(&self) -> Option<Instant> {
-        let has_names = !self.targets.is_empty();
-        has_names.then(|| *self.looked_up.lock() + REFRESH_INTERVAL)
+        let is_any_ejected = self.all.lock().iter().any(|replica| !replica.is_admitted());
+        self.lookup.due(if is_any_ejected {
+            REFRESH_INTERVAL_EJECTED
+        } else {
+            REFRESH_INTERVAL
+        })
     }
 
     /// Starts all probes that are due and returns them.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Replica, Replicas,
@@ -21,7 +21,9 @@ pub(crate) struct Monitor {
     probes: FuturesUnordered<BoxFuture<'static, Result<(), Failure>>>,
     /// Notified when any probe ends, including those of other monitors.
     probe_ended: watch::Receiver<()>,
+    /// Looks up the names at this time.
     refresh: BoxFuture<'static, ()>,
+    refresh_due: Option<Instant>,
     outage: OutageTracker,
     /// Set once the outage has lasted too long. Cleared when a replica is admitted
     /// again.
@@ -31,10 +33,12 @@ pub(crate) struct Monitor {
 impl Monitor {
     /// Creates a monitor. It reports outages in `shared`.
     pub(crate) fn new(replicas: Arc<Replicas>, shared: SharedOutage) -> Self {
+        let refresh_due = replicas.refresh_due();
         Self {
             probes: FuturesUnordered::new(),
             probe_ended: replicas.probe_ended.subscribe(),
-            refresh: refresh_when_due(Arc::clone(&replicas)),
+            refresh: refresh_at(refresh_due, Arc::clone(&replicas)),
+            refresh_due,
             outage: OutageTracker::new(replicas.builder.give_up_after, shared),
             unavailable: None,
             replicas,
@@ -52,6 +56,9 @@ impl Monitor {
     /// after this call wakes up the next [`Monitor::changed`].
     pub(crate) fn begin_turn(&mut self, is_idle: bool) {
         self.probe_ended.mark_unchanged();
+        if self.refresh_due != self.replicas.refresh_due() {
+            self.schedule_refresh();
+        }
         let due = self.replicas.due_probes();
         self.probes
             .extend(due.into_iter().map(|probe| probe.run().boxed()));
@@ -83,9 +90,7 @@ impl Monitor {
     pub(crate) async fn changed(&mut self) {
         tokio::select! {
             biased;
-            () = &mut self.refresh => {
-                self.refresh = refresh_when_due(Arc::clone(&self.replicas));
-            }
+            () = &mut self.refresh => self.schedule_refresh(),
             Some(result) = self.probes.next(), if !self.probes.is_empty() => {
                 self.record_probe(result);
             }
@@ -167,6 +172,11 @@ impl Monitor {
         }
     }
 
+    fn schedule_refresh(&mut self) {
+        self.refresh_due = self.replicas.refresh_due();
+        self.refresh = refresh_at(self.refresh_due, Arc::clone(&self.replicas));
+    }
+
     fn record_probe(&mut self, result: Result<(), Failure>) {
         match result {
             Ok(()) => self.outage.record_probe_answer(),
@@ -179,9 +189,10 @@ impl Monitor {
     }
 }
 
-fn refresh_when_due(replicas: Arc<Replicas>) -> BoxFuture<'static, ()> {
+/// Looks up the names once it's `due`.
+fn refresh_at(due: Option<Instant>, replicas: Arc<Replicas>) -> BoxFuture<'static, ()> {
     async move {
-        sleep_until(replicas.refresh_due()).await;
+        sleep_until(due).await;
         replicas.refresh().await;
     }
     .boxed()

@@ -9,7 +9,7 @@ use tonic::transport::{Channel, Endpoint, Error as TransportError};
 use crate::client::{Builder, Error, dial::Dialer, redact::redacted};
 
 /// The URL of a service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Target {
     url: Uri,
     dialer: Arc<Dialer>,
