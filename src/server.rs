@@ -84,7 +84,9 @@ pub struct Server {
     metrics: Arc<Metrics>,
     config: Arc<Config>,
     readiness: Readiness,
-    /// Cancelled once we reject new batches and ask connections to close.
+    /// Cancelled once we ask connections to close.
+    closing: CancellationToken,
+    /// Cancelled once we reject new batches.
     draining: CancellationToken,
     open_batches: TaskTracker,
     open_connections: TaskTracker,
@@ -134,6 +136,7 @@ impl Server {
             metrics,
             config,
             readiness: Readiness::default(),
+            closing: CancellationToken::new(),
             draining,
             open_batches,
             open_connections: TaskTracker::new(),
@@ -157,8 +160,9 @@ impl Server {
     ///
     /// 1. During the drain delay, health checks report `NOT_SERVING`, but we still accept
     ///    connections and batches.
-    /// 2. During the drain timeout, connections are asked to close and new batches are
-    ///    rejected, while open batches continue.
+    /// 2. During the drain timeout, connections are asked to close, and open batches
+    ///    continue. Callers make calls until they've seen the request to close. We accept
+    ///    those for up to half a second, and reject later ones.
     /// 3. Unfinished requests end with `REASON_SHUTTING_DOWN`. After 500 ms, any
     ///    remaining connections are cut.
     ///

@@ -15,7 +15,8 @@ use super::{Server, registry::Registry};
 /// connections.
 pub(super) struct Acceptor {
     server: Server,
-    listener: TcpListener,
+    /// `None` once it's closed.
+    listener: Option<TcpListener>,
     connections: JoinSet<()>,
     max_connections: usize,
 }
@@ -30,18 +31,19 @@ impl Acceptor {
         let permits = server.config.limits.max_connections as usize;
         Self {
             server,
-            listener,
+            listener: Some(listener),
             connections: JoinSet::new(),
             max_connections: Registry::max_connections(permits),
         }
     }
 
-    /// Accepts connections, up to the maximum at a time. Never returns. Cancel-safe.
+    /// Accepts connections, up to the maximum at a time, until the listener is closed.
+    /// Cancel-safe.
     pub(super) async fn run(&mut self) {
-        loop {
+        while let Some(listener) = &self.listener {
             let has_room = self.connections.len() < self.max_connections;
             tokio::select! {
-                accepted = self.listener.accept(), if has_room => match accepted {
+                accepted = listener.accept(), if has_room => match accepted {
                     Ok((stream, address)) => self.spawn(stream, address),
                     Err(error) => {
                         tracing::warn!(%error, "accepting a connection failed");
@@ -56,13 +58,15 @@ impl Acceptor {
         }
     }
 
-    /// Accepts any connections that are already waiting, then closes the listener.
-    /// Dropping the returned set cuts all connections.
-    pub(super) fn close(mut self) -> JoinSet<()> {
-        while let Some(Ok((stream, address))) = self.listener.accept().now_or_never() {
+    /// Accepts any connections that are already waiting, then closes the listener. The
+    /// connections stay open.
+    pub(super) fn close(&mut self) {
+        let Some(listener) = self.listener.take() else {
+            return;
+        };
+        while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
             self.spawn(stream, address);
         }
-        self.connections
     }
 
     fn spawn(&mut self, stream: TcpStream, address: SocketAddr) {

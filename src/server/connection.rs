@@ -52,6 +52,7 @@ struct Connection {
     /// Who calls without a token come from.
     identity: Identity,
     authentication: Authentication,
+    closing: CancellationToken,
     draining: CancellationToken,
 }
 
@@ -167,6 +168,7 @@ impl Server {
             peer,
             identity,
             authentication: self.authentication.clone(),
+            closing: self.closing.clone(),
             draining: self.draining.clone(),
         });
         let served = connection.serve(stream, &self.config.limits).await;
@@ -239,7 +241,7 @@ impl Connection {
     /// Waits until we should ask the peer to close the connection. Cancel-safe.
     async fn should_close(&self, limits: &Limits) {
         tokio::select! {
-            () = self.draining.cancelled() => {}
+            () = self.closing.cancelled() => {}
             () = time::sleep(jittered(limits.max_connection_age)) => {}
             () = self.registration.idle_for(IDLE_TIMEOUT) => {}
             () = self.registration.asked_to_close() => {}

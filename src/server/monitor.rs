@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time,
+    time::{self, Sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +21,12 @@ use super::{backlog::Backlog, connection::MAX_STREAMS};
 
 /// A stream that reports its reads and writes to a [`Monitor`]. It reads no faster than
 /// the connection's calls can run.
+///
+/// Shutting it down waits for the peer to close its side too, up to [`LINGER`].
 pub(super) struct MonitoredStream<S> {
     stream: S,
+    /// The end of the wait for the peer. Set once we've closed our side.
+    linger: Option<Pin<Box<Sleep>>>,
     /// How many bytes we've read. Only counted until the connection is open.
     read: usize,
     monitor: Monitor,
@@ -53,6 +57,16 @@ const MAX_READ: usize = 16 << 10;
 /// allow 64 more than the stream limit. These must have been reset, so they end without
 /// anything further from the caller.
 const MAX_CALLS: usize = MAX_STREAMS as usize + 64;
+
+/// How long a closing connection waits for the peer to close its side.
+///
+/// If we closed a socket that has something to read, or gets it afterwards, the kernel
+/// would reset the connection. The peer would then lose the responses it hasn't read yet.
+/// There's nearly always something to read: HTTP/2 acknowledges what it receives.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How many bytes a closing connection may read from the peer in a turn.
+const LINGER_BUFFER: usize = 1 << 10;
 
 impl Monitor {
     /// Waits for the peer to open the connection. Cancel-safe.
@@ -100,6 +114,7 @@ impl<S> MonitoredStream<S> {
     pub(super) fn new(stream: S, monitor: Monitor, backlog: Backlog) -> Self {
         Self {
             stream,
+            linger: None,
             read: 0,
             monitor,
             backlog,
@@ -116,6 +131,28 @@ impl<S> MonitoredStream<S> {
         self.read += count;
         if self.read >= OPENING {
             self.monitor.opened.cancel();
+        }
+    }
+
+    /// Waits until the peer has closed its side, or for [`LINGER`].
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()>
+    where
+        S: AsyncRead + Unpin,
+    {
+        let is_over = |timer: &mut Pin<Box<Sleep>>| timer.as_mut().poll(cx).is_ready();
+        if self.linger.as_mut().is_none_or(is_over) {
+            return Poll::Ready(());
+        }
+        let mut buffer = [0; LINGER_BUFFER];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                // Let other tasks run, even if the peer doesn't stop sending.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
         }
     }
 
@@ -155,7 +192,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for MonitoredStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MonitoredStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -184,6 +221,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MonitoredStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if self.linger.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.linger = Some(Box::pin(time::sleep(LINGER)));
+        }
+        self.poll_linger(cx).map(Ok)
     }
 }

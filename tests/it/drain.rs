@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,10 @@ use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::Semaphore,
+};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
@@ -182,6 +186,82 @@ async fn an_unfinished_message_is_refused_when_the_drain_begins() {
     );
     assert!(details.is_some());
     assert_eq!(origin.seen(), 0);
+}
+
+/// Reads a body that the service has sent just before it closed the connection. While the
+/// caller reads, it sends window updates, which the service doesn't read anymore.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_gets_the_rest_of_a_closed_connection() {
+    const BODY: usize = 200 << 10;
+
+    let (origin, gate) = large_gated_origin(BODY).await;
+    let service = service().await;
+    // Most of the body stays on the side of the service until the caller reads.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 << 10).unwrap();
+    let address = service.url.trim_start_matches("http://").parse().unwrap();
+    let stream = socket.connect(address).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    builder
+        .initial_window_size(256 << 10)
+        .initial_connection_window_size(256 << 10);
+    // The connection reads and writes only while we poll it.
+    let (mut calls, mut connection) = builder.handshake(stream).await.unwrap();
+    let batch = FetchBatchRequest {
+        requests: requests([origin.url("")]),
+        ..Default::default()
+    };
+    let (head, _) = http2::call(http2::full_body(Bytes::new())).into_parts();
+    let call = http::Request::from_parts(head, ());
+    let (response, mut message) = calls.send_request(call, false).unwrap();
+    message.send_data(http2::message(&batch), true).unwrap();
+    let response = tokio::select! {
+        response = response => response.unwrap(),
+        ended = &mut connection => panic!("{ended:?}"),
+    };
+    until(|| origin.in_flight() == 1).await;
+    service.shutdown.request();
+    let goes_away = async {
+        while calls.clone().ready().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = within_timeout(goes_away) => {}
+        ended = &mut connection => panic!("{ended:?}"),
+    }
+    gate.add_permits(1);
+    until(|| origin.in_flight() == 0).await;
+    // Not needed to be right, but without it the service wouldn't be first.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(calls);
+    let mut body = response.into_body();
+    let read = async {
+        let mut length = 0;
+        while let Some(data) = body.data().await {
+            let data = data.unwrap();
+            length += data.len();
+            body.flow_control().release_capacity(data.len()).unwrap();
+        }
+        (length, body.trailers().await.unwrap().unwrap())
+    };
+    let ((length, trailers), _) = within_timeout(async { tokio::join!(read, connection) }).await;
+    assert!(length > BODY, "{length}");
+    assert_eq!(trailers["grpc-status"], "0");
+}
+
+/// Starts an origin that needs a permit to answer. Its bodies have this `size`.
+async fn large_gated_origin(size: usize) -> (Origin, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let permits = Arc::clone(&gate);
+    let origin = Origin::new(move |_| {
+        let gate = Arc::clone(&permits);
+        async move {
+            let _ = gate.acquire().await;
+            reply(vec![b'x'; size])
+        }
+    });
+    (origin.await, gate)
 }
 
 #[test]

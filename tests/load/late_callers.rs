@@ -17,9 +17,9 @@ use tonic::Status;
 use tonic_types::StatusExt;
 
 use crate::support::{
-    Origin, Process,
+    Origin, Process, allow_loopback,
     caller::{self, loopback},
-    http2, raw_client, reply, requests, until, within_timeout,
+    http2, raw_client, reply, requests, service_with, until, within_timeout,
 };
 
 /// How a call ended. Each call uses its own connection.
@@ -164,12 +164,88 @@ async fn calls_during_a_shutdown_are_served_or_told_to_retry_elsewhere() {
             .filter(|(result, _)| is_broken(result))
             .map(|(_, count)| count)
             .sum();
-        // h2 closes a draining connection once its last call has ended. Every now and
-        // then it does so just when it's about to answer a new call.
+        // At the end of the drain, the listener is closed. Every now and then that's just
+        // when a connection arrives, and the kernel resets it.
         assert!(broken <= 1, "{broken}");
         assert!(results[&CallResult::Served] > 0 && results[&CallResult::Draining] > 0);
         assert!(took < Duration::from_secs(3), "{took:?}");
     }
+}
+
+/// Makes calls on one connection until it's closed. Returns how many have succeeded, and the
+/// errors of the others.
+async fn call_until_closed(url: &str, batch: &FetchBatchRequest) -> (usize, Vec<String>) {
+    let (mut calls, connection) = http2::connect(url).await;
+    let (mut served, mut lost) = (0, Vec::new());
+    loop {
+        if calls.ready().await.is_err() {
+            break;
+        }
+        let call = calls.send_request(http2::call(http2::full_body(http2::message(batch))));
+        let result = async {
+            let (head, body) = call.await?.into_parts();
+            let body = http_body_util::BodyExt::collect(body).await?;
+            Ok((head, body))
+        };
+        match result.await {
+            Ok((head, body)) => {
+                let trailers = body.trailers().unwrap_or(&head.headers);
+                if trailers
+                    .get("grpc-status")
+                    .is_none_or(|status| status != "0")
+                {
+                    lost.push(format!("{trailers:?}"));
+                }
+                served += 1;
+            }
+            Err(error) if is_unsent(&error) => {}
+            Err(error) => lost.push(format!("{error:?}")),
+        }
+    }
+    drop(calls);
+    if let Err(error) = connection.await.unwrap() {
+        println!("the connection ended with {error:?}");
+    }
+    (served, lost)
+}
+
+/// Returns true if the call has not been processed, so that any client may send it again.
+fn is_unsent(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    let is_excluded = |cause: &h2::Error| cause.is_go_away() && cause.is_remote();
+    error.is_canceled() || cause.is_some_and(is_excluded)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_is_lost_when_its_connection_closes() {
+    const CONNECTIONS: usize = 64;
+
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    let batch = FetchBatchRequest {
+        requests: requests([origin.url("")]),
+        ..Default::default()
+    };
+    let rounds = std::env::var("FETCHD_TEST_ROUNDS").ok();
+    let rounds = rounds.map_or(5, |rounds| rounds.parse().unwrap());
+    let mut all = 0;
+    for _ in 0..rounds {
+        let service = service_with(allow_loopback()).await;
+        let callers: Vec<_> = (0..CONNECTIONS)
+            .map(|_| {
+                let (url, batch) = (service.url.clone(), batch.clone());
+                tokio::spawn(async move { call_until_closed(&url, &batch).await })
+            })
+            .collect();
+        let before = origin.seen();
+        until(|| origin.seen() > before + 10 * CONNECTIONS).await;
+        service.shutdown.request();
+        for result in within_timeout(join_all(callers)).await {
+            let (served, lost) = result.unwrap();
+            all += served;
+            assert_eq!(lost, [""; 0]);
+        }
+    }
+    println!("{all} calls on {} connections", rounds * CONNECTIONS);
 }
 
 /// Returns the seconds that follow `name` in `text`.
