@@ -17,6 +17,7 @@ mod chaos;
 mod late_callers;
 mod neighbours;
 mod overload;
+mod rollout;
 mod siege;
 #[path = "../it/support/mod.rs"]
 mod support;

@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod caller;
+pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod deaf;
 mod dns;
