@@ -4,20 +4,22 @@
 //! slot. It takes all four at once, so it doesn't hold on to anything while it waits.
 //!
 //! Each batch has a [`BatchQueue`] with its waiting requests. When a slot becomes free,
-//! we give it to the next caller in turn, and then to that caller's next batch in turn.
-//! Within the batch, it goes to the first request whose host isn't full.
+//! we give it to the waiting caller that holds the fewest, and then to that caller's next
+//! batch in turn. Within the batch, it goes to the first request whose host isn't full.
 //!
 //! We reserve one slot for each batch that may be open, so that every batch makes
-//! progress. All other slots are shared, and no caller can take all of those.
+//! progress. All other slots are shared, and no caller can take all of those. Reserved
+//! slots count like any other when we look who holds the fewest. Otherwise a caller would
+//! get more of them by opening more batches.
 
 mod batch;
 mod counts;
 mod hosts;
-mod round_robin;
 mod slots;
 mod state;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::sync::Arc;
 

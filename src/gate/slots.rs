@@ -22,6 +22,8 @@ pub(super) struct CallerUsage {
     pub(super) batches: usize,
     /// Whether the caller is the process itself.
     pub(super) is_self: bool,
+    /// All slots held by the caller.
+    pub(super) held: usize,
     /// Shared slots held by the caller.
     pub(super) shared: usize,
     /// Same as `shared`, but not counting stalled batches.
@@ -60,6 +62,7 @@ impl Slots {
     /// use that. Otherwise we use one from `source`, which must have a free slot. `usage`
     /// must be the usage of the batch's caller.
     pub(super) fn take(&mut self, source: Source, batch: &mut BatchState, usage: &mut CallerUsage) {
+        usage.held += 1;
         match source {
             _ if !batch.has_reserved && self.reserved > 0 => {
                 self.reserved -= 1;
@@ -82,6 +85,7 @@ impl Slots {
     /// Frees one of the slots of `batch`. We free borrowed slots first, then shared ones,
     /// and the reserved one last. `usage` must be the usage of the batch's caller.
     pub(super) fn free(&mut self, batch: &mut BatchState, usage: &mut CallerUsage) {
+        usage.held -= 1;
         if batch.borrowed > 0 {
             batch.borrowed -= 1;
             usage.borrowed -= 1;
@@ -111,11 +115,12 @@ impl Slots {
     /// Returns true if the caller with this usage may borrow a reserved slot. This is for
     /// when it can't get a shared one.
     ///
-    /// The caller must hold less than `equal_share` slots, not counting reserved or
-    /// stalled ones. Also, at least twice as many reserved slots must be free as the
+    /// The caller must hold less than `equal_share` slots, not counting the shared ones of
+    /// stalled batches. Also, at least twice as many reserved slots must be free as the
     /// caller has borrowed. This way, a caller gets more than one slot per batch, even if
     /// another caller took all shared slots.
     pub(super) fn may_borrow(&self, usage: &CallerUsage, equal_share: usize) -> bool {
-        usage.active + usage.borrowed < equal_share && usage.borrowed < self.reserved / 2
+        let stalled = usage.shared - usage.active;
+        usage.held - stalled < equal_share && usage.borrowed < self.reserved / 2
     }
 }

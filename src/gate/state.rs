@@ -11,8 +11,8 @@ use super::{
     Capacity, Counts, Waits,
     batch::{BatchState, HostId, Phase},
     hosts::Hosts,
-    round_robin::RoundRobin,
     slots::{CallerUsage, Slots},
+    turns::Turns,
 };
 use crate::{caller::Caller, request::Sendable};
 
@@ -30,7 +30,7 @@ pub(super) struct State {
     /// this whenever slots or requests change.
     idle: VecDeque<BatchId>,
     /// Batches waiting for a shared slot.
-    turns: RoundRobin,
+    turns: Turns,
     /// Batches that gained a request to hand out after we acquired the lock.
     changed: Vec<BatchId>,
     hosts: Hosts,
@@ -45,7 +45,7 @@ impl State {
             batches: BTreeMap::new(),
             next_batch: 0,
             idle: VecDeque::new(),
-            turns: RoundRobin::default(),
+            turns: Turns::default(),
             changed: Vec::new(),
             hosts: Hosts::new(capacity.per_host),
             waits: Waits::default(),
@@ -194,6 +194,7 @@ impl State {
         batch.in_flight -= 1;
         let usage = self.callers.entry(batch.caller).or_default();
         self.slots.free(batch, usage);
+        self.turns.set_held(batch.caller, usage.held);
         let limits_hosts = self.hosts.limit.is_some();
         let host = limits_hosts.then(|| Arc::clone(&batch.hosts[host as usize].host));
         if batch.phase == Phase::Left && batch.in_flight == 0 {

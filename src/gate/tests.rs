@@ -348,6 +348,34 @@ fn many_batches_of_one_caller_leave_slots_to_other_callers() {
 }
 
 #[test]
+fn caller_with_many_batches_gets_no_more_slots_than_one_with_a_single_batch() {
+    for (slots, reserved) in [(256, 128), (512, 128), (1024, 256), (1024, 512)] {
+        let gate = gate(slots, reserved, None);
+        let mut batches: Vec<_> = (0..100)
+            .map(|_| gate.join(caller(1), 50, ids(0..1_000), host))
+            .collect();
+        batches.push(gate.join(caller(2), 512, ids(0..1_000), host));
+        let mut held: Vec<Vec<_>> = batches.iter().map(take_all).collect();
+        // End one request of each batch at a time. At the beginning, a few batches have
+        // nearly all slots.
+        for _ in 0..100 {
+            for (batch, held) in batches.iter().zip(&mut held) {
+                if !held.is_empty() {
+                    let (_, slot) = held.remove(0);
+                    held.extend(batch.exchange(slot));
+                }
+                held.extend(take_all(batch));
+            }
+        }
+        gate.state().check(slots);
+        let one = held.pop().unwrap().len();
+        let many: usize = held.iter().map(Vec::len).sum();
+        assert!(many.abs_diff(one) <= slots / 50, "{many} and {one}");
+        assert!(held.iter().all(|held| !held.is_empty()));
+    }
+}
+
+#[test]
 fn single_caller_leaves_slots_to_the_next() {
     let gate = gate(1024, 256, None);
     let greedy = gate.join(caller(1), 10_000, ids(0..10_000), host);

@@ -23,6 +23,10 @@ impl State {
             let mut queues = self.batches.values().flat_map(|batch| &batch.hosts);
             assert!(queues.any(|queue| queue.host == *host));
         }
+        for (caller, held) in self.turns.held() {
+            let theirs = self.batches.values().filter(|batch| batch.caller == caller);
+            assert_eq!(held, theirs.map(|batch| batch.in_flight).sum::<usize>());
+        }
         for batch in self.batches.values() {
             assert!(batch.in_flight <= batch.concurrency);
             let waiting = batch.hosts.iter().map(|queue| queue.waiting.len());

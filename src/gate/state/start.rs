@@ -20,7 +20,8 @@ impl State {
             if self.slots.shared == 0 || !may_share {
                 batch.blocked_by = Some(Limit::Process);
             }
-            self.turns.push(batch.caller, id);
+            let held = usage.map_or(0, |usage| usage.held);
+            self.turns.push(batch.caller, held, id);
         }
     }
 
@@ -104,6 +105,7 @@ impl State {
             queue.waiting.pop();
             let usage = self.callers.entry(batch.caller).or_default();
             self.slots.take(source, batch, usage);
+            self.turns.set_held(batch.caller, usage.held);
             batch.in_flight += 1;
             batch.waiting -= 1;
             batch.started.push_back((request, host));

@@ -1,0 +1,114 @@
+//! Decides whose turn it is. That's the caller with the fewest slots, and then the next of
+//! this caller's batches.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::state::BatchId;
+use crate::caller::Caller;
+
+/// Batches waiting for a shared slot.
+#[derive(Default)]
+pub(super) struct Turns {
+    /// The callers that have batches in here.
+    callers: BTreeMap<Caller, Waiting>,
+    /// The same callers, in turn: by the number of slots they hold. Those with equally many
+    /// take turns.
+    order: BTreeSet<(usize, u64, Caller)>,
+    next_turn: u64,
+}
+
+/// A caller's waiting batches.
+struct Waiting {
+    /// How many slots all batches of the caller hold.
+    held: usize,
+    /// Goes up with each turn.
+    turn: u64,
+    /// In turn. Never empty.
+    batches: VecDeque<BatchId>,
+}
+
+impl Turns {
+    /// Adds a batch for `caller`, as the last of the caller's batches. The caller holds this
+    /// many slots.
+    pub(super) fn push(&mut self, caller: Caller, held: usize, batch: BatchId) {
+        if let Some(waiting) = self.callers.get_mut(&caller) {
+            waiting.batches.push_back(batch);
+        } else {
+            self.insert(caller, held, VecDeque::from([batch]));
+        }
+    }
+
+    /// Updates how many slots `caller` holds, if it has batches in here.
+    pub(super) fn set_held(&mut self, caller: Caller, held: usize) {
+        if let Some(waiting) = self.callers.get_mut(&caller) {
+            self.order.remove(&(waiting.held, waiting.turn, caller));
+            waiting.held = held;
+            self.order.insert((held, waiting.turn, caller));
+        }
+    }
+
+    /// Removes and returns the next batch that `is_allowed` accepts. Batches that it
+    /// doesn't accept keep their place.
+    pub(super) fn pop(&mut self, is_allowed: impl Fn(BatchId) -> bool) -> Option<BatchId> {
+        let (caller, position) = self.find(is_allowed)?;
+        let mut waiting = self.take(caller)?;
+        let batch = waiting.batches.remove(position);
+        if !waiting.batches.is_empty() {
+            self.insert(caller, waiting.held, waiting.batches);
+        }
+        batch
+    }
+
+    /// Finds the next caller with a batch that `is_allowed` accepts, and the batch's
+    /// position among the caller's batches.
+    fn find(&self, is_allowed: impl Fn(BatchId) -> bool) -> Option<(Caller, usize)> {
+        self.order.iter().find_map(|(_, _, caller)| {
+            let mut batches = self.callers[caller].batches.iter();
+            let position = batches.position(|batch| is_allowed(*batch))?;
+            Some((*caller, position))
+        })
+    }
+
+    /// Removes one of the caller's batches, if it's in here.
+    pub(super) fn remove(&mut self, caller: Caller, batch: BatchId) {
+        let Some(waiting) = self.callers.get_mut(&caller) else {
+            return;
+        };
+        waiting.batches.retain(|one| *one != batch);
+        if waiting.batches.is_empty() {
+            self.take(caller);
+        }
+    }
+
+    /// Returns true if a caller other than `caller` has a batch waiting.
+    pub(super) fn has_other(&self, caller: Caller) -> bool {
+        self.callers.keys().any(|waiting| *waiting != caller)
+    }
+
+    /// Returns how many slots we think each caller holds, for tests.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> impl Iterator<Item = (Caller, usize)> {
+        assert_eq!(self.order.len(), self.callers.len());
+        self.order.iter().map(|(held, _, caller)| (*caller, *held))
+    }
+
+    /// Adds a caller, as the last of those with equally many slots.
+    fn insert(&mut self, caller: Caller, held: usize, batches: VecDeque<BatchId>) {
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        self.order.insert((held, turn, caller));
+        let waiting = Waiting {
+            held,
+            turn,
+            batches,
+        };
+        self.callers.insert(caller, waiting);
+    }
+
+    /// Removes a caller.
+    fn take(&mut self, caller: Caller) -> Option<Waiting> {
+        let waiting = self.callers.remove(&caller)?;
+        self.order.remove(&(waiting.held, waiting.turn, caller));
+        Some(waiting)
+    }
+}
