@@ -189,7 +189,7 @@ async fn an_unfinished_message_is_refused_when_the_drain_begins() {
 }
 
 /// Reads a body that the service has sent just before it closed the connection. While the
-/// caller reads, it sends window updates, which the service doesn't read anymore.
+/// caller reads, it sends a ping and window updates, which the service has no use for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_gets_the_rest_of_a_closed_connection() {
     const BODY: usize = 200 << 10;
@@ -207,6 +207,7 @@ async fn a_caller_gets_the_rest_of_a_closed_connection() {
         .initial_connection_window_size(256 << 10);
     // The connection reads and writes only while we poll it.
     let (mut calls, mut connection) = builder.handshake(stream).await.unwrap();
+    let mut pings = connection.ping_pong().unwrap();
     let batch = FetchBatchRequest {
         requests: requests([origin.url("")]),
         ..Default::default()
@@ -225,6 +226,9 @@ async fn a_caller_gets_the_rest_of_a_closed_connection() {
         while calls.clone().ready().await.is_ok() {
             tokio::task::yield_now().await;
         }
+        // Without this, the service might not have closed the connection when we read, and
+        // we'd test nothing. It needs the answer to its ping first.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     };
     tokio::select! {
         () = within_timeout(goes_away) => {}
@@ -232,8 +236,10 @@ async fn a_caller_gets_the_rest_of_a_closed_connection() {
     }
     gate.add_permits(1);
     until(|| origin.in_flight() == 0).await;
-    // Not needed to be right, but without it the service wouldn't be first.
+    // The service writes the body and closes the connection.
     tokio::time::sleep(Duration::from_millis(100)).await;
+    // Many clients send pings while they read, to measure the bandwidth.
+    pings.send_ping(h2::Ping::opaque()).unwrap();
     drop(calls);
     let mut body = response.into_body();
     let read = async {
