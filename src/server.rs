@@ -162,7 +162,8 @@ impl Server {
     ///    connections and batches.
     /// 2. During the drain timeout, connections are asked to close, and open batches
     ///    continue. Callers make calls until they've seen the request to close. We accept
-    ///    those for up to half a second, and reject later ones.
+    ///    those for up to half a second, and reject later ones as well as all calls on new
+    ///    connections.
     /// 3. Unfinished requests end with `REASON_SHUTTING_DOWN`. After 500 ms, any
     ///    remaining connections are cut.
     ///

@@ -52,6 +52,8 @@ struct Connection {
     /// Who calls without a token come from.
     identity: Identity,
     authentication: Authentication,
+    /// Whether a drain had already begun when the connection was opened.
+    is_late: bool,
     closing: CancellationToken,
     draining: CancellationToken,
 }
@@ -141,7 +143,7 @@ impl Server {
 
     /// Completes when a drain has begun, and a TLS handshake has had its time since.
     async fn handshake_cut_short(&self) {
-        self.draining.cancelled().await;
+        self.closing.cancelled().await;
         time::sleep(DRAIN_HANDSHAKE_TIMEOUT).await;
     }
 
@@ -168,6 +170,7 @@ impl Server {
             peer,
             identity,
             authentication: self.authentication.clone(),
+            is_late: self.closing.is_cancelled(),
             closing: self.closing.clone(),
             draining: self.draining.clone(),
         });

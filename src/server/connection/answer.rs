@@ -126,6 +126,9 @@ impl Connection {
 
     /// Waits for the connection to get a permit to run batches.
     async fn permit(&self, batch: &OpenBatch) -> Result<(), Status> {
+        if self.is_late {
+            return Err(status::draining());
+        }
         let has_permit = tokio::select! {
             biased;
             () = self.draining.cancelled() => return Err(status::draining()),
