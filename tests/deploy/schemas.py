@@ -7,7 +7,7 @@ import subprocess
 import kubernetes_validate
 
 # The oldest version that deploy/README.md names, one that is common, and the newest.
-VERSIONS = ("1.30", "1.34", "1.37")
+VERSIONS = ("1.27", "1.32", "1.37")
 
 # Kinds of operators, and the npm packages with their types.
 MODELS = "@kubernetes-models"
