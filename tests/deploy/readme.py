@@ -24,15 +24,19 @@ def page(root):
 def problems(root, production, text):
     """Yields what doesn't work as the text prints it."""
     root = pathlib.Path(root).resolve()
-    commands = "".join(blocks(text, "console")).splitlines() + re.findall(
-        r"`(kubectl [^`]+)`", text
-    )
+    groups = [block.splitlines() for block in blocks(text, "console")]
+    groups += [[command] for command in re.findall(r"`(kubectl [^`]+)`", text)]
     with tempfile.TemporaryDirectory() as folder:
         # The commands are for the root of the repository, but write into the current folder.
         pathlib.Path(folder, "deploy").symlink_to(root / "deploy")
-        for command in commands:
-            yield from (f"{command}: {p}" for p in run(command, folder, production))
-    yield from (f"sample: {p}" for p in sample(text, root))
+        for commands in groups:
+            where = pathlib.Path(folder)
+            for command in commands:
+                if found := re.fullmatch(r"cd (\S+)", command):
+                    where /= found[1]
+                else:
+                    yield from (f"{command}: {p}" for p in run(command, where, production))
+    yield from (f"sample: {p}" for p in samples(text, root))
     listed = set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE))
     components = {one.name for one in (root / "deploy" / "components").iterdir()}
     if listed != components:
@@ -64,6 +68,17 @@ def run(command, folder, production):
         names = {file.name for file in (pathlib.Path(folder) / found[1]).glob("*")}
         if names != {"ca.crt", "tls.crt", "tls.key", "token"}:
             yield f"the folder has {names}"
+    elif found := re.match(r"kubectl -n (\S+) (?:rollout|port-forward).* (\w+)/(\S+)", command):
+        namespace, kind, name = found.groups()
+        docs = [doc for doc in production.docs if doc["kind"].lower() == kind]
+        if {"name": name, "namespace": namespace} not in [
+            {key: doc["metadata"].get(key) for key in ("name", "namespace")} for doc in docs
+        ]:
+            yield "there is no such object"
+    elif command.startswith("fetchd get "):
+        for file in re.findall(r" --(?:tls-ca|tls-cert|tls-key|token-file) (\S+)", command):
+            if not (pathlib.Path(folder) / file).exists():
+                yield f"there is no {file}"
     elif found := re.search(r"docker build .* -t (\S+) ", command):
         if found[1] != production.container["image"]:
             yield f"expected the image {production.container['image']}"
@@ -81,18 +96,37 @@ def self_test(root, production):
         ("--from-file=fetchd-secrets/callers", "--from-file=fetchd-secrets"),
         ("| `auth` |", "| `tokens` |"),
         ("behavior: merge", "behavior: replace"),
+        ("deployment/fetchd\n", "deployment/fetch\n"),
+        ("--tls-cert tls.crt", "--tls-cert crawler.crt"),
+        ("/metadata/labels/release", "/metadata/labels/releases"),
+        ("value: observability", "value: monitoring"),
+        ("securityContext/runAsUser", "securityContext/runAsNonRoot"),
+        ("name: openshift-dns", "name: kube-system"),
     ]:
         if old not in text or not list(problems(root, production, text.replace(old, new))):
             yield f"deploy/README.md may say {new}"
 
 
-def sample(text, root):
-    """Yields the problems of the overlay that the page shows."""
-    (block,) = blocks(text, "yaml")
+def samples(text, root):
+    """Yields the problems of the overlays that the page shows."""
+    mine, openshift = (overlay(block, root) for block in blocks(text, "yaml"))
+    if mine.container["image"].split("/")[0] != "registry.example.com":
+        yield f"has the image {mine.container['image']}"
+    if not {"FETCHD_MAX_BODY_BYTES", "FETCHD_LISTEN"} <= mine.settings().keys():
+        yield "does not add a setting to the others"
+    for kind in ("PodMonitor", "PrometheusRule"):
+        if "release" not in mine.one(kind)["metadata"]["labels"]:
+            yield f"adds no label to the {kind}"
+    if "observability" not in str(mine.one("NetworkPolicy")["spec"]["ingress"]):
+        yield "does not change the namespace of Prometheus"
+    if {"runAsUser", "runAsGroup"} & openshift.pod["securityContext"].keys():
+        yield "sets a user that OpenShift refuses"
+    if "openshift-dns" not in str(openshift.one("NetworkPolicy")["spec"]["egress"][0]):
+        yield "does not reach the DNS of OpenShift"
+
+
+def overlay(block, root):
+    """Renders an overlay that the page shows."""
     with tempfile.TemporaryDirectory(dir=root / "deploy" / "overlays", prefix=".check-") as mine:
         pathlib.Path(mine, "kustomization.yaml").write_text(block)
-        rendered = Rendered("sample", kustomize(mine))
-    if rendered.container["image"].split("/")[0] != "registry.example.com":
-        yield f"has the image {rendered.container['image']}"
-    if not {"FETCHD_MAX_BODY_BYTES", "FETCHD_LISTEN"} <= rendered.settings().keys():
-        yield "does not add a setting to the others"
+        return Rendered("sample", kustomize(mine))
