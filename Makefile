@@ -92,6 +92,7 @@ interop: $(TOOLS)/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL)
 	cargo test --locked --no-run --test contract
 	$(PYTHON) tests/interop/fetch.py $(CARGO_TARGET_DIR)/debug/fetchd proto
 	$(PYTHON) tests/interop/readme.py $(CARGO_TARGET_DIR)/debug/fetchd .
+	$(PYTHON) tests/interop/credentials.py $(CARGO_TARGET_DIR)/debug/fetchd .
 	$(PYTHON) tests/interop/rollout.py $(CARGO_TARGET_DIR)/debug/fetchd .
 
 # The manifests are valid, right and current, and the binary takes their settings.

@@ -261,9 +261,9 @@ class Caller:
 
 
 def make_channel(root, target):
-    """Runs the Python code of docs/callers.md with another target."""
+    """Runs the first Python code of docs/callers.md with another target."""
     text = (root / "docs/callers.md").read_text()
-    [code] = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    code, *_ = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert "fetchd-headless" in code
     scope = {}
     exec(code.replace("dns:///fetchd-headless", target), scope)
