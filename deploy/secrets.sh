@@ -7,7 +7,8 @@
 # and for each CALLER a certificate, its key, the authority and a token (callers/CALLER/). What
 # DIR already has stays as it is, so the same command with another CALLER adds that one, and
 # without a folder callers/OLD, the token of OLD is refused. Certificates are valid for a year;
-# remove one to have it made again. Keep DIR: whoever has ca.key is let in.
+# remove one to have it made again. Keep DIR, and keep it secret: ca.key signs certificates
+# that the service accepts.
 #
 # NAMESPACE is fetchd unless the environment has another one. Needs OpenSSL.
 set -eu
@@ -52,6 +53,11 @@ certificate() {
     -CA "$dir/ca.crt" -CAkey "$dir/ca.key" -CAserial "$dir/ca.srl" -CAcreateserial
 }
 
+# A new authority would shut out all callers, who have certificates of the old one.
+if [ -s "$dir/server/tls.crt" ] && ! { [ -s "$dir/ca.crt" ] && [ -s "$dir/ca.key" ]; }; then
+  echo "$0: expected ca.crt and ca.key in $dir, which has certificates of that authority" >&2
+  exit 1
+fi
 if ! [ -s "$dir/ca.crt" ] || ! [ -s "$dir/ca.key" ]; then
   extensions="basicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign, cRLSign\n"
   extensions="${extensions}subjectKeyIdentifier = hash\n"
