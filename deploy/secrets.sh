@@ -54,7 +54,7 @@ certificate() {
 }
 
 # A new authority would shut out all callers, who have certificates of the old one.
-if [ -s "$dir/server/tls.crt" ] && ! { [ -s "$dir/ca.crt" ] && [ -s "$dir/ca.key" ]; }; then
+if [ -s "$dir/server/tls.key" ] && ! { [ -s "$dir/ca.crt" ] && [ -s "$dir/ca.key" ]; }; then
   echo "$0: expected ca.crt and ca.key in $dir, which has certificates of that authority" >&2
   exit 1
 fi
