@@ -36,6 +36,8 @@ pub(crate) struct Metrics {
     pub(crate) draining: IntGauge,
     pub(crate) callers: Callers,
     pub(crate) tls_reloads: ReloadCounter,
+    /// TLS handshakes with callers that failed or took too long.
+    pub(crate) tls_handshake_failures: IntCounter,
     pub(crate) auth_reloads: ReloadCounter,
     fetch_duration: Histogram,
     queue_duration: Histogram,
@@ -77,6 +79,20 @@ const OUTCOMES: [&str; 20] = [
     "internal",
 ];
 
+/// The gRPC codes that a `FetchBatch` call may end with.
+const CODES: [&str; 10] = [
+    "OK",
+    "CANCELLED",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "RESOURCE_EXHAUSTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "UNAUTHENTICATED",
+];
+
 /// The limits a request may have to wait for.
 const LIMITS: [&str; 3] = ["batch", "host", "process"];
 
@@ -94,6 +110,7 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let registry = Registry::new();
         let gauge = |name, help| registered(&registry, IntGauge::new(name, help).expect(VALID));
+        let counter = |name, help| registered(&registry, IntCounter::new(name, help).expect(VALID));
         let counters = |name, help, label| {
             let counters = IntCounterVec::new(Opts::new(name, help), &[label]);
             registered(&registry, counters.expect(VALID))
@@ -102,10 +119,6 @@ impl Metrics {
             let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
             registered(&registry, Histogram::with_opts(options).expect(VALID))
         };
-        let body_bytes = IntCounter::new(
-            "fetchd_body_bytes_total",
-            "Bytes of response bodies sent to callers",
-        );
         let process = registry.register(Box::new(ProcessCollector::for_self()));
         process.expect("no other metric is named process_*");
         let fetches = counters(
@@ -131,7 +144,10 @@ impl Metrics {
                 "Attempts after the first, by the failure of the attempt before",
                 "cause",
             ),
-            body_bytes: registered(&registry, body_bytes.expect(VALID)),
+            body_bytes: counter(
+                "fetchd_body_bytes_total",
+                "Bytes of response bodies sent to callers",
+            ),
             stalled: gauge(
                 "fetchd_stalled",
                 "Fetches that wait for their caller to read",
@@ -152,6 +168,10 @@ impl Metrics {
                     "fetchd_tls_last_reload_successful",
                     "0 if the files for TLS have changed and cannot be used",
                 ),
+            ),
+            tls_handshake_failures: counter(
+                "fetchd_tls_handshake_failures_total",
+                "TLS handshakes with callers that failed",
             ),
             auth_reloads: reloads(
                 (
@@ -182,12 +202,19 @@ impl Metrics {
             ),
             registry,
         };
-        // Create these now, so that they're exposed even before the first request has to
-        // wait.
-        for limit in LIMITS {
-            metrics.limit_waits.with_label_values(&[limit]);
-        }
+        metrics.create_series();
         metrics
+    }
+
+    /// Creates the series whose labels we know, so that they're exposed even before the
+    /// first call ends. `rate` and `increase` can't see a counter's first value.
+    fn create_series(&self) {
+        for limit in LIMITS {
+            self.limit_waits.with_label_values(&[limit]);
+        }
+        for code in CODES {
+            self.batches.with_label_values(&[code]);
+        }
     }
 
     /// Counts a request that ended with `outcome`, which should be one of [`OUTCOMES`].

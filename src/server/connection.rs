@@ -137,7 +137,10 @@ impl Server {
                 self.serve_registered(stream, peer, identity, registration)
                     .await;
             }
-            Err(error) => tracing::debug!(peer = %address, %error, "a TLS handshake failed"),
+            Err(error) => {
+                self.metrics.tls_handshake_failures.inc();
+                tracing::debug!(peer = %address, %error, "a TLS handshake failed");
+            }
         }
     }
 
