@@ -129,7 +129,7 @@ impl Server {
             accepted = tls.accept(stream) => accepted,
             () = time::sleep(HANDSHAKE_TIMEOUT) => Err(io::ErrorKind::TimedOut.into()),
             () = registration.evicted() => return,
-            () = self.handshake_cut_short() => return,
+            () = self.handshake_cut_short(&registration) => return,
         };
         match accepted {
             Ok((stream, name)) => {
@@ -144,9 +144,13 @@ impl Server {
         }
     }
 
-    /// Completes when a drain has begun, and a TLS handshake has had its time since.
-    async fn handshake_cut_short(&self) {
-        self.closing.cancelled().await;
+    /// Completes when a drain has begun or another connection needs the permit, and a TLS
+    /// handshake has had its time since.
+    async fn handshake_cut_short(&self, registration: &Registration) {
+        tokio::select! {
+            () = self.closing.cancelled() => {}
+            () = registration.asked_to_close() => {}
+        }
         time::sleep(DRAIN_HANDSHAKE_TIMEOUT).await;
     }
 

@@ -282,6 +282,24 @@ async fn silent_peer_does_not_delay_a_drain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn silent_peer_makes_room_for_another_as_soon_as_without_tls() {
+    let origin = Origin::new(|_| async { reply("body") }).await;
+    let ca = Ca::new();
+    let files = Files::new(&ca.issue(HOST, "1"), &ca.pem());
+    let flags = files.flags(false);
+    let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    flags.extend(["--max-connections", "1"]);
+    let service = Process::serve(&flags);
+    let _silent = TcpStream::connect(service.address()).await.unwrap();
+    let dialer = Dialer::new(&ca, None);
+    let channel = dialer.channel(service.address()).await.unwrap();
+    // Its handshake could go on for 10 s.
+    let begun = Instant::now();
+    fetch(channel, &origin.url("/")).await.unwrap();
+    assert!(begun.elapsed().as_secs() < 6, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn caller_that_does_not_read_loses_its_batch() {
     const WINDOW: u32 = (1 << 31) - 1;
 
