@@ -36,7 +36,13 @@ pub(super) fn run(args: &Args) -> ExitCode {
     egress::warn_about_missing_prefixes(args);
     let files = super::raise_file_limit();
     config.origins.max_sockets = files.map(|files| sockets_for_origins(files, &config.limits));
-    let served = runtime(args).and_then(|runtime| runtime.block_on(serve(args, config)));
+    let served = runtime(args).and_then(|runtime| {
+        let served = runtime.block_on(serve(args, config));
+        // We may still be reading a file of settings, and on a network file system (or from
+        // a pipe) that can take forever. tokio can't cancel that read, so don't wait for it.
+        runtime.shutdown_background();
+        served
+    });
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => match error.downcast::<ConfigError>() {

@@ -1,6 +1,6 @@
 //! Calls with and without tokens.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use bytes::Bytes;
 use fetchd::proto::{
@@ -10,6 +10,7 @@ use futures_util::stream;
 use http_body_util::{StreamBody, combinators::BoxBody};
 use hyper::body::Frame;
 use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 use tonic::{
     Code, Request, Status, Streaming,
     metadata::{Ascii, MetadataValue},
@@ -195,6 +196,38 @@ async fn tokens_are_replaced_while_the_service_runs() {
         log.contains("in line 1") && !log.contains("hunter2"),
         "{log}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stranger_is_told_so_even_if_its_connection_is_full() {
+    let guarded = Guarded::start("web hunter2-web\n", &[]);
+    let channel = guarded.channel().await;
+    // There may be 16 calls on a connection that aren't batches.
+    let mut watches = Vec::new();
+    for _ in 0..16 {
+        let mut client = HealthClient::new(channel.clone());
+        let watch = client.watch(HealthCheckRequest::default());
+        watches.push(within_timeout(watch).await.unwrap());
+    }
+    assert!(check_health(channel.clone()).await.is_err());
+    let status = begin(channel, None, "http://127.0.0.1/").await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated, "{status}");
+    let refused = guarded.metric("fetchd_batches_total{code=\"UNAUTHENTICATED\"}").await;
+    assert_eq!(refused, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_to_its_end_does_not_delay_the_shutdown() {
+    let guarded = Guarded::start("web hunter2-web\n", &[]);
+    let path = guarded.folder.path().join("tokens");
+    fs::remove_file(&path).unwrap();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    // It's open as soon as the service reads it, and then the service waits for the rest.
+    let open = move || fs::OpenOptions::new().write(true).open(path);
+    let _pipe = within_timeout(spawn_blocking(open)).await.unwrap().unwrap();
+    guarded.service.signal("TERM");
+    let exited = spawn_blocking(|| guarded.service.wait());
+    assert!(within_timeout(exited).await.unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
