@@ -212,7 +212,9 @@ async fn stranger_is_told_so_even_if_its_connection_is_full() {
     assert!(check_health(channel.clone()).await.is_err());
     let status = begin(channel, None, "http://127.0.0.1/").await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated, "{status}");
-    let refused = guarded.metric("fetchd_batches_total{code=\"UNAUTHENTICATED\"}").await;
+    let refused = guarded
+        .metric("fetchd_batches_total{code=\"UNAUTHENTICATED\"}")
+        .await;
     assert_eq!(refused, Some(1.0));
 }
 
@@ -221,7 +223,13 @@ async fn a_file_that_cannot_be_read_to_its_end_does_not_delay_the_shutdown() {
     let guarded = Guarded::start("web hunter2-web\n", &[]);
     let path = guarded.folder.path().join("tokens");
     fs::remove_file(&path).unwrap();
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
     // It's open as soon as the service reads it, and then the service waits for the rest.
     let open = move || fs::OpenOptions::new().write(true).open(path);
     let _pipe = within_timeout(spawn_blocking(open)).await.unwrap().unwrap();

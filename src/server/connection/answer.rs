@@ -97,15 +97,18 @@ impl Connection {
                     cut,
                 }
             }
-            // If the caller isn't reading, more answers would just pile up.
-            _ if !self.executor.next_is_auxiliary() || self.monitor.is_blocked() => {
-                Kind::Rejected(status::server_full(Limit::AuxiliaryCalls))
-            }
+            // It has to be told that it's not let in, whatever limit it has reached: with a limit
+            // as the reason, it would try again.
             Err(status) if !is_open => {
+                self.executor.next_is_auxiliary();
                 if is_batch {
                     self.service.count_rejected(&status);
                 }
                 Kind::Rejected(status)
+            }
+            // If the caller isn't reading, more answers would just pile up.
+            _ if !self.executor.next_is_auxiliary() || self.monitor.is_blocked() => {
+                Kind::Rejected(status::server_full(Limit::AuxiliaryCalls))
             }
             _ => Kind::Auxiliary(request),
         }
