@@ -139,10 +139,13 @@ pub(super) fn data(text: &str) -> Result<Data, Infallible> {
     })
 }
 
-/// Parses the path of a file. The empty string means no file.
-#[allow(clippy::unnecessary_wraps, reason = "clap's parsers return results")]
-pub(super) fn file(text: &str) -> Result<Option<PathBuf>, Infallible> {
-    Ok((!text.is_empty()).then(|| text.into()))
+/// Parses the path of a file that protects the service. The empty string doesn't mean no file:
+/// a variable without a value would open the service to everyone.
+pub(super) fn file(text: &str) -> Result<PathBuf, &'static str> {
+    if text.is_empty() {
+        return Err("expected a file");
+    }
+    Ok(text.into())
 }
 
 /// Parses a proxy URL. The empty string means no proxy.

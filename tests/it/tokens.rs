@@ -24,8 +24,11 @@ use tonic_reflection::pb::v1::{
 use tonic_types::StatusExt;
 
 use crate::support::{
-    Origin, Process, caller, eventually, gated_origin, http2, metrics::metrics, reply, requests,
-    until, within_timeout,
+    Origin, Process, caller,
+    command::{fetchd_with, stderr},
+    eventually, gated_origin, http2,
+    metrics::metrics,
+    reply, requests, until, within_timeout,
 };
 
 const TOKEN: &str = "Bearer hunter2-web";
@@ -196,6 +199,27 @@ async fn tokens_are_replaced_while_the_service_runs() {
         log.contains("in line 1") && !log.contains("hunter2"),
         "{log}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn setting_without_a_value_does_not_open_the_service() {
+    for (flag, variable) in [
+        ("--auth-token-file", "FETCHD_AUTH_TOKEN_FILE"),
+        ("--tls-client-ca", "FETCHD_TLS_CLIENT_CA"),
+        ("--tls-cert", "FETCHD_TLS_CERT"),
+        ("--tls-key", "FETCHD_TLS_KEY"),
+    ] {
+        for (arguments, variables) in [
+            (&["serve", flag, ""][..], &[][..]),
+            (&["serve"], &[(variable, "")]),
+        ] {
+            let output = fetchd_with(arguments, variables).await;
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+            let error = stderr(&output);
+            assert!(error.contains(flag), "{error}");
+            assert!(error.contains("expected a file"), "{error}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

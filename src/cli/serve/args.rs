@@ -41,47 +41,22 @@ pub(crate) struct Args {
 
     /// PEM file of the certificate for callers and its intermediates, which turns on TLS (with HTTP/2
     /// by ALPN); like the next three, it is read again when it changes [default: none]
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "",
-        hide_default_value = true,
-        value_parser = parse::file
-    )]
-    // As with `proxy` below, it's the parser that returns the `Option`.
-    tls_cert: std::option::Option<PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = parse::file)]
+    tls_cert: Option<PathBuf>,
 
     /// PEM file of the private key of `--tls-cert` [default: none]
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "",
-        hide_default_value = true,
-        value_parser = parse::file
-    )]
-    tls_key: std::option::Option<PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = parse::file)]
+    tls_key: Option<PathBuf>,
 
     /// PEM file of root certificates; callers must have a certificate from one of them, whose first
     /// SPIFFE ID or else DNS name identifies callers without a token [default: none]
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "",
-        hide_default_value = true,
-        value_parser = parse::file
-    )]
-    tls_client_ca: std::option::Option<PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = parse::file)]
+    tls_client_ca: Option<PathBuf>,
 
     /// File with `name token` a line; a call whose `authorization` header has none of the tokens
     /// fails with `UNAUTHENTICATED`, except for health checks [default: none]
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "",
-        hide_default_value = true,
-        value_parser = parse::file
-    )]
-    auth_token_file: std::option::Option<PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = parse::file)]
+    auth_token_file: Option<PathBuf>,
 
     /// Requests in flight for a batch that sets no concurrency; at most `--max-concurrency`
     /// [default: 50, or `--max-concurrency` if that is lower]
