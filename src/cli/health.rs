@@ -48,8 +48,6 @@ pub(crate) struct Args {
 /// A health check of one service.
 struct Check {
     server: Uri,
-    /// The host without brackets, and the port.
-    address: (String, u16),
     dialer: Dialer,
     token: Option<Token>,
     timeout: Duration,
@@ -84,12 +82,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
 impl Check {
     fn new(args: &Args) -> anyhow::Result<Self> {
         let server: Uri = args.server.parse()?;
-        let host = server.host().unwrap_or_default();
-        let host = host.trim_matches(['[', ']']).to_owned();
-        let has_tls = server.scheme_str() == Some("https");
-        let default_port = if has_tls { 443 } else { 80 };
         Ok(Self {
-            address: (host, server.port_u16().unwrap_or(default_port)),
             dialer: Dialer::new(&server, &args.credentials.tls())?,
             token: args.credentials.token(),
             server,
@@ -112,8 +105,8 @@ impl Check {
 
     /// Connects to the first address that accepts a connection.
     async fn connect(&self) -> anyhow::Result<Http2Stream> {
-        let (host, port) = &self.address;
-        let found = net::lookup_host((host.as_str(), *port));
+        let (host, port) = self.dialer.host_and_port();
+        let found = net::lookup_host((host, port));
         let found = time::timeout_at(self.deadline, found).await;
         let found =
             found.map_err(|_| anyhow!("cannot look up {host} within {:?}", self.timeout))?;
@@ -142,8 +135,8 @@ impl Check {
         let peer = match peer {
             Peer::Silent(Some(_)) => Peer::Silent(Some(self.timeout)),
             Peer::Silent(None) => {
-                let (host, port) = &self.address;
-                let asked = time::timeout_at(self.deadline, http1::ask(host, *port)).await;
+                let (host, port) = self.dialer.host_and_port();
+                let asked = time::timeout_at(self.deadline, http1::ask(host, port)).await;
                 match asked.ok().flatten().unwrap_or(peer) {
                     Peer::Http1 if has_tls => Peer::Plaintext,
                     _ if has_tls => peer,
@@ -163,12 +156,8 @@ impl Check {
             service: SERVICE.to_owned(),
         });
         if let Some(token) = &self.token {
-            let authorization = token
-                .authorization()
-                .map_err(|invalid| Status::from_error(invalid.into()))?;
-            request
-                .metadata_mut()
-                .insert("authorization", authorization);
+            let authorized = token.authorize(&mut request);
+            authorized.map_err(|invalid| Status::from_error(invalid.into()))?;
         }
         let response = HealthClient::new(channel).check(request).await?;
         Ok(response.into_inner().status())

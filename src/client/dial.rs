@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     setting::InvalidSetting,
-    tls::{Handshake, NoIdentity, TlsSettings},
+    tls::{HTTP2, Handshake, NoIdentity, TlsSettings},
 };
 pub use error::DialError;
 use error::rejected;
@@ -34,6 +34,9 @@ use stream::open;
 /// Opens connections to the addresses of a service URL.
 #[derive(Debug)]
 pub struct Dialer {
+    /// The host of the URL, without brackets.
+    host: String,
+    port: u16,
     /// `None` for `http` URLs.
     tls: Option<Tls>,
 }
@@ -55,17 +58,24 @@ impl Dialer {
     ///
     /// Fails if the host of an `https` URL is neither a DNS name nor an IP address.
     pub fn new(url: &Uri, settings: &TlsSettings) -> Result<Self, InvalidSetting> {
-        if url.scheme_str() != Some("https") {
-            return Ok(Self { tls: None });
-        }
         let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| {
-            let problem = format!("expected a DNS name or an IP address, got {host:?} ({error})");
-            InvalidSetting::new("host of the URL", problem)
-        })?;
-        let settings = settings.clone();
-        let tls = Some(Tls { settings, name });
-        Ok(Self { tls })
+        let has_tls = url.scheme_str() == Some("https");
+        let default_port = if has_tls { 443 } else { 80 };
+        Ok(Self {
+            host: host.to_owned(),
+            port: url.port_u16().unwrap_or(default_port),
+            tls: has_tls.then(|| Tls::new(host, settings)).transpose()?,
+        })
+    }
+
+    /// Returns the host of the URL, without brackets, and the port.
+    pub fn host_and_port(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
+    /// Returns true for `https` URLs.
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Connects to `address`, which takes at most `limit`.
@@ -89,7 +99,7 @@ impl Dialer {
         let opened = time::timeout_at(deadline, self.open(tcp)).await;
         opened.unwrap_or_else(|_| {
             let peer = Peer::Silent(Some(limit));
-            Err(DialError::unexpected(peer, self.tls.is_some()))
+            Err(DialError::unexpected(peer, self.has_tls()))
         })
     }
 
@@ -113,7 +123,7 @@ impl Dialer {
         };
         let connecting = TlsConnector::from(config).connect(tls.name.clone(), tcp);
         let stream = connecting.await.map_err(rejected)?;
-        if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        if stream.get_ref().1.alpn_protocol() != Some(HTTP2) {
             return Err(DialError::no_http2());
         }
         let opened = open(Box::new(stream)).await.map_err(rejected)?;
@@ -135,5 +145,16 @@ impl Dialer {
                 Ok(TokioIo::new(stream))
             }
         })
+    }
+}
+
+impl Tls {
+    fn new(host: &str, settings: &TlsSettings) -> Result<Self, InvalidSetting> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| {
+            let problem = format!("expected a DNS name or an IP address, got {host:?} ({error})");
+            InvalidSetting::new("host of the URL", problem)
+        })?;
+        let settings = settings.clone();
+        Ok(Self { settings, name })
     }
 }

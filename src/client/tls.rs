@@ -51,6 +51,9 @@ pub(super) struct Handshake {
     pub(super) no_identity: Option<Arc<NoIdentity>>,
 }
 
+/// The only protocol we speak, as its name in ALPN.
+pub(super) const HTTP2: &[u8] = b"h2";
+
 impl TlsSettings {
     /// Trusts these root certificates (PEM) instead of the system's.
     pub fn set_ca(&mut self, pem: impl Into<Vec<u8>>) {
@@ -129,7 +132,7 @@ impl TlsSettings {
             no_identity = Some(Arc::clone(&resolver));
             builder.with_client_cert_resolver(resolver)
         };
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = vec![HTTP2.to_vec()];
         // Connections are kept for minutes, so it isn't worth the trouble: a resumed session
         // has the certificates of an earlier one.
         config.resumption = Resumption::disabled();

@@ -7,7 +7,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::{
+    Request,
+    metadata::{Ascii, MetadataValue},
+};
 
 use super::setting::{InvalidSetting, read_file};
 
@@ -46,6 +49,17 @@ impl Token {
             last: Mutex::default(),
         };
         Self(Source::File(Arc::new(file)))
+    }
+
+    /// Adds the token to a call, as its `authorization` metadata.
+    ///
+    /// # Errors
+    ///
+    /// See [`authorization`](Self::authorization).
+    pub fn authorize<T>(&self, call: &mut Request<T>) -> Result<(), InvalidSetting> {
+        let metadata = call.metadata_mut();
+        metadata.insert("authorization", self.authorization()?);
+        Ok(())
     }
 
     /// Returns the value of the `authorization` metadata for the next call.

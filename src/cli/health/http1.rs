@@ -6,9 +6,6 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Enough to tell all kinds of peers apart.
-const LENGTH: u64 = 9;
-
 /// Sends an HTTP/1.1 request without TLS, and finds out who answers it. Returns `None` if we
 /// can't connect.
 pub(super) async fn ask(host: &str, port: u16) -> Option<Peer> {
@@ -17,6 +14,6 @@ pub(super) async fn ask(host: &str, port: u16) -> Option<Peer> {
     let mut first = Vec::new();
     // If the connection fails, we still want the bytes that arrived before.
     let _ = tcp.write_all(request.as_bytes()).await;
-    let _ = tcp.take(LENGTH).read_to_end(&mut first).await;
+    let _ = tcp.take(Peer::LENGTH as u64).read_to_end(&mut first).await;
     Some(Peer::new(&first))
 }

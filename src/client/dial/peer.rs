@@ -20,12 +20,12 @@ pub enum Peer {
     Unknown,
 }
 
-/// How many bytes we look at. An HTTP/2 frame header is the longest thing we need.
-pub(super) const LENGTH: usize = 9;
-
 impl Peer {
-    /// Returns the peer that sent these bytes first. It takes 9 of them to tell all kinds
-    /// of peers apart.
+    /// How many bytes it takes to tell all kinds of peers apart. An HTTP/2 frame header is
+    /// the longest thing we need.
+    pub const LENGTH: usize = 9;
+
+    /// Returns the peer that sent these bytes first, up to [`LENGTH`](Self::LENGTH) of them.
     pub fn new(first: &[u8]) -> Self {
         match first {
             [] => Self::Silent(None),

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use super::peer::{self, Peer};
+use super::Peer;
 
 /// A connection over which both sides have begun to speak HTTP/2.
 ///
@@ -47,13 +47,13 @@ pub(super) async fn open(mut stream: BoxedStream) -> io::Result<Result<Http2Stre
     };
     // A peer that closes the connection may have told us why, so read in any case.
     let written = written.await;
-    let mut received = Vec::with_capacity(peer::LENGTH);
+    let mut received = Vec::with_capacity(Peer::LENGTH);
     let ended = loop {
         match Peer::new(&received) {
-            Peer::Silent(_) | Peer::Unknown if received.len() < peer::LENGTH => {}
+            Peer::Silent(_) | Peer::Unknown if received.len() < Peer::LENGTH => {}
             _ => break Ok(()),
         }
-        let missing = (peer::LENGTH - received.len()) as u64;
+        let missing = (Peer::LENGTH - received.len()) as u64;
         match (&mut stream).take(missing).read_buf(&mut received).await {
             Ok(0) => break written,
             Ok(_) => {}

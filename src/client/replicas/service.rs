@@ -27,12 +27,8 @@ impl Service {
     ) -> Result<Streaming<FetchBatchResponse>, Failure> {
         let mut request = Request::new(message);
         if let Some(token) = &self.token {
-            let authorization = token
-                .authorization()
-                .map_err(|invalid| Failure::refused(invalid.into()))?;
-            request
-                .metadata_mut()
-                .insert("authorization", authorization);
+            let authorized = token.authorize(&mut request);
+            authorized.map_err(|invalid| Failure::refused(invalid.into()))?;
         }
         let response = self.client.fetch_batch(request).await;
         response

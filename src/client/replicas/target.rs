@@ -37,18 +37,17 @@ impl Target {
 
     /// Returns the host of the URL.
     pub(super) fn host(&self) -> &str {
-        self.url.host().unwrap_or_default().trim_matches(['[', ']'])
+        self.dialer.host_and_port().0
     }
 
     pub(super) fn has_tls(&self) -> bool {
-        self.url.scheme_str() == Some("https")
+        self.dialer.has_tls()
     }
 
     /// Looks up the addresses. Returns `None` if that fails.
     pub(super) async fn resolve(&self) -> Option<HashSet<SocketAddr>> {
-        let default_port = if self.has_tls() { 443 } else { 80 };
-        let port = self.url.port_u16().unwrap_or(default_port);
-        let found = time::timeout(TIMEOUT, net::lookup_host((self.host(), port))).await;
+        let found = net::lookup_host(self.dialer.host_and_port());
+        let found = time::timeout(TIMEOUT, found).await;
         Some(found.ok()?.ok()?.collect())
     }
 
