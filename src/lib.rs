@@ -99,6 +99,8 @@
 
 #[cfg(feature = "server")]
 pub mod admin;
+#[cfg(any(feature = "client", feature = "server"))]
+mod bearer;
 #[cfg(feature = "server")]
 mod caller;
 #[cfg(any(feature = "client", feature = "server"))]
@@ -128,6 +130,8 @@ mod gate;
 mod http1;
 #[cfg(feature = "server")]
 mod local_address;
+#[cfg(any(feature = "client", feature = "server"))]
+mod pem;
 pub mod proto;
 #[cfg(feature = "server")]
 mod reload;
@@ -145,6 +149,8 @@ pub mod server;
 mod service;
 #[cfg(feature = "server")]
 mod shares;
+#[cfg(any(feature = "client", feature = "server"))]
+mod small_file;
 #[cfg(feature = "server")]
 mod telemetry;
 

@@ -3,19 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    convert::Infallible,
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use tokio::{task, time};
 
-use crate::config::ConfigError;
+use crate::{config::ConfigError, small_file};
 
 /// A value read from files.
 ///
@@ -37,8 +30,14 @@ pub(crate) struct SettingFile {
     path: PathBuf,
 }
 
-/// Makes the value from the files and their contents, which have the same order.
-type Parse<T> = fn(&[SettingFile], &[Vec<u8>]) -> Result<T, ConfigError>;
+/// The content of a file.
+pub(crate) struct Content<'a> {
+    pub(crate) file: &'a SettingFile,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Makes the value from the contents, which have the order of the files.
+type Parse<T> = fn(&[Content<'_>]) -> Result<T, ConfigError>;
 
 /// The content of each file, or why it can't be read.
 type Contents = Vec<Result<Vec<u8>, String>>;
@@ -46,9 +45,6 @@ type Contents = Vec<Result<Vec<u8>, String>>;
 /// How often the files are read. A change counts once two reads in a row have found it,
 /// so that files which are written one after another are taken together.
 const INTERVAL: Duration = Duration::from_millis(500);
-
-/// The maximum size of a file, in bytes. That's enough for hundreds of certificates.
-const MAX_BYTES: u64 = 1 << 20;
 
 impl<T> Reloaded<T> {
     /// Reads the value for the first time.
@@ -112,31 +108,35 @@ impl SettingFile {
     }
 }
 
+impl Content<'_> {
+    /// Parses the content, which should be `expected`.
+    pub(crate) fn parse<T>(
+        &self,
+        expected: &str,
+        parse: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        parse(self.bytes).map_err(|found| self.unusable(expected, found))
+    }
+
+    /// Creates the error for content that can't be used. `found` says what's wrong with it.
+    pub(crate) fn unusable(&self, expected: &str, found: impl fmt::Display) -> ConfigError {
+        self.file.unusable(&format!("{expected} ({found})"))
+    }
+}
+
 fn parse_all<T>(
     files: &[SettingFile],
     contents: &[Result<Vec<u8>, String>],
     parse: Parse<T>,
 ) -> Result<T, ConfigError> {
-    let readable = files.iter().zip(contents).map(|(file, content)| {
-        content
-            .clone()
-            .map_err(|error| file.unusable(&format!("a readable file ({error})")))
+    let readable = files.iter().zip(contents).map(|(file, read)| match read {
+        Ok(bytes) => Ok(Content { file, bytes }),
+        Err(error) => Err(file.unusable(&format!("a readable file ({error})"))),
     });
-    parse(files, &readable.collect::<Result<Vec<_>, _>>()?)
+    parse(&readable.collect::<Result<Vec<_>, _>>()?)
 }
 
 fn read_all(files: &[SettingFile]) -> Contents {
-    let read = |file: &SettingFile| read(&file.path).map_err(|error| error.to_string());
+    let read = |file: &SettingFile| small_file::read(&file.path).map_err(|error| error.to_string());
     files.iter().map(read).collect()
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let mut content = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_BYTES {
-        let message = format!("it has more than {MAX_BYTES} bytes");
-        return Err(io::Error::other(message));
-    }
-    Ok(content)
 }

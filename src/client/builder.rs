@@ -237,7 +237,7 @@ impl Builder {
     /// proxy next to the client that encrypts the connection, but without one, the token
     /// can be read on the way.
     ///
-    /// If `token` is empty, or has characters other than visible ASCII,
+    /// If `token` is empty, has more than 4096 characters, or others than visible ASCII,
     /// [`connect`](Self::connect) fails. Debug output and errors never show it.
     #[must_use]
     pub fn token(mut self, token: impl AsRef<str>) -> Self {

@@ -3,7 +3,7 @@
 //! Files are read again for each connection, so certificates can be rotated without a
 //! restart.
 
-mod pem;
+mod pem_source;
 
 use std::{
     path::PathBuf,
@@ -20,13 +20,14 @@ use rustls::{
 };
 
 use super::setting::InvalidSetting;
-use pem::Pem;
+use crate::pem;
+use pem_source::PemSource;
 
 /// Who we trust, and who we are.
 #[derive(Debug, Clone, Default)]
 pub struct TlsSettings {
     /// The trusted root certificates. If there aren't any, we trust the system's.
-    ca: Option<Pem>,
+    ca: Option<PemSource>,
     identity: Option<Identity>,
     /// We read the system's roots once, since there may be hundreds of them.
     system_roots: Arc<OnceLock<Arc<RootCertStore>>>,
@@ -35,8 +36,8 @@ pub struct TlsSettings {
 /// Our certificate chain and its private key.
 #[derive(Debug, Clone)]
 struct Identity {
-    cert: Pem,
-    key: Pem,
+    cert: PemSource,
+    key: PemSource,
 }
 
 /// The answer to a server that asks for a client certificate, if we have none. It remembers
@@ -54,26 +55,29 @@ pub(super) struct Handshake {
 /// The only protocol we speak, as its name in ALPN.
 pub(super) const HTTP2: &[u8] = b"h2";
 
+/// What we expect of `tls_ca` and `tls_cert`.
+const CERTIFICATES: &str = "PEM certificates";
+
 impl TlsSettings {
     /// Trusts these root certificates (PEM) instead of the system's.
     pub fn set_ca(&mut self, pem: impl Into<Vec<u8>>) {
-        self.ca = Some(Pem::text(pem));
+        self.ca = Some(PemSource::text(pem));
     }
 
     /// Like [`set_ca`](Self::set_ca), but with a file.
     pub fn set_ca_file(&mut self, path: impl Into<PathBuf>) {
-        self.ca = Some(Pem::File(path.into()));
+        self.ca = Some(PemSource::File(path.into()));
     }
 
     /// Uses this certificate chain and its private key (PEM) if a server asks for them.
     pub fn set_identity(&mut self, cert: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) {
-        let (cert, key) = (Pem::text(cert), Pem::text(key));
+        let (cert, key) = (PemSource::text(cert), PemSource::text(key));
         self.identity = Some(Identity { cert, key });
     }
 
     /// Like [`set_identity`](Self::set_identity), but with files.
     pub fn set_identity_files(&mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) {
-        let (cert, key) = (Pem::File(cert.into()), Pem::File(key.into()));
+        let (cert, key) = (PemSource::File(cert.into()), PemSource::File(key.into()));
         self.identity = Some(Identity { cert, key });
     }
 
@@ -91,8 +95,8 @@ impl TlsSettings {
     /// Describes the roots that we trust.
     pub(super) fn trusted(&self) -> String {
         match &self.ca {
-            Some(Pem::File(path)) => format!("a root of {}", path.display()),
-            Some(Pem::Text(_)) => "a root of tls_ca".to_owned(),
+            Some(PemSource::File(path)) => format!("a root of {}", path.display()),
+            Some(PemSource::Text(_)) => "a root of tls_ca".to_owned(),
             None => "a root of the system (tls_ca, --tls-ca sets others)".to_owned(),
         }
     }
@@ -109,7 +113,7 @@ impl TlsSettings {
     /// Reads all files and creates the TLS configuration for a new connection. This blocks.
     pub(super) fn handshake(&self) -> Result<Handshake, InvalidSetting> {
         let roots = match &self.ca {
-            Some(pem) => Arc::new(pem.roots("tls_ca")?),
+            Some(ca) => Arc::new(ca.parse("tls_ca", CERTIFICATES, pem::roots)?),
             None => Arc::clone(self.system_roots.get_or_init(system_roots)),
         };
         if roots.is_empty() {
@@ -123,8 +127,8 @@ impl TlsSettings {
             .with_root_certificates(roots);
         let mut no_identity = None;
         let mut config = if let Some(Identity { cert, key }) = &self.identity {
-            let chain = cert.certificates("tls_cert")?;
-            let private = key.private_key("tls_key")?;
+            let chain = cert.parse("tls_cert", CERTIFICATES, pem::certificates)?;
+            let private = key.parse("tls_key", "a PEM private key", pem::private_key)?;
             let config = builder.with_client_auth_cert(chain, private);
             config.map_err(|error| key.invalid("tls_key", "the private key of tls_cert", error))?
         } else {

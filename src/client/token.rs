@@ -12,7 +12,8 @@ use tonic::{
     metadata::{Ascii, MetadataValue},
 };
 
-use super::setting::{InvalidSetting, read_file};
+use super::setting::InvalidSetting;
+use crate::{bearer, small_file};
 
 /// A token, or the file that contains it.
 ///
@@ -104,7 +105,7 @@ impl fmt::Debug for Token {
 }
 
 fn read(path: &Path) -> Result<Bearer, String> {
-    let read = read_file(path).map_err(|error| error.to_string());
+    let read = small_file::read(path).map_err(|error| error.to_string());
     let token = read.and_then(|content| {
         String::from_utf8(content).map_err(|_| "it contains bytes that aren't text".to_owned())
     });
@@ -124,11 +125,11 @@ fn bearer(token: &str) -> Result<Bearer, String> {
         return Err("expected a token, got an empty one".to_owned());
     }
     // Never show the token here, not even an invalid one: most of it may be right.
-    let valid = token.bytes().all(|byte| byte.is_ascii_graphic());
+    if !bearer::is_valid(token) {
+        return Err(format!("expected {} without spaces", bearer::EXPECTED));
+    }
     let mut bearer = Bearer::try_from(format!("Bearer {token}"))
-        .ok()
-        .filter(|_| valid)
-        .ok_or("expected a token of visible ASCII characters without spaces")?;
+        .expect("visible ASCII characters are valid metadata");
     // Debug output doesn't show it then, and HTTP/2 doesn't keep it in its tables.
     bearer.set_sensitive(true);
     Ok(bearer)
@@ -144,7 +145,17 @@ mod tests {
     fn token_is_one_word_of_visible_characters() {
         let authorization = Token::new(" s3cret\n").authorization().unwrap();
         assert_eq!(authorization, "Bearer s3cret");
-        for wrong in ["", " \n", "two words", "one\ntwo", "s3crét", "s3cret\0"] {
+        assert!(Token::new(&"s".repeat(4096)).authorization().is_ok());
+        let long = "s".repeat(4097);
+        for wrong in [
+            "",
+            " \n",
+            "two words",
+            "one\ntwo",
+            "s3crét",
+            "s3cret\0",
+            &long,
+        ] {
             let error = Token::new(wrong).authorization().unwrap_err().to_string();
             assert!(error.starts_with("token: expected a token"), "{error}");
             assert!(!error.contains("cr"), "{error}");

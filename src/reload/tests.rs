@@ -14,13 +14,15 @@ struct Watched {
 }
 
 /// Joins the texts of two files. Fails if one of them is empty.
-fn join(files: &[SettingFile], contents: &[Vec<u8>]) -> Result<String, ConfigError> {
-    for (file, content) in files.iter().zip(contents) {
-        if content.is_empty() {
-            return Err(file.unusable("a text"));
+fn join(contents: &[Content<'_>]) -> Result<String, ConfigError> {
+    let mut joined = String::new();
+    for content in contents {
+        match str::from_utf8(content.bytes).unwrap() {
+            "" => return Err(content.file.unusable("a text")),
+            text => joined.push_str(text),
         }
     }
-    Ok(String::from_utf8(contents.concat()).unwrap())
+    Ok(joined)
 }
 
 impl Watched {

@@ -6,9 +6,9 @@ mod tests;
 use std::{convert::Infallible, io, sync::Arc};
 
 use rustls::{
-    RootCertStore, ServerConfig,
+    ServerConfig,
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::CertificateDer,
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,7 +18,8 @@ use webpki::EndEntityCert;
 use crate::{
     caller::Identity,
     config::{self, ConfigError},
-    reload::{Reloaded, SettingFile},
+    pem,
+    reload::{Content, Reloaded, SettingFile},
     telemetry::ReloadCounter,
 };
 
@@ -33,6 +34,9 @@ pub(super) struct Tls {
 
 /// The only protocol we speak, as its name in ALPN.
 const HTTP2: &[u8] = b"h2";
+
+/// What we expect of `--tls-cert` and `--tls-client-ca`.
+const CERTIFICATES: &str = "certificates in PEM";
 
 /// How many bytes a connection may buffer for a caller that doesn't read, in addition to
 /// what it's about to encrypt.
@@ -102,26 +106,23 @@ fn identity_in(certificate: &CertificateDer<'_>) -> Option<Identity> {
 }
 
 /// Creates an acceptor from a certificate, a key and maybe root certificates for clients.
-fn acceptor(files: &[SettingFile], contents: &[Vec<u8>]) -> Result<TlsAcceptor, ConfigError> {
-    let [cert, key, ..] = files else {
+fn acceptor(contents: &[Content<'_>]) -> Result<TlsAcceptor, ConfigError> {
+    let [cert, key, client_ca @ ..] = contents else {
         unreachable!("there are at least a certificate and a key")
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("aws-lc-rs offers cipher suites for TLS 1.2 and 1.3");
-    let builder = match files.get(2).zip(contents.get(2)) {
-        Some((file, content)) => {
-            builder.with_client_cert_verifier(client_verifier(file, content, provider)?)
-        }
+    let builder = match client_ca.first() {
+        Some(ca) => builder.with_client_cert_verifier(client_verifier(ca, provider)?),
         None => builder.with_no_client_auth(),
     };
-    let chain = certificates(cert, &contents[0])?;
-    let private_key = PrivateKeyDer::from_pem_slice(&contents[1])
-        .map_err(|error| key.unusable(&format!("a private key in PEM ({error})")))?;
+    let chain = cert.parse(CERTIFICATES, pem::certificates)?;
+    let private_key = key.parse("a private key in PEM", pem::private_key)?;
     let mut config = builder
         .with_single_cert(chain, private_key)
-        .map_err(|error| key.unusable(&format!("the key of --tls-cert ({error})")))?;
+        .map_err(|error| key.unusable("the key of --tls-cert", error))?;
     config.alpn_protocols = vec![HTTP2.to_vec()];
     // A resumed session isn't checked against the current --tls-client-ca. Connections
     // are long, so resumption would save little.
@@ -131,28 +132,10 @@ fn acceptor(files: &[SettingFile], contents: &[Vec<u8>]) -> Result<TlsAcceptor, 
 }
 
 fn client_verifier(
-    file: &SettingFile,
-    content: &[u8],
+    ca: &Content<'_>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, ConfigError> {
-    let mut roots = RootCertStore::empty();
-    for root in certificates(file, content)? {
-        let added = roots.add(root);
-        added.map_err(|error| file.unusable(&format!("X.509 root certificates ({error})")))?;
-    }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-    let verifier = verifier.build();
-    verifier.map_err(|error| file.unusable(&format!("root certificates ({error})")))
-}
-
-fn certificates(
-    file: &SettingFile,
-    content: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(content).collect();
-    let found = found.map_err(|error| file.unusable(&format!("certificates in PEM ({error})")))?;
-    if found.is_empty() {
-        return Err(file.unusable("certificates in PEM (it contains none)"));
-    }
-    Ok(found)
+    let roots = ca.parse(CERTIFICATES, pem::roots)?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    verifier.map_err(|error| ca.unusable("root certificates", error))
 }

@@ -27,11 +27,7 @@ impl Authentication {
     pub(crate) fn load(config: &Callers, metrics: Arc<Metrics>) -> Result<Self, ConfigError> {
         let file = config.token_file.clone();
         let file = file.map(|path| SettingFile::new("auth-token-file", path));
-        let load = |file| {
-            Reloaded::load(vec![file], |files, contents| {
-                Tokens::parse(&files[0], &contents[0])
-            })
-        };
+        let load = |file| Reloaded::load(vec![file], |contents| Tokens::parse(&contents[0]));
         let tokens = file.map(load).transpose()?.map(Arc::new);
         let authentication = Self { tokens, metrics };
         authentication.register_names();

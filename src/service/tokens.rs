@@ -10,7 +10,7 @@ use aws_lc_rs::{
     digest::{self, Digest},
 };
 
-use crate::{caller::Identity, config::ConfigError, reload::SettingFile};
+use crate::{bearer, caller::Identity, config::ConfigError, reload::Content};
 
 /// The tokens of a token file, and whose they are.
 ///
@@ -25,13 +25,11 @@ struct Token {
 /// The maximum length of a name.
 const MAX_NAME: usize = 64;
 
-/// The maximum length of a token, in bytes.
-const MAX_TOKEN: usize = 4096;
-
 impl Tokens {
-    /// Reads the tokens of `file`. The errors never contain a token.
-    pub(super) fn parse(file: &SettingFile, content: &[u8]) -> Result<Self, ConfigError> {
-        let text = str::from_utf8(content).map_err(|_| file.unusable("a text file"))?;
+    /// Reads the tokens of a file. The errors never contain a token.
+    pub(super) fn parse(content: &Content<'_>) -> Result<Self, ConfigError> {
+        let Content { file, bytes } = content;
+        let text = str::from_utf8(bytes).map_err(|_| file.unusable("a text file"))?;
         let mut tokens = Self(Vec::new());
         for (position, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -87,8 +85,8 @@ impl Token {
         if name.len() > MAX_NAME || !name.bytes().all(is_part) {
             return Err("a name of up to 64 letters, digits, `-`, `_` and `.`");
         }
-        if token.len() > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("a token of up to 4096 visible ASCII characters");
+        if !bearer::is_valid(token) {
+            return Err(bearer::EXPECTED);
         }
         Ok(Self {
             digest: digest_of(token.as_bytes()),

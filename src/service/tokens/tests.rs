@@ -1,8 +1,10 @@
 use super::*;
+use crate::reload::SettingFile;
 
 fn parse(text: &str) -> Result<Tokens, ConfigError> {
-    let file = SettingFile::new("auth-token-file", "/tokens".into());
-    Tokens::parse(&file, text.as_bytes())
+    let file = &SettingFile::new("auth-token-file", "/tokens".into());
+    let bytes = text.as_bytes();
+    Tokens::parse(&Content { file, bytes })
 }
 
 #[test]

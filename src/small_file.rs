@@ -1,0 +1,22 @@
+//! Reads small files: certificates, keys and tokens.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+/// The maximum size of a file, in bytes. The bundle of a system's roots is a quarter of this.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Reads a file of at most [`MAX_BYTES`].
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let file = File::open(path)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_BYTES {
+        let message = format!("it has more than {MAX_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(content)
+}
