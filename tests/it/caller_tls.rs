@@ -13,7 +13,7 @@ use fetchd::proto::{FetchBatchRequest, fetch_service_client::FetchServiceClient}
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     SupportedProtocolVersion,
-    pki_types::{CertificateDer, pem::PemObject},
+    pki_types::CertificateDer,
     version::{TLS12, TLS13},
 };
 use tokio::{
@@ -25,11 +25,11 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, transport::Channel};
 
 use crate::support::{
-    Origin, Process,
+    Authority, Origin, Pair, Process,
     deaf::{Deaf, Switch},
     eventually, http2,
     metrics::metrics,
-    pki::{Ca, Dialer, Files, HOST, Pair},
+    pki::{Dialer, Files, HOST},
     reply, requests, until, within_timeout,
 };
 
@@ -38,9 +38,7 @@ static VERSIONS: [&[&SupportedProtocolVersion]; 2] = [&[&TLS12], &[&TLS13]];
 
 /// Starts a service that uses these files.
 fn serve(files: &Files, is_mutual: bool) -> Process {
-    let flags = files.flags(is_mutual);
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    Process::serve_with(&flags, &[("RUST_LOG", "debug")])
+    files.serve(is_mutual, &[], &[("RUST_LOG", "debug")])
 }
 
 /// Fetches the URL. Fails if there's no result with status 200.
@@ -74,8 +72,8 @@ async fn gets_in(dialer: &Dialer, service: &Process, url: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_must_speak_http2_over_tls() {
     let origin = Origin::new(|_| async { reply("body") }).await;
-    let (ca, url) = (Ca::new(), origin.url("/"));
-    let files = Files::new(&ca.issue(HOST, "1"), &ca.pem());
+    let (ca, url) = (Authority::new(), origin.url("/"));
+    let files = Files::new(&ca.issue(HOST), &ca.pem());
     let service = serve(&files, false);
     let dialer = Dialer::new(&ca, None);
     for versions in VERSIONS {
@@ -111,17 +109,22 @@ async fn callers_must_speak_http2_over_tls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mutual_tls_lets_in_callers_with_a_certificate_only() {
     let origin = Origin::new(|_| async { reply("body") }).await;
-    let (ca, clients, strangers, url) = (Ca::new(), Ca::new(), Ca::new(), origin.url("/"));
-    let files = Files::new(&ca.issue(HOST, "1"), &clients.pem());
+    let (ca, clients, strangers, url) = (
+        Authority::new(),
+        Authority::new(),
+        Authority::new(),
+        origin.url("/"),
+    );
+    let files = Files::new(&ca.issue(HOST), &clients.pem());
     let service = serve(&files, true);
     let spiffe = "spiffe://cluster.local/ns/shop/sa/web";
     for versions in VERSIONS {
         for (identity, is_let_in) in [
             (None, false),
-            (Some(strangers.issue("web.shop", "1")), false),
+            (Some(strangers.issue("web.shop")), false),
             // The server's own authority isn't the one for clients.
-            (Some(ca.issue("web.shop", "1")), false),
-            (Some(clients.issue("web.shop", "1")), true),
+            (Some(ca.issue("web.shop")), false),
+            (Some(clients.issue("web.shop")), true),
             (Some(clients.issue_spiffe(spiffe)), true),
         ] {
             let dialer = Dialer {
@@ -155,17 +158,12 @@ async fn codes(service: &Process) -> Vec<String> {
 }
 
 /// Returns the certificate that new connections see.
-async fn presented(dialer: &Dialer, service: &Process) -> Vec<u8> {
+async fn presented(dialer: &Dialer, service: &Process) -> CertificateDer<'static> {
     let stream = within_timeout(dialer.dial(service.address()))
         .await
         .unwrap();
     let certificates = stream.get_ref().1.peer_certificates().unwrap();
-    certificates[0].to_vec()
-}
-
-fn der(pair: &Pair) -> Vec<u8> {
-    let certificate = CertificateDer::from_pem_slice(pair.cert.as_bytes()).unwrap();
-    certificate.to_vec()
+    certificates[0].clone().into_owned()
 }
 
 /// Callers that fetch all the time: some over one connection, some over a new one for
@@ -218,11 +216,11 @@ impl Load {
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_replaced_under_load() {
     let origin = Origin::new(|_| async { reply("body") }).await;
-    let (ca, clients) = (Ca::new(), Ca::new());
-    let pairs: Vec<Pair> = (0..6).map(|n| ca.issue(HOST, &n.to_string())).collect();
+    let (ca, clients) = (Authority::new(), Authority::new());
+    let pairs: Vec<Pair> = (0..6).map(|_| ca.issue(HOST)).collect();
     let files = Files::new(&pairs[0], &clients.pem());
     let service = serve(&files, true);
-    let dialer = Dialer::new(&ca, Some(clients.issue("web.shop", "1")));
+    let dialer = Dialer::new(&ca, Some(clients.issue("web.shop")));
     let load = Load::start(&dialer, service.address(), &origin.url("/"));
     let mut current = &pairs[0];
     for (round, pair) in pairs.iter().enumerate().skip(1) {
@@ -247,14 +245,18 @@ async fn certificates_are_replaced_under_load() {
         eventually(async || metrics(&service.admin).await[&reloads] == expected).await;
         let successful = metrics(&service.admin).await["fetchd_tls_last_reload_successful"];
         assert_eq!(successful, f64::from(u8::from(!is_broken)), "{round}");
-        assert_eq!(presented(&dialer, &service).await, der(current), "{round}");
+        assert_eq!(
+            presented(&dialer, &service).await,
+            current.cert_der(),
+            "{round}"
+        );
     }
     // Callers of another authority take the place of the old ones.
     load.go_on().await;
     load.end().await;
-    let others = Ca::new();
+    let others = Authority::new();
     files.swap(current, &others.pem());
-    let other = Dialer::new(&ca, Some(others.issue("web.shop", "1")));
+    let other = Dialer::new(&ca, Some(others.issue("web.shop")));
     eventually(async || gets_in(&other, &service, &origin.url("/")).await).await;
     assert!(!gets_in(&dialer, &service, &origin.url("/")).await);
     let log = service.into_log().join("\n");
@@ -267,8 +269,8 @@ async fn certificates_are_replaced_under_load() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_peer_does_not_delay_a_drain() {
-    let ca = Ca::new();
-    let service = serve(&Files::new(&ca.issue(HOST, "1"), &ca.pem()), false);
+    let ca = Authority::new();
+    let service = serve(&Files::new(&ca.issue(HOST), &ca.pem()), false);
     let _silent = TcpStream::connect(service.address()).await.unwrap();
     // The silent one is accepted before this one.
     Dialer::new(&ca, None)
@@ -284,12 +286,9 @@ async fn silent_peer_does_not_delay_a_drain() {
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_peer_makes_room_for_another_as_soon_as_without_tls() {
     let origin = Origin::new(|_| async { reply("body") }).await;
-    let ca = Ca::new();
-    let files = Files::new(&ca.issue(HOST, "1"), &ca.pem());
-    let flags = files.flags(false);
-    let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    flags.extend(["--max-connections", "1"]);
-    let service = Process::serve(&flags);
+    let ca = Authority::new();
+    let files = Files::new(&ca.issue(HOST), &ca.pem());
+    let service = files.serve(false, &["--max-connections", "1"], &[]);
     let _silent = TcpStream::connect(service.address()).await.unwrap();
     let dialer = Dialer::new(&ca, None);
     let channel = dialer.channel(service.address()).await.unwrap();
@@ -304,12 +303,9 @@ async fn caller_that_does_not_read_loses_its_batch() {
     const WINDOW: u32 = (1 << 31) - 1;
 
     let origin = Origin::new(|_| async { reply(vec![b'x'; 1 << 20]) }).await;
-    let ca = Ca::new();
-    let files = Files::new(&ca.issue(HOST, "1"), &ca.pem());
-    let flags = files.flags(false);
-    let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    flags.extend(["--stall-timeout", "500ms"]);
-    let service = Process::serve(&flags);
+    let ca = Authority::new();
+    let files = Files::new(&ca.issue(HOST), &ca.pem());
+    let service = files.serve(false, &["--stall-timeout", "500ms"], &[]);
     let stream = Dialer::new(&ca, None)
         .dial(service.address())
         .await

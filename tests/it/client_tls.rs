@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use crate::support::{
-    Authority, Front, Origin, RawOrigin, finish,
+    Authority, Front, Origin, Pair, RawOrigin, finish,
     namespace::{self, Network},
     reply, self_signed, service, within_timeout,
 };
@@ -207,7 +207,7 @@ async fn client_certificate_is_shown_and_its_lack_is_named() {
     for version in VERSIONS {
         let acceptor = authority.requiring_client_certificate("127.0.0.1", version);
         let front = Front::new(Some(acceptor)).await;
-        let (cert, key) = authority.identity("client.test");
+        let Pair { cert, key } = authority.issue("client.test");
         let builder = trusting(&authority).tls_identity(cert, key);
         fetch(&builder.connect(front.url()).await.unwrap()).await;
         assert!(matches!(&front.take_clients()[..], [Some(_)]));
@@ -216,7 +216,7 @@ async fn client_certificate_is_shown_and_its_lack_is_named() {
         let expected = "the server asks for a client certificate (tls_identity, --tls-cert), and there \
                         is none";
         assert!(error.contains(expected), "{version:?}: {error}");
-        let (cert, key) = other.identity("client.test");
+        let Pair { cert, key } = other.issue("client.test");
         let error = problem(trusting(&authority).tls_identity(cert, key), front.url()).await;
         let expected = "the server rejects the client certificate: ";
         assert!(error.contains(expected), "{version:?}: {error}");
@@ -228,7 +228,7 @@ async fn rotated_certificates_are_used_by_the_next_connection() {
     let authority = Authority::new();
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name);
-    let write = |(cert, key): (String, String)| {
+    let write = |Pair { cert, key }: Pair| {
         fs::write(file("cert"), cert).unwrap();
         fs::write(file("key"), key).unwrap();
     };
@@ -236,7 +236,7 @@ async fn rotated_certificates_are_used_by_the_next_connection() {
     let front = Front::new(Some(acceptor.clone())).await;
     let address = front.address.to_string();
     fs::write(file("ca"), authority.pem()).unwrap();
-    write(authority.identity("first.test"));
+    write(authority.issue("first.test"));
     let builder = Client::builder()
         .tls_ca_file(file("ca"))
         .tls_identity_files(file("cert"), file("key"));
@@ -244,11 +244,11 @@ async fn rotated_certificates_are_used_by_the_next_connection() {
     fetch(&client).await;
     let first = front.take_clients();
 
-    write(authority.identity("second.test"));
+    write(authority.issue("second.test"));
     fetch(&client).await;
     assert!(front.take_clients().is_empty(), "the connection stays open");
     drop(front);
-    let front = restarted(&address, acceptor).await;
+    let front = Front::at(&address, Some(acceptor)).await;
     fetch(&client).await;
     let second = front.take_clients();
     assert!(matches!((&first[..], &second[..]), ([Some(one)], [Some(two)]) if one != two));
@@ -256,23 +256,18 @@ async fn rotated_certificates_are_used_by_the_next_connection() {
     // The server has a new authority as well.
     let renewed = Authority::new();
     fs::write(file("ca"), renewed.pem()).unwrap();
-    write(renewed.identity("third.test"));
+    write(renewed.issue("third.test"));
     drop(front);
     let acceptor = renewed.requiring_client_certificate("127.0.0.1", &TLS13);
-    let _front = restarted(&address, acceptor).await;
+    let _front = Front::at(&address, Some(acceptor)).await;
     fetch(&client).await;
-}
-
-/// Starts a front at the address of one that was stopped.
-async fn restarted(address: &str, acceptor: TlsAcceptor) -> Front {
-    Front::at(address, Some(acceptor)).await
 }
 
 #[tokio::test]
 async fn settings_that_cannot_be_used_are_named() {
     let authority = Authority::new();
-    let (cert, _) = authority.identity("client.test");
-    let (_, key) = authority.identity("client.test");
+    let Pair { cert, .. } = authority.issue("client.test");
+    let Pair { key, .. } = authority.issue("client.test");
     let url = "https://127.0.0.1:1";
     let builder = Client::builder;
     let nowhere = Path::new("/nowhere.pem");

@@ -9,7 +9,7 @@ use fetchd::{
 
 use crate::{
     client_tls::{AT_ONCE, fetch, invalid},
-    support::{Authority, Front, Service, service, within_timeout},
+    support::{Authority, Front, Pair, Service, service, within_timeout},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +110,7 @@ async fn token_that_one_replica_does_not_know_yet_is_sent_to_another() {
 
 #[tokio::test]
 async fn secrets_are_never_shown() {
-    let (cert, key) = Authority::new().identity("client.test");
+    let Pair { cert, key } = Authority::new().issue("client.test");
     let line = key.lines().nth(1).unwrap().to_owned();
     let builder = Client::builder()
         .token("s3cret")

@@ -6,9 +6,9 @@ use rustls::version::TLS13;
 use tempfile::TempDir;
 
 use crate::support::{
-    Authority, Front, Origin, Process,
+    Authority, Front, Origin, Pair,
     command::{fetchd, lines, stderr},
-    reply, service,
+    pki, reply, service,
 };
 
 /// The files of a caller.
@@ -20,7 +20,7 @@ impl Files {
     /// Writes the root and an identity of `authority`, and a token.
     fn new(authority: &Authority, token: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (cert, key) = authority.identity("client.test");
+        let Pair { cert, key } = authority.issue("client.test");
         for (name, content) in [
             ("ca", authority.pem()),
             ("cert", cert),
@@ -85,22 +85,10 @@ async fn callers_of_the_real_service_need_a_certificate_and_a_token() {
         Files::new(&authority, "s3cret"),
         Files::new(&authority, "wr0ng"),
     );
-    let files = Files::new(&authority, "");
-    let (cert, key) = authority.identity("127.0.0.1");
-    fs::write(files.path("cert"), cert).unwrap();
-    fs::write(files.path("key"), key).unwrap();
-    fs::write(files.path("token"), "web s3cret\n").unwrap();
-    let [ca, cert, key, tokens] = ["ca", "cert", "key", "token"].map(|name| files.path(name));
-    let service = Process::serve(&[
-        "--tls-client-ca",
-        ca.to_str().unwrap(),
-        "--tls-cert",
-        cert.to_str().unwrap(),
-        "--tls-key",
-        key.to_str().unwrap(),
-        "--auth-token-file",
-        tokens.to_str().unwrap(),
-    ]);
+    let files = pki::Files::new(&authority.issue("127.0.0.1"), &authority.pem());
+    let tokens = files.path("tokens");
+    fs::write(&tokens, "web s3cret\n").unwrap();
+    let service = files.serve(true, &["--auth-token-file", tokens.to_str().unwrap()], &[]);
     let url = format!("https://{}", service.address());
     let origin = Origin::new(|_| async { reply("there") }).await;
     let target = origin.url("");

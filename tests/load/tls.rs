@@ -4,8 +4,8 @@ use futures_util::future::join_all;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::support::{
-    Process,
-    pki::{Ca, Dialer, Files, HOST},
+    Authority,
+    pki::{Dialer, Files, HOST},
     until, within_timeout,
 };
 
@@ -28,11 +28,10 @@ fn endless_hello() -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_of_a_connection_is_bounded() {
-    let (ca, clients) = (Ca::new(), Ca::new());
-    let files = Files::new(&ca.issue(HOST, "1"), &clients.pem());
-    let flags = files.flags(true);
-    let service = Process::serve(&flags.iter().map(String::as_str).collect::<Vec<_>>());
-    let dialer = Dialer::new(&ca, Some(clients.issue("web.shop", "1")));
+    let (ca, clients) = (Authority::new(), Authority::new());
+    let files = Files::new(&ca.issue(HOST), &clients.pem());
+    let service = files.serve(true, &[], &[]);
+    let dialer = Dialer::new(&ca, Some(clients.issue("web.shop")));
     within_timeout(dialer.channel(service.address()))
         .await
         .unwrap();

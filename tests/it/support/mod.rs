@@ -34,7 +34,7 @@ pub(crate) use raw::{
 pub(crate) use service::{
     Service, allow_loopback, raw_client, requests, service, service_at, service_with,
 };
-pub(crate) use tls::{Authority, self_signed};
+pub(crate) use tls::{Authority, Pair, self_signed};
 
 use std::{future::Future, time::Duration};
 

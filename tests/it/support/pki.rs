@@ -3,28 +3,19 @@
 use std::{fs, os::unix::fs::symlink, path::PathBuf, sync::Arc};
 
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
 
+use super::{Authority, Pair, Process};
+
 /// The name in the server's certificates.
 pub(crate) const HOST: &str = "fetchd.test";
-
-/// An authority, for servers or for clients.
-pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
-
-/// A certificate and its key, in PEM.
-#[derive(Clone)]
-pub(crate) struct Pair {
-    pub(crate) cert: String,
-    pub(crate) key: String,
-}
 
 /// A folder of `tls.crt`, `tls.key` and `ca.crt`. Like those of a Secret in Kubernetes,
 /// they're links, and all of them are replaced by renaming a single link.
@@ -40,41 +31,6 @@ pub(crate) struct Dialer {
     pub(crate) identity: Option<Pair>,
     pub(crate) alpn: Vec<Vec<u8>>,
     pub(crate) versions: &'static [&'static SupportedProtocolVersion],
-}
-
-impl Ca {
-    pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        Self(CertifiedIssuer::self_signed(params, key).unwrap())
-    }
-
-    pub(crate) fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// Issues a certificate for a host. `serial` is the common name, so that tests can
-    /// tell certificates apart.
-    pub(crate) fn issue(&self, host: &str, serial: &str) -> Pair {
-        let mut params = CertificateParams::new([host.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, serial);
-        self.sign(params)
-    }
-
-    /// Issues a certificate for a SPIFFE ID.
-    pub(crate) fn issue_spiffe(&self, id: &str) -> Pair {
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
-        self.sign(params)
-    }
-
-    fn sign(&self, params: CertificateParams) -> Pair {
-        let key = KeyPair::generate().unwrap();
-        let cert = params.signed_by(&key, &self.0).unwrap().pem();
-        let key = key.serialize_pem();
-        Pair { cert, key }
-    }
 }
 
 impl Files {
@@ -113,19 +69,31 @@ impl Files {
         fs::write(self.path("tls.key"), &pair.key).unwrap();
     }
 
-    /// Returns the flags for a service that uses these files.
-    pub(crate) fn flags(&self, is_mutual: bool) -> Vec<String> {
-        let flag = |flag: &str, name| [flag.to_owned(), self.path(name).display().to_string()];
-        let mut flags = [flag("--tls-cert", "tls.crt"), flag("--tls-key", "tls.key")].concat();
+    /// Starts a service that uses these files, with additional arguments and environment
+    /// variables. If it's mutual, callers need a certificate.
+    pub(crate) fn serve(
+        &self,
+        is_mutual: bool,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Process {
+        let [cert, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(|name| self.path(name));
+        let mut flags = vec![
+            "--tls-cert",
+            cert.to_str().unwrap(),
+            "--tls-key",
+            key.to_str().unwrap(),
+        ];
         if is_mutual {
-            flags.extend(flag("--tls-client-ca", "ca.crt"));
+            flags.extend(["--tls-client-ca", ca.to_str().unwrap()]);
         }
-        flags
+        flags.extend(arguments);
+        Process::serve_with(&flags, variables)
     }
 }
 
 impl Dialer {
-    pub(crate) fn new(ca: &Ca, identity: Option<Pair>) -> Self {
+    pub(crate) fn new(ca: &Authority, identity: Option<Pair>) -> Self {
         Self {
             roots: ca.pem(),
             identity,
@@ -146,11 +114,9 @@ impl Dialer {
             .with_root_certificates(roots);
         let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
-            Some(pair) => {
-                let cert = CertificateDer::from_pem_slice(pair.cert.as_bytes()).unwrap();
-                let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
-                builder.with_client_auth_cert(vec![cert], key).unwrap()
-            }
+            Some(pair) => builder
+                .with_client_auth_cert(vec![pair.cert_der()], pair.key_der())
+                .unwrap(),
         };
         config.alpn_protocols.clone_from(&self.alpn);
         let stream = TcpStream::connect(address).await?;

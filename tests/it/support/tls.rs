@@ -1,17 +1,27 @@
-//! TLS for origins and services. Every test generates its own certificates.
+//! TLS for origins, services and callers. Every test generates its own certificates.
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType,
+    date_time_ymd,
+};
 use rustls::{
     RootCertStore, ServerConfig, SupportedProtocolVersion,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
 use tokio_rustls::TlsAcceptor;
 
 /// A test's certificate authority.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its private key, in PEM.
+#[derive(Clone)]
+pub(crate) struct Pair {
+    pub(crate) cert: String,
+    pub(crate) key: String,
+}
 
 impl Authority {
     pub(crate) fn new() -> Self {
@@ -31,18 +41,29 @@ impl Authority {
         self.0.pem()
     }
 
+    /// Issues a certificate for a host, or for a caller of this name.
+    pub(crate) fn issue(&self, name: &str) -> Pair {
+        self.sign(&params(name))
+    }
+
+    /// Issues a certificate for a SPIFFE ID.
+    pub(crate) fn issue_spiffe(&self, id: &str) -> Pair {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
+        self.sign(&params)
+    }
+
     /// Returns an acceptor. Its certificate is valid for `host`.
     pub(crate) fn acceptor(&self, host: &str) -> TlsAcceptor {
-        let params = CertificateParams::new([host.to_owned()]).unwrap();
-        self.signed(params)
+        acceptor(&self.issue(host), rustls::ALL_VERSIONS, None, &[])
     }
 
     /// Returns an acceptor for `host`, but with a certificate that has expired.
     pub(crate) fn expired(&self, host: &str) -> TlsAcceptor {
-        let mut params = CertificateParams::new([host.to_owned()]).unwrap();
+        let mut params = params(host);
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2021, 1, 1);
-        self.signed(params)
+        acceptor(&self.sign(&params), rustls::ALL_VERSIONS, None, &[])
     }
 
     /// Returns an acceptor for `host` that only supports `version`, and that requires a
@@ -52,20 +73,8 @@ impl Authority {
         host: &str,
         version: &'static SupportedProtocolVersion,
     ) -> TlsAcceptor {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let clients =
-            WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider));
-        let (certificate, key) = self.certificate(host);
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_client_cert_verifier(clients.build().unwrap())
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        TlsAcceptor::from(Arc::new(config))
+        let pair = self.issue(host);
+        acceptor(&pair, &[version], Some(self), &["h2", "http/1.1"])
     }
 
     /// Returns an acceptor for `host` that only offers HTTP/2.
@@ -79,57 +88,64 @@ impl Authority {
         host: &str,
         versions: &[&'static SupportedProtocolVersion],
     ) -> TlsAcceptor {
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let (certificate, key) = self.certificate(host);
-        let mut config = ServerConfig::builder_with_provider(provider.into())
-            .with_protocol_versions(versions)
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        TlsAcceptor::from(Arc::new(config))
+        acceptor(&self.issue(host), versions, None, &["h2"])
     }
 
-    /// Returns a certificate for `name` and its private key, both in PEM.
-    pub(crate) fn identity(&self, name: &str) -> (String, String) {
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
+    fn sign(&self, params: &CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        (certificate.pem(), key.serialize_pem())
+        Pair::new(&params.signed_by(&key, &self.0).unwrap(), &key)
+    }
+}
+
+impl Pair {
+    fn new(certificate: &Certificate, key: &KeyPair) -> Self {
+        Self {
+            cert: certificate.pem(),
+            key: key.serialize_pem(),
+        }
     }
 
-    fn certificate(&self, host: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-        let params = CertificateParams::new([host.to_owned()]).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        (certificate.der().clone(), key.into())
+    pub(crate) fn cert_der(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.cert.as_bytes()).unwrap()
     }
 
-    fn signed(&self, params: CertificateParams) -> TlsAcceptor {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        acceptor(certificate.der().clone(), &key)
+    pub(crate) fn key_der(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap()
     }
 }
 
 /// Returns an acceptor for `host`, but with a self-signed certificate.
 pub(crate) fn self_signed(host: &str) -> TlsAcceptor {
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new([host.to_owned()]).unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    acceptor(certificate.der().clone(), &key)
+    let pair = Pair::new(&params(host).self_signed(&key).unwrap(), &key);
+    acceptor(&pair, rustls::ALL_VERSIONS, None, &[])
 }
 
-fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let config = ServerConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
+fn params(name: &str) -> CertificateParams {
+    CertificateParams::new([name.to_owned()]).unwrap()
+}
+
+/// Returns an acceptor. If there's an authority for `clients`, they need a certificate.
+fn acceptor(
+    pair: &Pair,
+    versions: &[&'static SupportedProtocolVersion],
+    clients: Option<&Authority>,
+    alpn: &[&str],
+) -> TlsAcceptor {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = clients.map(|authority| {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.0.der().clone()).unwrap();
+        WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+            .build()
+            .unwrap()
+    });
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
         .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
+        .with_client_cert_verifier(verifier.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
+        .with_single_cert(vec![pair.cert_der()], pair.key_der())
         .unwrap();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
