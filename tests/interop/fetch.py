@@ -10,9 +10,7 @@ end with REASON_BATCH_DEADLINE. The call itself must end with OK before the dead
 
 import http.server
 import importlib
-import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,6 +19,8 @@ import time
 import grpc
 import grpc_tools.protoc
 import grpc_tools
+
+from service import start_service
 
 COUNT = 40
 DEADLINE = 2.0
@@ -74,23 +74,6 @@ def generate_client(proto):
         importlib.import_module("fetchd.v1.fetchd_pb2"),
         importlib.import_module("fetchd.v1.fetchd_pb2_grpc"),
     )
-
-
-def start_service(command, **options):
-    """Starts the service on a free port, and returns its process and its address."""
-    service = subprocess.Popen(
-        command
-        + ["--listen", "127.0.0.1:0", "--admin-listen", "off"]
-        + ["--allow-net", "127.0.0.0/8", "--log-format", "json"],
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-    for line in service.stderr:
-        address = json.loads(line).get("address")
-        if address:
-            return service, address
-    raise AssertionError("the service exited before it logged its address")
 
 
 def call(pb2, stub, origin):

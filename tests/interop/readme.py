@@ -11,7 +11,6 @@ import http.server
 import json
 import os
 import pathlib
-import re
 import shlex
 import shutil
 import subprocess
@@ -19,7 +18,8 @@ import sys
 import tempfile
 import threading
 
-from fetch import start_service
+from samples import blocks
+from service import start_service
 
 
 class Origin(http.server.BaseHTTPRequestHandler):
@@ -39,11 +39,6 @@ class Origin(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-def blocks(text, language):
-    """Returns the contents of the code blocks of `language`."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def commands(text):

@@ -16,12 +16,10 @@ import argparse
 import asyncio
 import collections
 import concurrent.futures
-import json
 import multiprocessing
 import os
 import pathlib
 import random
-import re
 import signal
 import struct
 import subprocess
@@ -30,6 +28,9 @@ import tempfile
 import threading
 import time
 import traceback
+
+from samples import blocks
+from service import start_service
 
 PORT = 50051
 ORIGIN = 8080
@@ -155,19 +156,8 @@ class Replicas:
         """Starts a replica, and adds it to the name when it is ready."""
         self.started += 1
         address = f"127.0.1.{self.started}"
-        service = subprocess.Popen(
-            [self.binary, "serve", "--listen", f"{address}:{PORT}", "--admin-listen", "off"]
-            + ["--allow-net", "127.0.0.0/8", "--log-format", "json"]
-            + ["--drain-delay", "1s"],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for line in service.stderr:
-            if json.loads(line).get("address"):
-                break
-        else:
-            raise AssertionError("the service exited before it logged its address")
-        threading.Thread(target=collections.deque, args=(service.stderr, 0), daemon=True).start()
+        command = [self.binary, "serve", "--drain-delay", "1s"]
+        service, _ = start_service(command, f"{address}:{PORT}")
         self.running.append((address, service))
         self.write()
 
@@ -263,7 +253,7 @@ class Caller:
 def make_channel(root, target):
     """Runs the first Python code of docs/callers.md with another target."""
     text = (root / "docs/callers.md").read_text()
-    code, *_ = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    code, *_ = blocks(text, "python")
     assert "fetchd-headless" in code
     scope = {}
     exec(code.replace("dns:///fetchd-headless", target), scope)
