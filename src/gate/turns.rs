@@ -1,7 +1,7 @@
 //! Decides whose turn it is. That's the caller with the fewest slots, and then the next of
 //! this caller's batches.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::state::BatchId;
 use crate::caller::Caller;
@@ -11,20 +11,26 @@ use crate::caller::Caller;
 pub(super) struct Turns {
     /// The callers that have batches in here.
     callers: BTreeMap<Caller, Waiting>,
-    /// The same callers, in turn: by the number of slots they hold. Those with equally many
-    /// take turns.
-    order: BTreeSet<(usize, u64, Caller)>,
+    /// The same callers, by their places.
+    order: BTreeMap<Place, Caller>,
     next_turn: u64,
 }
 
 /// A caller's waiting batches.
 struct Waiting {
-    /// How many slots all batches of the caller hold.
-    held: usize,
-    /// Goes up with each turn.
-    turn: u64,
+    place: Place,
     /// In turn. Never empty.
     batches: VecDeque<BatchId>,
+}
+
+/// A caller's place in the order. Callers with fewer slots come first, and those with
+/// equally many take turns.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// How many slots all batches of the caller hold.
+    held: usize,
+    /// Goes up with each turn, so no two callers have the same place.
+    turn: u64,
 }
 
 impl Turns {
@@ -41,9 +47,9 @@ impl Turns {
     /// Updates how many slots `caller` holds, if it has batches in here.
     pub(super) fn set_held(&mut self, caller: Caller, held: usize) {
         if let Some(waiting) = self.callers.get_mut(&caller) {
-            self.order.remove(&(waiting.held, waiting.turn, caller));
-            waiting.held = held;
-            self.order.insert((held, waiting.turn, caller));
+            self.order.remove(&waiting.place);
+            waiting.place.held = held;
+            self.order.insert(waiting.place, caller);
         }
     }
 
@@ -54,7 +60,7 @@ impl Turns {
         let mut waiting = self.take(caller)?;
         let batch = waiting.batches.remove(position);
         if !waiting.batches.is_empty() {
-            self.insert(caller, waiting.held, waiting.batches);
+            self.insert(caller, waiting.place.held, waiting.batches);
         }
         batch
     }
@@ -62,7 +68,7 @@ impl Turns {
     /// Finds the next caller with a batch that `is_allowed` accepts, and the batch's
     /// position among the caller's batches.
     fn find(&self, is_allowed: impl Fn(BatchId) -> bool) -> Option<(Caller, usize)> {
-        self.order.iter().find_map(|(_, _, caller)| {
+        self.order.values().find_map(|caller| {
             let mut batches = self.callers[caller].batches.iter();
             let position = batches.position(|batch| is_allowed(*batch))?;
             Some((*caller, position))
@@ -89,26 +95,24 @@ impl Turns {
     #[cfg(test)]
     pub(super) fn held(&self) -> impl Iterator<Item = (Caller, usize)> {
         assert_eq!(self.order.len(), self.callers.len());
-        self.order.iter().map(|(held, _, caller)| (*caller, *held))
+        self.order
+            .iter()
+            .map(|(place, caller)| (*caller, place.held))
     }
 
     /// Adds a caller, as the last of those with equally many slots.
     fn insert(&mut self, caller: Caller, held: usize, batches: VecDeque<BatchId>) {
         let turn = self.next_turn;
         self.next_turn += 1;
-        self.order.insert((held, turn, caller));
-        let waiting = Waiting {
-            held,
-            turn,
-            batches,
-        };
-        self.callers.insert(caller, waiting);
+        let place = Place { held, turn };
+        self.order.insert(place, caller);
+        self.callers.insert(caller, Waiting { place, batches });
     }
 
     /// Removes a caller.
     fn take(&mut self, caller: Caller) -> Option<Waiting> {
         let waiting = self.callers.remove(&caller)?;
-        self.order.remove(&(waiting.held, waiting.turn, caller));
+        self.order.remove(&waiting.place);
         Some(waiting)
     }
 }
