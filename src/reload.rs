@@ -66,7 +66,7 @@ impl<T> Reloaded<T> {
 
     /// Watches the files until the future is dropped. `reloaded` is called after each
     /// change. If the new content isn't valid, the old value stays.
-    pub(crate) async fn watch(&self, reloaded: impl Fn(Result<(), &ConfigError>)) -> Infallible {
+    pub(crate) async fn watch(&self, reloaded: impl Fn(Result<(), ConfigError>)) -> Infallible {
         let mut before = None;
         loop {
             time::sleep(INTERVAL).await;
@@ -77,7 +77,7 @@ impl<T> Reloaded<T> {
             };
             let is_new = *self.seen.read() != contents;
             if is_new && before.as_ref() == Some(&contents) {
-                reloaded(self.replace(contents).as_ref().copied());
+                reloaded(self.replace(contents));
                 before = None;
             } else {
                 before = is_new.then_some(contents);

@@ -36,8 +36,9 @@ impl Watched {
         let (report, reports) = mpsc::channel();
         let watched = Arc::clone(&value);
         let watching = tokio::spawn(async move {
-            let reloaded = |reloaded: Result<(), &ConfigError>| {
-                report.send(reloaded.map_err(ToString::to_string)).unwrap();
+            let reloaded = |reloaded: Result<(), ConfigError>| {
+                let reloaded = reloaded.map_err(|error| error.to_string());
+                report.send(reloaded).unwrap();
             };
             match watched.watch(reloaded).await {}
         });
