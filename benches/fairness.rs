@@ -20,15 +20,14 @@ use std::{
     time::Duration,
 };
 
-use fetchd::proto::{FetchBatchRequest, fetch_service_client::FetchServiceClient};
+use fetchd::proto::FetchBatchRequest;
 use support::{
     Origin, Process,
     caller::{self, loopback},
-    reply, requests, until, within_timeout,
+    reply, requests, until,
 };
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
-use tonic::transport::Channel;
 
 /// The highest accepted ratio of the single batch's time beside the others to its time
 /// alone.
@@ -117,45 +116,29 @@ async fn measure(slots: usize, reserved: usize) -> Measurement {
         ..Default::default()
     };
 
-    let one = caller::client(&service.url, loopback(1)).await;
-    let single = || fetch(one.clone(), batch("one", MAX_CONCURRENCY));
-    let alone = single().await;
+    let mut one = caller::client(&service.url, loopback(1)).await;
+    let alone = caller::fetch(&mut one, batch("one", MAX_CONCURRENCY)).await;
     let many = caller::client(&service.url, loopback(2)).await;
     let _many: Vec<_> = (0..BATCHES)
         .map(|_| {
-            let (client, batch) = (many.clone(), batch("many", CONCURRENCY));
+            let (mut client, batch) = (many.clone(), batch("many", CONCURRENCY));
             AbortOnDropHandle::new(tokio::spawn(async move {
                 loop {
-                    fetch(client.clone(), batch.clone()).await;
+                    caller::fetch(&mut client, batch.clone()).await;
                 }
             }))
         })
         .collect();
     until(|| counting.many.load(Ordering::Relaxed) >= slots / 2).await;
     sleep(DELAY).await;
-    let (beside, many, one) = counting.observe(single()).await;
+    let single = caller::fetch(&mut one, batch("one", MAX_CONCURRENCY));
+    let (beside, many, one) = counting.observe(single).await;
     Measurement {
         alone,
         beside,
         many,
         one,
     }
-}
-
-/// Fetches `batch`, and returns the time that it took.
-async fn fetch(mut client: FetchServiceClient<Channel>, batch: FetchBatchRequest) -> Duration {
-    let count = batch.requests.len();
-    let begun = Instant::now();
-    let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
-    let mut ends = 0;
-    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
-        for end in message.parts.into_iter().filter_map(|part| part.end) {
-            assert_eq!(end.error, None);
-            ends += 1;
-        }
-    }
-    assert_eq!(ends, count);
-    begun.elapsed()
 }
 
 impl Counting {

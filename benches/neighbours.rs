@@ -203,17 +203,7 @@ impl Scene {
     /// Fetches one batch, and returns the time that it took.
     async fn batch(&self, client: &mut FetchServiceClient<Channel>) -> Duration {
         let batch = batch_of(vec![self.delayed.url(""); REQUESTS], 50);
-        let started = Instant::now();
-        let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
-        let mut ends = 0;
-        while let Some(message) = within_timeout(messages.message()).await.unwrap() {
-            for end in message.parts.into_iter().filter_map(|part| part.end) {
-                assert_eq!(end.error, None);
-                ends += 1;
-            }
-        }
-        assert_eq!(ends, REQUESTS);
-        started.elapsed()
+        caller::fetch(client, batch).await
     }
 
     /// Fetches [`ROUNDS`] batches, and returns the median of their times.

@@ -1,10 +1,10 @@
 //! Callers that connect from a specific address. One of them writes HTTP/2 frames by
 //! hand.
 
-use std::{io, net::IpAddr};
+use std::{io, net::IpAddr, time::Duration};
 
 use bytes::{BufMut, Bytes};
-use fetchd::proto::fetch_service_client::FetchServiceClient;
+use fetchd::proto::{FetchBatchRequest, fetch_service_client::FetchServiceClient};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -14,11 +14,12 @@ use tokio::{
     },
     sync::watch,
     task::JoinHandle,
+    time::Instant,
 };
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use super::http2::Body;
+use super::{http2::Body, within_timeout};
 
 /// Returns 127.0.0.`last`.
 pub(crate) fn loopback(last: u8) -> IpAddr {
@@ -49,6 +50,25 @@ pub(crate) async fn channel(url: &str, from: IpAddr) -> Result<Channel, tonic::t
 /// Returns the generated client, which has a single connection from the address `from`.
 pub(crate) async fn client(url: &str, from: IpAddr) -> FetchServiceClient<Channel> {
     FetchServiceClient::new(channel(url, from).await.unwrap())
+}
+
+/// Fetches a batch, and returns the time that it took. Panics if a request fails.
+pub(crate) async fn fetch(
+    client: &mut FetchServiceClient<Channel>,
+    batch: FetchBatchRequest,
+) -> Duration {
+    let count = batch.requests.len();
+    let begun = Instant::now();
+    let mut messages = client.fetch_batch(batch).await.unwrap().into_inner();
+    let mut ends = 0;
+    while let Some(message) = within_timeout(messages.message()).await.unwrap() {
+        for end in message.parts.into_iter().filter_map(|part| part.end) {
+            assert_eq!(end.error, None);
+            ends += 1;
+        }
+    }
+    assert_eq!(ends, count);
+    begun.elapsed()
 }
 
 /// Opens a hyper connection from the address `from`. The task drives it until it's
