@@ -13,10 +13,10 @@ import time
 import urllib.error
 import urllib.request
 
-PATIENCE = 20
+TIMEOUT = 20
 
 # The start of an HTTP/2 connection, with empty settings.
-HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
 
 def problems(fetchd, deploy, rendered):
@@ -46,7 +46,7 @@ def problems(fetchd, deploy, rendered):
             text=True,
         )
         # Ends a process that neither starts nor stops, and with it the wait for its lines.
-        watchdog = threading.Timer(PATIENCE, process.kill)
+        watchdog = threading.Timer(TIMEOUT, process.kill)
         watchdog.start()
         try:
             yield from lifetime(process, rendered, folder)
@@ -116,10 +116,10 @@ def lifetime(process, rendered, folder):
 
 def probe(url):
     """Waits until the answer is 200. As long as it is 503, the service is about to be ready."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while True:
         try:
-            return urllib.request.urlopen(url, timeout=PATIENCE).close()
+            return urllib.request.urlopen(url, timeout=TIMEOUT).close()
         except urllib.error.HTTPError as error:
             if error.code != 503 or time.monotonic() > deadline:
                 raise
@@ -133,9 +133,9 @@ def speaks_http2(address, folder, certificate):
     if certificate:
         context.load_cert_chain(f"{certificate}/tls.crt", f"{certificate}/tls.key")
     try:
-        with socket.create_connection(address, PATIENCE) as tcp:
+        with socket.create_connection(address, TIMEOUT) as tcp:
             with context.wrap_socket(tcp, server_hostname="fetchd.fetchd.svc") as tls:
-                tls.sendall(HELLO)
+                tls.sendall(OPENING)
                 return tls.recv(9) != b""
     except OSError:
         return False
