@@ -72,6 +72,7 @@ pub use stats::FetchStats;
 #[doc(hidden)]
 pub mod internals {
     pub use super::{
+        builder::with_credentials,
         dial::{DialError, Dialer, Http2Stream, Peer},
         setting::InvalidSetting,
         tls::TlsSettings,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use fetchd::client::{
     Builder,
-    internals::{InvalidSetting, TlsSettings, Token},
+    internals::{InvalidSetting, TlsSettings, Token, with_credentials},
 };
 
 use super::Usage;
@@ -79,16 +79,7 @@ impl Credentials {
     }
 
     /// Returns a client builder with these settings.
-    pub(super) fn add_to(&self, mut builder: Builder) -> Builder {
-        if let Some(path) = &self.tls_ca {
-            builder = builder.tls_ca_file(path);
-        }
-        if let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) {
-            builder = builder.tls_identity_files(cert, key);
-        }
-        match &self.token_file {
-            Some(path) => builder.token_file(path),
-            None => builder,
-        }
+    pub(super) fn add_to(&self, builder: Builder) -> Builder {
+        with_credentials(builder, self.tls(), self.token())
     }
 }

@@ -346,3 +346,12 @@ impl Default for Builder {
         }
     }
 }
+
+/// Sets the TLS settings and the token, as the commands of `fetchd` have them.
+pub fn with_credentials(builder: Builder, tls: TlsSettings, token: Option<Token>) -> Builder {
+    Builder {
+        tls,
+        token,
+        ..builder
+    }
+}
