@@ -5,8 +5,10 @@ mod tests;
 
 use std::{convert::Infallible, fmt, path::PathBuf, sync::Arc, time::Duration};
 
+use aws_lc_rs::digest::{self, SHA256_OUTPUT_LEN};
 use parking_lot::RwLock;
 use tokio::{task, time};
+use zeroize::Zeroizing;
 
 use crate::{config::ConfigError, small_file};
 
@@ -19,8 +21,8 @@ pub(crate) struct Reloaded<T> {
     files: Vec<SettingFile>,
     parse: Parse<T>,
     value: RwLock<Arc<T>>,
-    /// The contents of the files that were read last, valid or not.
-    seen: RwLock<Contents>,
+    /// What was read last, valid or not.
+    seen: RwLock<Seen>,
 }
 
 /// A file with the flag that names it.
@@ -39,8 +41,13 @@ pub(crate) struct Content<'a> {
 /// Makes the value from the contents, which have the order of the files.
 type Parse<T> = fn(&[Content<'_>]) -> Result<T, ConfigError>;
 
-/// The content of each file, or why it can't be read.
-type Contents = Vec<Result<Vec<u8>, String>>;
+/// The content of each file, or why it can't be read. It's wiped when it's dropped, since it
+/// may be a secret.
+type Contents = Vec<Result<Zeroizing<Vec<u8>>, String>>;
+
+/// The digest of each file, or why it can't be read. It's all that we keep, so that no secret
+/// stays in memory only to be compared.
+type Seen = Vec<Result<[u8; SHA256_OUTPUT_LEN], String>>;
 
 /// How often the files are read. A change counts once two reads in a row have found it,
 /// so that files which are written one after another are taken together.
@@ -49,13 +56,13 @@ const INTERVAL: Duration = Duration::from_millis(500);
 impl<T> Reloaded<T> {
     /// Reads the value for the first time.
     pub(crate) fn load(files: Vec<SettingFile>, parse: Parse<T>) -> Result<Self, ConfigError> {
-        let seen = read_all(&files);
-        let value = parse_all(&files, &seen, parse)?;
+        let contents = read_all(&files);
+        let value = parse_all(&files, &contents, parse)?;
         Ok(Self {
             files,
             parse,
             value: RwLock::new(Arc::new(value)),
-            seen: RwLock::new(seen),
+            seen: RwLock::new(digests(&contents)),
         })
     }
 
@@ -75,20 +82,21 @@ impl<T> Reloaded<T> {
             let Ok(contents) = task::spawn_blocking(move || read_all(&files)).await else {
                 continue;
             };
-            let is_new = *self.seen.read() != contents;
-            if is_new && before.as_ref() == Some(&contents) {
-                reloaded(self.replace(contents));
+            let seen = digests(&contents);
+            let is_new = *self.seen.read() != seen;
+            if is_new && before.as_ref() == Some(&seen) {
+                *self.seen.write() = seen;
+                reloaded(self.replace(&contents));
                 before = None;
             } else {
-                before = is_new.then_some(contents);
+                before = is_new.then_some(seen);
             }
         }
     }
 
-    fn replace(&self, contents: Contents) -> Result<(), ConfigError> {
-        let parsed = parse_all(&self.files, &contents, self.parse);
-        *self.seen.write() = contents;
-        *self.value.write() = Arc::new(parsed?);
+    fn replace(&self, contents: &Contents) -> Result<(), ConfigError> {
+        let parsed = parse_all(&self.files, contents, self.parse)?;
+        *self.value.write() = Arc::new(parsed);
         Ok(())
     }
 }
@@ -126,7 +134,7 @@ impl Content<'_> {
 
 fn parse_all<T>(
     files: &[SettingFile],
-    contents: &[Result<Vec<u8>, String>],
+    contents: &Contents,
     parse: Parse<T>,
 ) -> Result<T, ConfigError> {
     let readable = files.iter().zip(contents).map(|(file, read)| match read {
@@ -137,6 +145,21 @@ fn parse_all<T>(
 }
 
 fn read_all(files: &[SettingFile]) -> Contents {
-    let read = |file: &SettingFile| small_file::read(&file.path).map_err(|error| error.to_string());
+    let read = |file: &SettingFile| {
+        let read = small_file::read(&file.path);
+        read.map(Zeroizing::new).map_err(|error| error.to_string())
+    };
     files.iter().map(read).collect()
+}
+
+fn digests(contents: &Contents) -> Seen {
+    let digest = |content: &Zeroizing<Vec<u8>>| {
+        let digest = digest::digest(&digest::SHA256, content);
+        let bytes = digest.as_ref().first_chunk();
+        *bytes.expect("a SHA-256 digest has 32 bytes")
+    };
+    let contents = contents.iter();
+    contents
+        .map(|content| content.as_ref().map(digest).map_err(Clone::clone))
+        .collect()
 }

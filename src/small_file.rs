@@ -11,8 +11,10 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads a file of at most [`MAX_BYTES`].
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
     let file = File::open(path)?;
+    // If it had to grow, it would leave copies of a secret behind that nobody can wipe.
+    let length = file.metadata()?.len().min(MAX_BYTES) + 1;
+    let mut content = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     file.take(MAX_BYTES + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MAX_BYTES {
         let message = format!("it has more than {MAX_BYTES} bytes");

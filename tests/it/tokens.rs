@@ -1,6 +1,6 @@
 //! Calls with and without tokens.
 
-use std::{fs, process::Command};
+use std::{fs, os::unix::fs::FileExt, process::Command};
 
 use bytes::Bytes;
 use fetchd::proto::{
@@ -199,6 +199,36 @@ async fn tokens_are_replaced_while_the_service_runs() {
         log.contains("in line 1") && !log.contains("hunter2"),
         "{log}"
     );
+}
+
+/// Returns whether `bytes` are anywhere in the memory of the process that can be written to.
+fn memory_has(process: u32, bytes: &[u8]) -> bool {
+    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let memory = fs::File::open(format!("/proc/{process}/mem")).unwrap();
+    maps.lines()
+        .filter(|line| line.contains(" rw"))
+        .any(|line| {
+            let (begin, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+            let address = |hex| u64::from_str_radix(hex, 16).unwrap();
+            let length = address(end) - address(begin);
+            let mut content = vec![0; usize::try_from(length).unwrap()];
+            let read = memory.read_exact_at(&mut content, address(begin));
+            read.is_ok() && content.windows(bytes.len()).any(|window| window == bytes)
+        })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_do_not_stay_in_memory() {
+    let guarded = Guarded::start("name-of-the-web hunter2-unused\n", &[]);
+    let has = |text: &str| memory_has(guarded.service.id(), text.as_bytes());
+    assert!(has("name-of-the-web"));
+    // It's there for a moment whenever the file is read.
+    until(|| !has("hunter2-unused")).await;
+    let path = guarded.folder.path().join("tokens");
+    fs::write(path, "name-of-the-web hunter2-other\n").unwrap();
+    let reloads = "fetchd_auth_reloads_total{result=\"ok\"}";
+    eventually(async || guarded.metric(reloads).await == Some(1.0)).await;
+    until(|| !has("hunter2-other")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
