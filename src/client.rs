@@ -45,6 +45,7 @@ mod request;
 mod response;
 mod results;
 mod send;
+mod service_url;
 mod setting;
 mod stats;
 mod tls;
@@ -74,6 +75,7 @@ pub mod internals {
     pub use super::{
         builder::with_credentials,
         dial::{DialError, Dialer, Http2Stream, Peer},
+        service_url::{EXPECTED_URL, parse_service_url},
         setting::InvalidSetting,
         tls::TlsSettings,
         token::Token,

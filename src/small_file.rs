@@ -1,7 +1,7 @@
 //! Reads small files: certificates, keys and tokens.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::Path,
 };
@@ -11,6 +11,10 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads a file of at most [`MAX_BYTES`].
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // Opening a pipe would wait for a writer, maybe forever.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it isn't a regular file"));
+    }
     let file = File::open(path)?;
     // If it had to grow, it would leave copies of a secret behind that nobody can wipe.
     let length = file.metadata()?.len().min(MAX_BYTES) + 1;

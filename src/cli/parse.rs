@@ -11,8 +11,8 @@ mod network;
 use std::{convert::Infallible, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
+use fetchd::client::internals::{EXPECTED_URL, parse_service_url};
 use fetchd::config::{InvalidProxy, Limits, Proxy, RequestLimits};
-use http::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 pub(super) use list::{InvalidItem, List};
@@ -104,15 +104,10 @@ pub(super) fn long_duration(text: &str) -> Result<Duration, String> {
 
 /// Parses a service URL.
 pub(super) fn service(text: &str) -> Result<String, String> {
-    let uri = text.parse::<Uri>().ok();
-    let is_service = uri.is_some_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
-    });
-    if !is_service {
-        let expected = "expected a URL such as http://localhost:50051 or https://fetchd.example";
-        return Err(expected.to_owned());
+    match parse_service_url(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(EXPECTED_URL.to_owned()),
     }
-    Ok(text.to_owned())
 }
 
 /// Parses a comma-separated list of replica URLs.

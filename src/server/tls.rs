@@ -99,10 +99,12 @@ impl Tls {
 /// Returns the first SPIFFE ID in a certificate, or else its first DNS name.
 fn identity_in(certificate: &CertificateDer<'_>) -> Option<Identity> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
-    let mut uris = certificate.valid_uri_names();
-    let spiffe = uris.find(|uri| uri.starts_with("spiffe://"));
-    let name = spiffe.or_else(|| certificate.valid_dns_names().next())?;
-    Identity::from_certificate(name)
+    let uris = certificate.valid_uri_names();
+    let mut spiffe = uris.filter(|uri| uri.starts_with("spiffe://"));
+    let mut dns = certificate.valid_dns_names().map(str::to_ascii_lowercase);
+    spiffe
+        .find_map(Identity::from_certificate)
+        .or_else(|| dns.find_map(|name| Identity::from_certificate(&name)))
 }
 
 /// Creates an acceptor from a certificate, a key and maybe root certificates for clients.

@@ -31,28 +31,26 @@ impl Tokens {
         let Content { file, bytes } = content;
         let text = str::from_utf8(bytes).map_err(|_| file.unusable("a text file"))?;
         let mut tokens = Self(Vec::new());
+        let mut digests = HashSet::new();
         for (position, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let token = Token::parse(line).and_then(|token| tokens.add(token));
-            let number = position + 1;
-            token.map_err(|expected| file.unusable(&format!("{expected} in line {number}")))?;
+            let unusable = |expected| {
+                let number = position + 1;
+                file.unusable(&format!("{expected} in line {number}"))
+            };
+            let token = Token::parse(line).map_err(unusable)?;
+            if !digests.insert(token.digest.as_ref().to_vec()) {
+                return Err(unusable("a token that no other line has"));
+            }
+            tokens.0.push(token);
         }
         if tokens.0.is_empty() {
             return Err(file.unusable("at least one line with a name and a token"));
         }
         Ok(tokens)
-    }
-
-    fn add(&mut self, token: Token) -> Result<(), &'static str> {
-        let digest = token.digest.as_ref();
-        if self.0.iter().any(|known| known.digest.as_ref() == digest) {
-            return Err("a token that no other line has");
-        }
-        self.0.push(token);
-        Ok(())
     }
 
     /// Returns the names, each once.

@@ -6,7 +6,12 @@ use http::Uri;
 use tokio::{net, time};
 use tonic::transport::{Channel, Endpoint, Error as TransportError};
 
-use crate::client::{Builder, Error, dial::Dialer, redact::redacted};
+use crate::client::{
+    Builder, Error,
+    dial::Dialer,
+    redact::redacted,
+    service_url::{EXPECTED_URL, parse_service_url},
+};
 
 /// The URL of a service.
 #[derive(Debug, Clone)]
@@ -21,15 +26,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 impl Target {
     /// Parses a service URL.
     pub(super) fn parse(url: &str, builder: &Builder) -> Result<Self, Error> {
-        let parsed = url.parse::<Uri>().ok();
-        let valid = parsed.filter(|url| {
-            matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some()
-        });
-        let Some(url) = valid else {
-            return Err(Error::invalid(format!(
-                "expected a URL such as http://localhost:50051 or https://fetchd.example, got {:?}",
-                redacted(url)
-            )));
+        let Some(url) = parse_service_url(url) else {
+            let (expected, url) = (EXPECTED_URL, redacted(url));
+            return Err(Error::invalid(format!("{expected}, got {url:?}")));
         };
         let dialer = Arc::new(Dialer::new(&url, &builder.tls)?);
         Ok(Self { url, dialer })

@@ -29,6 +29,7 @@ fn identity_is_the_spiffe_id_or_a_dns_name() {
     let spiffe = "spiffe://cluster.local/ns/shop/sa/web";
     for (names, identity) in [
         (vec![dns("a.shop"), uri(spiffe)], Some(spiffe)),
+        (vec![uri("spiffe://a/b c"), dns("A.shop")], Some("a.shop")),
         (
             vec![uri("https://a.shop"), dns("b.shop"), dns("c.shop")],
             Some("b.shop"),
