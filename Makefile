@@ -88,7 +88,7 @@ compare:
 
 # Another language calls the service, and the README's commands work as printed. Tests of
 # the package build the binary.
-interop: $(TOOLS)/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL)
+interop: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL)
 	cargo test --locked --no-run --test contract
 	$(PYTHON) tests/interop/fetch.py $(CARGO_TARGET_DIR)/debug/fetchd proto
 	$(PYTHON) tests/interop/readme.py $(CARGO_TARGET_DIR)/debug/fetchd .
@@ -104,7 +104,7 @@ deploy: manifests
 rendered: manifests
 	$(PYTHON) tests/deploy/check.py none . $(TOOLS) --write
 
-manifests: $(TOOLS)/validate-$(KUBERNETES_VALIDATE) \
+manifests: $(TOOLS)/venv/validate-$(KUBERNETES_VALIDATE) \
 	$(TOOLS)/models-$(MODELS_PROMETHEUS)-$(MODELS_CERT_MANAGER)-$(TYPESCRIPT)
 	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || { \
 	  echo "install kustomize $(KUSTOMIZE)"; \
@@ -135,12 +135,12 @@ $(TOOLS)/buf-$(BUF):
 	npm install --silent --no-fund --no-audit --prefix $(TOOLS) @bufbuild/buf@$(BUF)
 	touch $@
 
-$(TOOLS)/grpcio-$(GRPCIO):
+$(TOOLS)/venv/grpcio-$(GRPCIO):
 	python3 -m venv $(TOOLS)/venv
 	$(TOOLS)/venv/bin/pip install --quiet grpcio==$(GRPCIO) grpcio-tools==$(GRPCIO)
 	touch $@
 
-$(TOOLS)/validate-$(KUBERNETES_VALIDATE):
+$(TOOLS)/venv/validate-$(KUBERNETES_VALIDATE):
 	python3 -m venv $(TOOLS)/venv
 	$(TOOLS)/venv/bin/pip install --quiet kubernetes-validate==$(KUBERNETES_VALIDATE)
 	touch $@
