@@ -94,6 +94,7 @@ class Image:
 
     def __init__(self, folder, name):
         self.buildah = ["buildah", "--root", folder / "root", "--runroot", folder / "runroot"]
+        self.buildah += ["--storage-driver", (folder / "driver").read_text()]
         image = json.loads(output(*self.buildah, "inspect", "--type", "image", name))
         self.config = image["OCIv1"]["config"]
         # Those of a test that was stopped.
