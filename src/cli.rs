@@ -20,7 +20,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use usage::Usage;
 
@@ -51,7 +51,12 @@ pub(crate) enum Command {
 
 /// Parses the arguments and the environment.
 pub(crate) fn parse() -> Result<Command, Usage> {
-    let command = Cli::try_parse()?.command;
+    let matches = Cli::command().try_get_matches()?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()));
+    let mut command = cli?.command;
+    if let (Command::Serve(args), Some((_, matches))) = (&mut command, matches.subcommand()) {
+        args.note_sources(matches);
+    }
     logging::check()?;
     Ok(command)
 }

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, header::AUTHORIZATION};
 
 pub(crate) use self::url::to_uri;
 use crate::credentials::take_authorization;
-pub(crate) use batch::{Batch, EncodedRequests, Requests, Sendable};
+pub(crate) use batch::{Batch, BatchId, EncodedRequests, Requests, Sendable};
 pub(crate) use invalid::InvalidRequest;
 pub(crate) use options::{Options, Overflow};
 

@@ -30,6 +30,7 @@ use tokio::{
     time::{self, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tracing::Span;
 
 use crate::{
     caller::Caller,
@@ -166,6 +167,11 @@ impl AbortHandle {
     pub(crate) fn abort(&self) {
         self.0.aborted.cancel();
         self.0.jobs.abort();
+    }
+
+    /// Returns the parent of everything we log about the batch.
+    pub(crate) fn span(&self) -> &Span {
+        &self.0.batch.span
     }
 
     /// Returns true if the batch was aborted.

@@ -6,6 +6,8 @@
 //! warns about each unasked-for PING ack, and hickory about each odd answer of a name
 //! server. Their messages may contain host names and addresses as well.
 
+mod json;
+
 use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
@@ -13,6 +15,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
 use super::Usage;
+use json::JsonLayer;
 
 /// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,10 +48,12 @@ pub(super) fn init(format: Option<LogFormat>, default_level: LevelFilter) {
     } else {
         LogFormat::Json
     });
-    let layer = fmt::layer().with_writer(io::stderr).with_ansi(is_terminal);
     let layer = match format {
-        LogFormat::Text => layer.boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+        LogFormat::Text => fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(is_terminal)
+            .boxed(),
+        LogFormat::Json => JsonLayer.boxed(),
     };
     let filter = parse(&rust_log(), default_level);
     let filter = filter.unwrap_or_else(|| only_fetchd(default_level));

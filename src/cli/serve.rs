@@ -5,6 +5,7 @@ mod egress;
 mod environment;
 mod help;
 mod listeners;
+mod sources;
 
 use std::process::ExitCode;
 
@@ -19,7 +20,7 @@ use tracing::level_filters::LevelFilter;
 use super::{Usage, logging};
 pub(crate) use args::Args;
 use fetchd::{
-    config::{Callers, Config, ConfigError, Limits, Tls},
+    config::{Callers, Config, ConfigError, Limits, RequestLimits, Tls},
     server::{Server, Shutdown},
 };
 use listeners::Listeners;
@@ -92,27 +93,25 @@ fn runtime(args: &Args) -> anyhow::Result<Runtime> {
 async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     shut_down_on_signals(&shutdown)?;
-    let limits = config.limits.clone();
+    let limits = limits(&config.limits, &config.request_limits);
     let egress = egress::Shown::from(&config.egress);
     let callers = config.callers.clone();
     // First, since a file that can't be used is wrong usage.
     let server = Server::new(config)?;
     let listeners = Listeners::bind(args).await?;
     tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
         address = %listeners.grpc.address,
         admin = listeners.admin.as_ref().map(|admin| tracing::field::display(admin.address)),
         tls = tls_mode(&callers),
         tokens = callers.token_file.is_some(),
-        default_concurrency = limits.default_concurrency,
-        max_concurrency = limits.max_concurrency,
-        max_in_flight = limits.max_in_flight,
-        max_batches = limits.batches(),
-        max_batch_requests = limits.max_batch_requests,
         allow_net = egress.allow_net,
         deny_net = egress.deny_net,
         allow_host = egress.allow_host,
         deny_host = egress.deny_host,
         allow_port = egress.allow_port,
+        %limits,
+        sources = %args.sources,
         "serving"
     );
     let admin = listeners
@@ -125,6 +124,17 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Returns all limits as a JSON object, for the log.
+fn limits(process: &Limits, request: &RequestLimits) -> serde_json::Value {
+    let mut limits = serde_json::json!(process);
+    if let (Some(limits), serde_json::Value::Object(request)) =
+        (limits.as_object_mut(), serde_json::json!(request))
+    {
+        limits.extend(request);
+    }
+    limits
 }
 
 /// Describes the TLS of the gRPC listener for the log.

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
 use super::ConfigError;
 
 /// Limits that keep any batch, or any number of them, from exhausting the process.
+///
+/// They can be serialized, for people to read: durations are in seconds, with names that end
+/// in `_s`, and `max_batches` is its value in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// How many requests of a batch may be in flight if the batch doesn't set a
@@ -143,6 +148,43 @@ impl Limits {
             }
         }
         Ok(())
+    }
+}
+
+impl Serialize for Limits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counts = [
+            ("default_concurrency", self.default_concurrency),
+            ("max_concurrency", self.max_concurrency),
+            ("max_in_flight", self.max_in_flight),
+            ("max_per_host", self.max_per_host),
+            ("max_batches", self.batches()),
+            ("max_batches_per_caller", self.max_batches_per_caller),
+            ("max_batch_requests", self.max_batch_requests),
+            ("max_connections", self.max_connections),
+        ];
+        let sizes = [
+            ("max_request_bytes", self.max_request_bytes),
+            ("max_queued_bytes", self.max_queued_bytes),
+        ];
+        let times = [
+            ("stall_timeout_s", self.stall_timeout),
+            ("max_connection_age_s", self.max_connection_age),
+            ("keepalive_interval_s", self.keepalive_interval),
+            ("keepalive_timeout_s", self.keepalive_timeout),
+        ];
+        let length = counts.len() + sizes.len() + times.len();
+        let mut fields = serializer.serialize_struct("Limits", length)?;
+        for (name, count) in counts {
+            fields.serialize_field(name, &count)?;
+        }
+        for (name, size) in sizes {
+            fields.serialize_field(name, &size)?;
+        }
+        for (name, time) in times {
+            fields.serialize_field(name, &time.as_secs_f64())?;
+        }
+        fields.end()
     }
 }
 

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 use super::ConfigError;
 
 /// Upper limits for request options. If a request asks for more, the value is lowered to
-/// its limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// its limit. As with [`Limits`](super::Limits), the serialized durations are in seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RequestLimits {
     /// The upper limit for `max_body_bytes`. Default: 1 GiB.
     pub max_body_bytes: u64,
     /// The upper limit for `timeout`. Default: 10 min.
+    #[serde(rename = "max_timeout_s", serialize_with = "in_seconds")]
     pub max_timeout: Duration,
 }
 
@@ -26,6 +29,12 @@ impl RequestLimits {
         }
         Ok(())
     }
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn in_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
 }
 
 impl Default for RequestLimits {

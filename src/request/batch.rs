@@ -4,6 +4,8 @@
 //! doesn't cost much memory. Requests that can be sent are referred to by an index type
 //! of their own, [`Sendable`]. The others are just kept in a list and end with an error.
 
+use std::fmt;
+
 use tokio::time::Instant;
 
 use super::{InvalidRequest, Request};
@@ -11,6 +13,8 @@ use crate::caller::Caller;
 
 /// A list of requests. Each of them ends exactly once.
 pub(crate) struct Batch {
+    /// The parent of everything we log about the batch. It names the batch and its caller.
+    pub span: tracing::Span,
     /// All requests, in the order the caller sent them in.
     pub requests: Requests,
     pub caller: Caller,
@@ -21,6 +25,11 @@ pub(crate) struct Batch {
     /// If there's a deadline, all requests that are still unfinished end at this time.
     pub deadline: Option<Instant>,
 }
+
+/// Tells batches apart in logs, in traces and on the admin page. It's random, so that it
+/// differs between replicas too, and is written as 16 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct BatchId(u64);
 
 /// Encoded requests. These take little memory.
 pub(crate) trait EncodedRequests: Send + Sync {
@@ -43,6 +52,18 @@ pub(crate) struct Requests {
 /// [`Requests::sendable`], no other request can get a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Sendable(u32);
+
+impl BatchId {
+    pub(crate) fn random() -> Self {
+        Self(fastrand::u64(..))
+    }
+}
+
+impl fmt::Display for BatchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
 
 impl Requests {
     /// Creates the list. We assume that all requests can be sent, until

@@ -31,6 +31,7 @@ async fn panic_ends_only_its_own_request() {
     // There's only one worker, so it has to survive the panic to get to the last request.
     let requests = ["http://127.0.0.1/", &faulty, "http://127.0.0.1/"];
     let mut parts = scheduler.run(Batch {
+        span: tracing::Span::none(),
         requests: Requests::new(Urls(requests.map(str::to_owned).into())),
         caller: Caller::at(None),
         concurrency: 1,

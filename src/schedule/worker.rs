@@ -90,7 +90,8 @@ impl Worker {
             AssertUnwindSafe(attempt).catch_unwind().await
         };
         attempt.unwrap_or_else(|_| {
-            tracing::error!(index = job.request.index(), "a fetch panicked");
+            let span = &self.run.batch.span;
+            tracing::error!(parent: span, index = job.request.index(), "a fetch panicked");
             let error = FetchError::new(Reason::Internal, "the fetch panicked");
             Step::End(job.fail(error))
         })

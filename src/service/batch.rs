@@ -78,6 +78,7 @@ pub(super) async fn read(
         wanted => wanted.min(config.limits.max_concurrency),
     };
     Ok(Batch {
+        span: context.span.clone(),
         requests,
         caller: context.caller(),
         concurrency: concurrency as usize,

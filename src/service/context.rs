@@ -5,15 +5,20 @@ use std::{fmt, time::Duration};
 use http::HeaderMap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use super::outbox::Outbox;
-use crate::caller::{Caller, Identity, Peer};
+use crate::{
+    caller::{Caller, Identity, Peer},
+    request::BatchId,
+};
 
 /// A `FetchBatch` call, as described by its headers and its connection.
 pub(crate) struct CallContext {
+    /// The parent of everything we log about the call.
+    pub(crate) span: Span,
     /// When the headers arrived. All waits and deadlines start from here.
     pub(crate) arrival: Instant,
-    pub(crate) peer: Peer,
     pub(crate) identity: Identity,
     pub(crate) headers: CallHeaders,
     /// Cancels the call. This works even if the caller isn't reading.
@@ -35,6 +40,35 @@ pub(crate) struct CallHeaders {
 pub(super) struct TraceId(u128);
 
 impl CallContext {
+    /// Creates the context of a call whose headers arrived at `arrival`.
+    pub(crate) fn new(
+        arrival: Instant,
+        peer: Peer,
+        identity: Identity,
+        headers: CallHeaders,
+        cut: CancellationToken,
+        outbox: Outbox,
+    ) -> Self {
+        // At this level, it's there whatever the level of the log is.
+        let span = tracing::error_span!(
+            "call",
+            batch = %BatchId::random(),
+            peer = peer.address().map(tracing::field::display),
+            caller = Some(&identity)
+                .filter(|identity| !identity.is_self())
+                .map(tracing::field::display),
+            trace_id = headers.trace_id.map(tracing::field::display),
+        );
+        Self {
+            span,
+            arrival,
+            identity,
+            headers,
+            cut,
+            outbox,
+        }
+    }
+
     /// Returns who the call's limits and shares are counted for.
     pub(super) fn caller(&self) -> Caller {
         self.identity.caller
@@ -51,11 +85,6 @@ impl CallContext {
         let timeout = self.headers.timeout?;
         self.arrival
             .checked_add(timeout.saturating_sub(margin(timeout)))
-    }
-
-    /// Returns the ID of the trace the call belongs to.
-    pub(super) fn trace_id(&self) -> Option<TraceId> {
-        self.headers.trace_id
     }
 }
 
@@ -118,14 +147,14 @@ fn margin(timeout: Duration) -> Duration {
 impl CallContext {
     /// A call from the process itself, without any headers.
     pub(super) fn local() -> Self {
-        Self {
-            arrival: Instant::now(),
-            peer: Peer::Local,
-            identity: Peer::Local.into(),
-            headers: CallHeaders::default(),
-            cut: CancellationToken::new(),
-            outbox: Outbox::default(),
-        }
+        Self::new(
+            Instant::now(),
+            Peer::Local,
+            Peer::Local.into(),
+            CallHeaders::default(),
+            CancellationToken::new(),
+            Outbox::default(),
+        )
     }
 }
 

@@ -6,16 +6,17 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use http::StatusCode;
 use tokio::time::Instant;
+use tracing::Span;
 
-use super::context::{CallContext, TraceId};
+use super::context::CallContext;
 use crate::{
     Code,
-    caller::{Identity, Peer},
-    response::Part,
+    response::{End, Part},
     telemetry::{CallerMetrics, Metrics},
 };
 
@@ -25,16 +26,16 @@ use crate::{
 /// the caller cancelled the call.
 pub(super) struct Report {
     arrival: Instant,
-    peer: Peer,
-    identity: Identity,
+    /// The parent of all log lines. It names the batch and its caller.
+    span: Span,
     /// The caller's own metrics, if it has a token.
     caller_metrics: Option<CallerMetrics>,
-    trace_id: Option<TraceId>,
     /// The number of requests, or `None` if the batch hasn't begun.
     requests: Option<u32>,
     /// The statuses of responses whose bodies aren't complete yet, by request.
     heads: HashMap<u32, StatusCode>,
     outcomes: Outcomes,
+    body_bytes: u64,
     code: Code,
     metrics: Arc<Metrics>,
 }
@@ -48,16 +49,15 @@ impl Report {
     pub(super) fn new(context: &CallContext, metrics: Arc<Metrics>) -> Self {
         Self {
             arrival: context.arrival,
-            peer: context.peer,
-            identity: context.identity.clone(),
+            span: context.span.clone(),
             caller_metrics: context
                 .identity
                 .token_name()
                 .and_then(|name| metrics.callers.get(name)),
-            trace_id: context.trace_id(),
             requests: None,
             heads: HashMap::new(),
             outcomes: Outcomes::default(),
+            body_bytes: 0,
             code: Code::Cancelled,
             metrics,
         }
@@ -87,6 +87,7 @@ impl Report {
             (None, None) => "none",
         };
         *self.outcomes.0.entry(outcome).or_default() += 1;
+        self.body_bytes += end.body_bytes;
         let metrics = &self.metrics;
         metrics.count_fetch(outcome);
         metrics.body_bytes.inc_by(end.body_bytes);
@@ -98,20 +99,37 @@ impl Report {
         if let Some(rule) = end.error.as_ref().and_then(|error| error.rule) {
             metrics.denied.with_label_values(&[rule]).inc();
         }
-        tracing::debug!(
-            index = part.index,
-            outcome,
-            attempts = end.attempts,
-            bytes = end.body_bytes,
-            queued = ?end.timing.queued,
-            total = ?end.timing.total,
-            "request ended"
-        );
+        self.log_request(part.index, outcome, end);
     }
 
     /// Sets the code the call ended with.
     pub(super) fn end(&mut self, code: Code) {
         self.code = code;
+    }
+
+    /// Logs that `missing` requests have no end.
+    pub(super) fn log_missing(&self, missing: u32) {
+        tracing::error!(parent: &self.span, missing, "requests have no end, which is a bug");
+    }
+
+    fn log_request(&self, index: u32, outcome: &str, end: &End) {
+        let (timing, phases) = (end.timing, end.timing.phases);
+        tracing::debug!(
+            parent: &self.span,
+            index,
+            outcome,
+            attempts = end.attempts,
+            redirects = end.redirects,
+            body_bytes = end.body_bytes,
+            queued_s = seconds(timing.queued),
+            dns_s = phases.dns.map(seconds),
+            connect_s = phases.connect.map(seconds),
+            tls_s = phases.tls.map(seconds),
+            first_byte_s = timing.first_byte.map(seconds),
+            duration_s = timing.total.map(seconds),
+            connection_reused = phases.is_reused,
+            "request ended"
+        );
     }
 
     fn log_batch(&self, requests: u32) {
@@ -120,16 +138,22 @@ impl Report {
             _ => "batch ended",
         };
         tracing::info!(
+            parent: &self.span,
             code = self.code.as_str(),
             requests,
-            outcomes = %self.outcomes,
-            duration = ?self.arrival.elapsed(),
-            caller = Some(&self.identity)
-                .filter(|identity| !identity.is_self())
-                .map(tracing::field::display),
-            peer = self.peer.address().map(tracing::field::display),
-            trace_id = self.trace_id.map(tracing::field::display),
+            outcomes = ?self.outcomes,
+            body_bytes = self.body_bytes,
+            duration_s = seconds(self.arrival.elapsed()),
             "{message}"
+        );
+    }
+
+    fn log_refused(&self) {
+        tracing::debug!(
+            parent: &self.span,
+            code = self.code.as_str(),
+            duration_s = seconds(self.arrival.elapsed()),
+            "call ended without a batch"
         );
     }
 }
@@ -141,7 +165,10 @@ impl Drop for Report {
         if let Some(requests) = self.requests {
             self.metrics.batches_active.dec();
             self.log_batch(requests);
-        } else if self.code == Code::ResourceExhausted
+            return;
+        }
+        self.log_refused();
+        if self.code == Code::ResourceExhausted
             && let Some(caller) = &self.caller_metrics
         {
             caller.refused.inc();
@@ -149,14 +176,16 @@ impl Drop for Report {
     }
 }
 
-impl fmt::Display for Outcomes {
+/// Writes a JSON object, which the JSON log takes over as it is.
+impl fmt::Debug for Outcomes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, (outcome, count)) in self.0.iter().enumerate() {
-            let separator = if position == 0 { "" } else { " " };
-            write!(f, "{separator}{outcome}={count}")?;
-        }
-        Ok(())
+        f.debug_map().entries(&self.0).finish()
     }
+}
+
+/// Converts to seconds, for the log. Microseconds are precise enough.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e6
 }
 
 fn class(status: StatusCode) -> &'static str {

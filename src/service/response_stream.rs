@@ -132,7 +132,7 @@ impl ResponseStream {
             }
             missing => {
                 self.report.end(Code::Internal);
-                tracing::error!(missing, "requests have no end, which is a bug");
+                self.report.log_missing(missing);
                 Some(Err(status::missing_ends(missing)))
             }
         }

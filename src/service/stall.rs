@@ -141,7 +141,8 @@ impl ReadTracker {
 /// Cancel-safe.
 async fn watch(reads: ReadTracker, abort: AbortHandle, limits: Limits, cut: CancellationToken) {
     let stall = stalled(&reads, &limits).await;
-    tracing::info!(timeout = ?limits.timeout, "aborting a batch: {stall}");
+    let timeout_s = limits.timeout.as_secs_f64();
+    tracing::info!(parent: abort.span(), timeout_s, "aborting a batch: {stall}");
     // This can't fail, because only this task sets it, and only once.
     let _ = reads.0.stall.set(stall);
     abort.abort();

@@ -1,12 +1,18 @@
 //! What callers can do to the log, and what `RUST_LOG` does.
 
-use fetchd::client::Client;
+use fetchd::{
+    client::Client,
+    proto::{FetchBatchRequest, FetchRequest},
+};
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::support::{Process, command::fetchd_with, within_timeout};
+use crate::support::{
+    Origin, Process, command::fetchd_with, raw_client, reply, requests, within_timeout,
+};
 
 /// The preface, followed by an empty SETTINGS frame.
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -86,6 +92,83 @@ async fn nonsensical_frames_do_not_fill_the_log() {
     let log = log_of_nonsense("info,h2=warn").await;
     println!("{} lines with h2=warn", log.len());
     assert!(log.len() > TIMES);
+}
+
+/// Fetches `urls` in a call that belongs to a trace.
+async fn fetch_traced(service: &Process, urls: &[String], traceparent: &'static str) {
+    let mut call = tonic::Request::new(FetchBatchRequest {
+        requests: requests(urls),
+        ..FetchBatchRequest::default()
+    });
+    let headers = call.metadata_mut();
+    headers.insert("traceparent", traceparent.parse().unwrap());
+    let mut client = raw_client(&service.url).await;
+    let mut messages = client.fetch_batch(call).await.unwrap().into_inner();
+    while messages.message().await.unwrap().is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_batches_can_be_told_apart_and_computed_with() {
+    let origin = Origin::new(|_| async { reply("body") }).await;
+    let service = Process::serve_with(&[], &[("RUST_LOG", "debug")]);
+    let urls = [origin.url("?secret=1"), "http://10.0.0.1/".to_owned()];
+    let traces = [
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+    ];
+    for trace in traces {
+        within_timeout(fetch_traced(&service, &urls, trace)).await;
+    }
+    let log = service.into_log();
+    assert!(!log.iter().any(|line| line.contains("secret")));
+    let lines: Vec<Value> = log.iter().map(|line| line.parse().unwrap()).collect();
+    let ended = |message| lines.iter().filter(move |line| line["message"] == message);
+    let batches: Vec<_> = ended("batch ended").collect();
+    assert_ne!(batches[0]["batch"], batches[1]["batch"]);
+    for (batch, trace) in batches.iter().zip(traces) {
+        assert_eq!(batch["level"], "INFO");
+        assert_eq!(batch["code"], "OK");
+        assert_eq!(batch["requests"], 2);
+        assert_eq!(batch["outcomes"], json!({"2xx": 1, "blocked": 1}));
+        assert_eq!(batch["body_bytes"], 4);
+        assert!(batch["duration_s"].as_f64().unwrap() > 0.0);
+        let id = batch["batch"].as_str().unwrap();
+        assert_eq!(id.len(), 16);
+        assert_eq!(batch["trace_id"], trace[3..35]);
+        assert_eq!(batch["caller"], "127.0.0.1");
+        assert!(batch["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
+
+        let requests = ended("request ended").filter(|line| line["batch"] == id);
+        let requests: Vec<_> = requests.collect();
+        assert_eq!(requests.len(), 2);
+        for line in requests {
+            for shared in ["trace_id", "caller", "peer"] {
+                assert_eq!(line[shared], batch[shared], "{line}");
+            }
+            let is_blocked = line["outcome"] == "blocked";
+            assert_eq!(line["index"], u64::from(is_blocked));
+            assert_eq!(line["attempts"], 1);
+            assert_eq!(line["body_bytes"], if is_blocked { 0 } else { 4 });
+            assert!(line["queued_s"].is_f64() && line["duration_s"].is_f64());
+            assert_eq!(line["first_byte_s"].is_f64(), !is_blocked);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_refused_has_a_debug_line() {
+    let service = Process::serve_with(&["--max-batch-requests", "1"], &[("RUST_LOG", "debug")]);
+    let mut client = raw_client(&service.url).await;
+    let batch = FetchBatchRequest {
+        requests: vec![FetchRequest::default(); 2],
+        ..FetchBatchRequest::default()
+    };
+    within_timeout(client.fetch_batch(batch)).await.unwrap_err();
+    let log = service.into_log();
+    let lines = log.iter().map(|line| line.parse::<Value>().unwrap());
+    let refused = lines.filter(|line| line["message"] == "call ended without a batch");
+    let codes: Vec<_> = refused.map(|line| line["code"].clone()).collect();
+    assert_eq!(codes, ["INVALID_ARGUMENT"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -235,8 +235,30 @@ async fn a_lower_max_in_flight_lowers_the_defaults() {
         ("max_in_flight", 40),
         ("max_batches", 10),
     ] {
-        assert_eq!(start[field], value, "{field}");
+        assert_eq!(start["limits"][field], value, "{field}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_start_line_tells_where_each_limit_came_from() {
+    let start = start_line(Process::serve_with(
+        &["--max-batches", "10", "--max-queued-bytes", "32MiB"],
+        &[
+            ("FETCHD_STALL_TIMEOUT", "250ms"),
+            ("FETCHD_MAX_BATCHES", "11"),
+        ],
+    ));
+    assert_eq!(start["version"], env!("CARGO_PKG_VERSION"));
+    let (limits, sources) = (&start["limits"], &start["sources"]);
+    assert_eq!(limits["max_batches"], 10);
+    assert_eq!(sources["max_batches"], "--max-batches");
+    assert_eq!(limits["max_queued_bytes"], 32 << 20);
+    assert_eq!(limits["stall_timeout_s"], 0.25);
+    assert_eq!(sources["stall_timeout"], "FETCHD_STALL_TIMEOUT");
+    // Those with their defaults have no source.
+    assert_eq!(limits["max_timeout_s"], 600.0);
+    assert_eq!(sources.get("max_timeout"), None);
+    assert_eq!(sources["listen"], "--listen");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,9 +3,10 @@
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use clap::ArgMatches;
 use ipnet::IpNet;
 
-use super::{environment, help};
+use super::{environment, help, sources::Sources};
 use crate::cli::{
     Usage,
     logging::LogFormat,
@@ -215,9 +216,18 @@ pub(crate) struct Args {
     /// Number of worker threads, from 1 to 1024 [default: the CPUs that the cgroup grants]
     #[arg(long, value_name = "N", value_parser = parse::whole_number(1..=1024))]
     pub(super) worker_threads: Option<u32>,
+
+    /// Where these come from
+    #[arg(skip)]
+    pub(super) sources: Sources,
 }
 
 impl Args {
+    /// Records where the settings came from.
+    pub(crate) fn note_sources(&mut self, matches: &ArgMatches) {
+        self.sources = Sources::of(matches);
+    }
+
     /// Checks flags that contradict each other but would make a valid config.
     pub(super) fn check(&self) -> Result<(), Usage> {
         let most = self.max_in_flight;

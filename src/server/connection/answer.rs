@@ -60,14 +60,9 @@ impl Connection {
                     batch,
                     cut,
                 } => {
-                    let context = CallContext {
-                        arrival,
-                        peer: self.peer,
-                        identity,
-                        headers,
-                        cut,
-                        outbox: self.outbox.clone(),
-                    };
+                    let outbox = self.outbox.clone();
+                    let context =
+                        CallContext::new(arrival, self.peer, identity, headers, cut, outbox);
                     self.answer_batch(context, body, &batch).await
                 }
                 Kind::Auxiliary(request) => self.auxiliary.call(request).await,
