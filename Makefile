@@ -93,6 +93,7 @@ interop: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL)
 	$(PYTHON) tests/interop/fetch.py $(CARGO_TARGET_DIR)/debug/fetchd proto
 	$(PYTHON) tests/interop/readme.py $(CARGO_TARGET_DIR)/debug/fetchd .
 	$(PYTHON) tests/interop/credentials.py $(CARGO_TARGET_DIR)/debug/fetchd .
+	$(PYTHON) tests/interop/log.py $(CARGO_TARGET_DIR)/debug/fetchd .
 	$(PYTHON) tests/interop/rollout.py $(CARGO_TARGET_DIR)/debug/fetchd .
 
 # The manifests are valid, right and current, and the binary takes their settings.
