@@ -9,6 +9,7 @@ KUBERNETES_VALIDATE := 1.37.0
 KUSTOMIZE := 5.0.3
 MODELS_CERT_MANAGER := 4.4.4
 MODELS_PROMETHEUS := 6.0.0
+PLAYWRIGHT := 1.65.1
 TYPESCRIPT := 5.9.3
 
 SHELL := bash
@@ -24,7 +25,7 @@ GO_INSTALL := GOBIN=$(TOOLS)/bin GOPATH=$(TOOLS)/go GOCACHE=$(TOOLS)/go-cache go
 
 # Steps that share compiled dependencies are next to each other.
 STEPS := format lint client server fuzz doc package deny contract breaking test compare \
-	interop deploy image
+	interop browser deploy image
 
 .PHONY: gate $(STEPS) generate manifests rendered
 .NOTPARALLEL:
@@ -96,6 +97,11 @@ interop: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL)
 	$(PYTHON) tests/interop/log.py $(CARGO_TARGET_DIR)/debug/fetchd .
 	$(PYTHON) tests/interop/rollout.py $(CARGO_TARGET_DIR)/debug/fetchd .
 
+# The pages that people see work in a browser, which loads nothing from anywhere else.
+browser: $(TOOLS)/playwright-$(PLAYWRIGHT)
+	cargo test --locked --no-run --test contract
+	node tests/browser/report.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
+
 # The manifests are valid, right and current, and the binary takes their settings.
 deploy: manifests
 	cargo test --locked --no-run --test contract
@@ -151,6 +157,13 @@ $(TOOLS)/models-$(MODELS_PROMETHEUS)-$(MODELS_CERT_MANAGER)-$(TYPESCRIPT):
 	npm install --silent --no-fund --no-audit --prefix $(TOOLS) \
 	  @kubernetes-models/prometheus-operator@$(MODELS_PROMETHEUS) \
 	  @kubernetes-models/cert-manager@$(MODELS_CERT_MANAGER) typescript@$(TYPESCRIPT)
+	touch $@
+
+# Without a browser of its own: the system has one.
+$(TOOLS)/playwright-$(PLAYWRIGHT):
+	mkdir -p $(TOOLS)
+	npm install --silent --no-fund --no-audit --ignore-scripts --prefix $(TOOLS) \
+	  playwright-core@$(PLAYWRIGHT)
 	touch $@
 
 $(TOOLS)/grpcurl-$(GRPCURL):
