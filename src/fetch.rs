@@ -48,6 +48,8 @@ pub(crate) struct Response<'f> {
 pub(crate) struct AttemptStats {
     /// How many redirects we followed.
     pub(crate) redirects: u32,
+    /// When the last hop began.
+    pub(crate) hop_began: Option<Instant>,
     /// How we got a connection for the last hop.
     pub(crate) phases: Phases,
 }
@@ -94,6 +96,7 @@ impl Fetcher {
         *stats = AttemptStats::default();
         loop {
             let origin = hop.origin()?;
+            stats.hop_began = Some(Instant::now());
             let response = self.send(&hop, &origin, request, clock, stats).await?;
             let is_reused = stats.phases.is_reused;
             match hop.next(&response.head, stats.redirects, max_redirects)? {

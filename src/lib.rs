@@ -207,7 +207,7 @@ struct ReadmeDoctests;
 ///
 /// ```compile_fail,E0638
 /// fn index(outcome: fetchd::client::Outcome) -> usize {
-///     let fetchd::client::Outcome { index, response: _, error: _, stats: _ } = outcome;
+///     let fetchd::client::Outcome { index, response: _, error: _, stats: _, ended: _ } = outcome;
 ///     index
 /// }
 /// ```

@@ -61,6 +61,9 @@ pub(crate) struct Timing {
     pub(crate) first_byte: Option<Duration>,
     /// From the first dispatch until the end, including any waits.
     pub(crate) total: Option<Duration>,
+    /// From the first dispatch until the last hop of the last attempt. `None` if that was
+    /// the first one.
+    pub(crate) earlier: Option<Duration>,
     /// How we got a connection for the last hop of the last attempt.
     pub(crate) phases: Phases,
 }

@@ -1,5 +1,7 @@
 //! How one request ended.
 
+use std::time::SystemTime;
+
 use super::{Error, FetchStats, Response, failure::Disposition};
 
 /// How one request ended: with a response, an error, or both if the body was cut short.
@@ -14,6 +16,12 @@ pub struct Outcome {
     pub error: Option<Error>,
     /// Counts and durations.
     pub stats: FetchStats,
+    /// When the request ended, by this machine's clock: when its end arrived from the
+    /// service, or when the client gave up.
+    ///
+    /// If the request was lost with a replica and sent again, this and `stats` are about
+    /// the last time it was sent.
+    pub ended: SystemTime,
 }
 
 impl Outcome {
@@ -30,6 +38,18 @@ impl Outcome {
         }
     }
 
+    /// Returns when the service got the request: [`ended`](Self::ended), less the time that
+    /// the service reports.
+    ///
+    /// It's an estimate. If there were several attempts, the waits between them are in both
+    /// `queued` and `total`, so the result may be too early by that much. It's too late by as
+    /// long as the end took to arrive.
+    pub fn began(&self) -> SystemTime {
+        let total = self.stats.total.unwrap_or_default();
+        let duration = self.stats.queued.saturating_add(total);
+        self.ended.checked_sub(duration).unwrap_or(self.ended)
+    }
+
     /// The outcome of a request that failed before we had any part of its response.
     pub(super) fn failed(index: usize, error: Error) -> Self {
         Self {
@@ -37,6 +57,7 @@ impl Outcome {
             response: None,
             error: Some(error),
             stats: FetchStats::default(),
+            ended: SystemTime::now(),
         }
     }
 

@@ -36,6 +36,9 @@ pub struct FetchStats {
     pub tls: Option<Duration>,
     /// True if the last attempt's last hop reused a connection.
     pub connection_reused: bool,
+    /// Time from the first dispatch to the last attempt's last hop, i.e. the time for
+    /// earlier attempts, redirects and the waits between them. `None` if there were none.
+    pub earlier: Option<Duration>,
 }
 
 impl FetchStats {
@@ -53,6 +56,7 @@ impl FetchStats {
             connect: duration(timing.connect),
             tls: duration(timing.tls),
             connection_reused: timing.connection_reused,
+            earlier: duration(timing.earlier),
         }
     }
 }

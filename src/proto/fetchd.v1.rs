@@ -203,6 +203,11 @@ pub struct Timing {
     /// a request before.
     #[prost(bool, tag = "7")]
     pub connection_reused: bool,
+    /// The time from the first dispatch to the last hop of the last attempt: that
+    /// of earlier attempts and redirects, and of the waits between them. Unset if
+    /// there were none.
+    #[prost(message, optional, tag = "8")]
+    pub earlier: ::core::option::Option<::prost_types::Duration>,
 }
 /// The reason why a request has no complete response.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

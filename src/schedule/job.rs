@@ -136,6 +136,13 @@ impl Job {
         self.waiting_since = Some(due);
     }
 
+    /// Returns how long the hops before the last one took, if there were any.
+    fn earlier(&self) -> Option<Duration> {
+        let is_first = self.attempts <= 1 && self.stats.redirects == 0;
+        let began = self.stats.hop_began.filter(|_| !is_first)?;
+        Some(began - self.started.as_ref()?.at)
+    }
+
     /// Returns the job's end. `body` is how many bytes there are in its last part.
     pub(super) fn end(&self, body: usize, error: Option<FetchError>) -> End {
         let started = self.started.as_ref();
@@ -149,6 +156,7 @@ impl Job {
                 queued: self.queued + self.waited(Instant::now()),
                 first_byte: started.and_then(|started| started.first_byte),
                 total: started.map(|started| started.at.elapsed()),
+                earlier: self.earlier(),
                 phases: self.stats.phases,
             },
         }

@@ -30,6 +30,7 @@ impl From<Timing> for proto::Timing {
             connect: timing.phases.connect.map(duration),
             tls: timing.phases.tls.map(duration),
             connection_reused: timing.phases.is_reused,
+            earlier: timing.earlier.map(duration),
         }
     }
 }

@@ -3,8 +3,11 @@
 use std::{
     fmt::Write,
     net::Ipv4Addr,
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
 use fetchd::{
@@ -12,7 +15,7 @@ use fetchd::{
     proto::Reason,
 };
 use futures_util::{StreamExt, future::join_all};
-use http::Version;
+use http::{HeaderValue, StatusCode, Version, header};
 use rand::RngExt;
 use tokio::io::AsyncWriteExt;
 
@@ -485,4 +488,42 @@ async fn the_phases_of_a_connection_are_reported() {
     .await;
     assert_eq!(refused.error.unwrap().reason(), Some(Reason::Connect));
     assert!(refused.stats.dns.is_some() && refused.stats.connect.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hops_before_the_last_are_reported() {
+    const DELAY: Duration = Duration::from_millis(50);
+    let fails = Arc::new(AtomicBool::new(true));
+    let origin = Origin::new(move |request| {
+        let is_named = request.uri().path() == "/fails-first";
+        let fails = is_named && fails.swap(false, Ordering::SeqCst);
+        async move {
+            let mut reply = reply("there");
+            if fails {
+                tokio::time::sleep(DELAY).await;
+                *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            } else if request.uri().path() == "/redirects" {
+                tokio::time::sleep(DELAY).await;
+                *reply.status_mut() = StatusCode::FOUND;
+                let location = HeaderValue::from_static("/plain");
+                reply.headers_mut().insert(header::LOCATION, location);
+            }
+            reply
+        }
+    })
+    .await;
+    let service = service().await;
+    let client = service.client().await;
+    for (path, has_earlier) in [("plain", false), ("redirects", true), ("fails-first", true)] {
+        let before = SystemTime::now();
+        let outcome = outcome(&client, origin.url(path)).await;
+        let stats = outcome.stats;
+        assert_eq!(stats.earlier.is_some(), has_earlier, "{path}: {stats:?}");
+        let earlier = stats.earlier.unwrap_or_default();
+        assert!(!has_earlier || earlier >= DELAY, "{path}: {stats:?}");
+        assert!(earlier <= stats.first_byte.unwrap(), "{path}: {stats:?}");
+        assert!(outcome.ended >= before && outcome.ended <= SystemTime::now());
+        let duration = stats.queued + stats.total.unwrap();
+        assert_eq!(outcome.began() + duration, outcome.ended);
+    }
 }

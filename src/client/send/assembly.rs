@@ -1,5 +1,7 @@
 //! Assembles outcomes from the parts a call sends us.
 
+use std::time::SystemTime;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::{
@@ -97,6 +99,7 @@ fn outcome(index: usize, progress: Progress, end: FetchEnd) -> Result<Outcome, E
         response,
         error: end.error.map(Error::from_fetch),
         stats,
+        ended: SystemTime::now(),
     })
 }
 
