@@ -16,7 +16,11 @@ use tokio::{
     time,
 };
 
-use crate::{egress::Policy, local_address::is_local, schedule::Scheduler, telemetry::Metrics};
+use crate::{
+    egress::Policy,
+    local_address::is_local,
+    telemetry::{Metrics, Sample},
+};
 pub(crate) use readiness::{Readiness, Stage};
 
 /// A server's admin listener. Use [`Server::admin`](crate::server::Server::admin) to get
@@ -32,7 +36,8 @@ pub(crate) use readiness::{Readiness, Stage};
 #[derive(Clone)]
 pub struct Admin {
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) scheduler: Scheduler,
+    /// Reads the state of the server for [`Metrics::update`].
+    pub(crate) sample: Arc<dyn Fn() -> Sample + Send + Sync>,
     pub(crate) policy: Policy,
     pub(crate) readiness: Readiness,
 }
@@ -109,7 +114,7 @@ impl Admin {
         }
         match request.uri().path() {
             "/metrics" => {
-                self.metrics.note_gate(self.scheduler.gate_counts());
+                self.metrics.update(&(self.sample)());
                 text(StatusCode::OK, self.metrics.text())
             }
             "/healthz" => text(StatusCode::OK, "alive\n"),

@@ -28,6 +28,7 @@ use tokio_rustls::TlsConnector;
 use crate::{
     config::Origins,
     egress::{Policy, Target},
+    telemetry::OriginMetrics,
 };
 pub(crate) use error::ConnectError;
 pub(crate) use origin::Origin;
@@ -46,12 +47,14 @@ pub(crate) struct Connector {
     tunnel: Option<Tunnel>,
     tls: TlsConnector,
     sockets: SocketLimit,
+    metrics: OriginMetrics,
 }
 
 impl Connector {
     /// Creates a connector that only dials addresses allowed by `policy`.
-    pub(crate) fn new(policy: Policy, origins: &Origins) -> Self {
-        let resolver = Arc::new(Resolver::new(&origins.name_servers));
+    pub(crate) fn new(policy: Policy, origins: &Origins, metrics: OriginMetrics) -> Self {
+        let resolver = Resolver::new(&origins.name_servers, metrics.dns.clone());
+        let resolver = Arc::new(resolver);
         let proxy = origins.proxy.clone();
         Self {
             policy,
@@ -59,6 +62,7 @@ impl Connector {
             resolver,
             tls: tls::connector(&origins.extra_roots),
             sockets: SocketLimit::new(origins.max_sockets),
+            metrics,
         }
     }
 
@@ -81,14 +85,17 @@ impl Connector {
         let permit = self.sockets.acquire().await.ok_or(ConnectError::NoSocket)?;
         let tcp = self.connect_tcp(&target, progress).await?;
         let connected = permit.into_connected();
-        if uri.scheme_str() != Some("https") {
-            return Ok(OriginStream::new(MaybeTlsStream::Plain(tcp), connected));
-        }
-        progress.stage = Stage::Tls;
-        let started = Instant::now();
-        let tls = self.handshake(uri.host().unwrap_or_default(), tcp).await?;
-        progress.phases.tls = Some(started.elapsed());
-        Ok(OriginStream::new(tls, connected))
+        let stream = if uri.scheme_str() == Some("https") {
+            progress.stage = Stage::Tls;
+            let started = Instant::now();
+            let tls = self.handshake(uri.host().unwrap_or_default(), tcp).await?;
+            progress.phases.tls = Some(started.elapsed());
+            tls
+        } else {
+            MaybeTlsStream::Plain(tcp)
+        };
+        let open = self.metrics.open_connection();
+        Ok(OriginStream::new(stream, connected, open))
     }
 
     async fn connect_tcp(
@@ -127,6 +134,8 @@ impl Connector {
         let host_name = host.trim_matches(['[', ']']).trim_end_matches('.');
         let server_name = ServerName::try_from(host_name.to_owned())
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        // It observes the time when it's dropped, so failed and cancelled handshakes count.
+        let _timer = self.metrics.tls.start_timer();
         let stream = self.tls.connect(server_name, tcp).await.map_err(failed)?;
         Ok(MaybeTlsStream::Tls(Box::new(stream)))
     }

@@ -24,6 +24,7 @@ use crate::{
     http1::{self, Connection},
     request::Request,
     response::{FetchError, Head, Phases},
+    telemetry::{Connections, OriginMetrics},
 };
 pub(crate) use body::{Body, BodyEnd};
 use hop::Hop;
@@ -35,6 +36,7 @@ pub(crate) struct Fetcher {
     connector: Connector,
     idle: IdleConnections,
     user_agent: HeaderValue,
+    metrics: OriginMetrics,
 }
 
 /// A response. Its head has arrived, and its body is yet to be read.
@@ -62,7 +64,12 @@ enum ExchangeError {
 
 impl Fetcher {
     /// Creates a fetcher that uses the limits from `config`.
-    pub(crate) fn new(config: &Config, policy: egress::Policy, user_agent: HeaderValue) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        policy: egress::Policy,
+        user_agent: HeaderValue,
+        metrics: OriginMetrics,
+    ) -> Self {
         // There can't be more connections in use than this, so we keep just as many idle
         // ones.
         let total = config.limits.max_in_flight as usize;
@@ -77,9 +84,19 @@ impl Fetcher {
             idle_timeout: config.origins.pool_idle_timeout,
         });
         Self {
-            connector: Connector::new(policy, &config.origins),
+            connector: Connector::new(policy, &config.origins, metrics.clone()),
             idle,
             user_agent,
+            metrics,
+        }
+    }
+
+    /// Returns how many connections to origins there are.
+    pub(crate) fn connections(&self) -> Connections {
+        let idle = self.idle.count();
+        Connections {
+            active: self.metrics.open_connections().saturating_sub(idle),
+            idle,
         }
     }
 
@@ -144,6 +161,7 @@ impl Fetcher {
             let is_reused = idle.is_some();
             let mut connection = match idle.take() {
                 Some(connection) => {
+                    self.metrics.reused.inc();
                     stats.phases = Phases {
                         is_reused,
                         ..Phases::default()

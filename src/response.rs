@@ -189,6 +189,24 @@ impl FetchError {
 }
 
 impl Reason {
+    /// All reasons.
+    pub(crate) const ALL: [Self; 14] = [
+        Self::InvalidRequest,
+        Self::Blocked,
+        Self::Dns,
+        Self::Connect,
+        Self::Tls,
+        Self::Timeout,
+        Self::TooManyRedirects,
+        Self::Protocol,
+        Self::Disconnected,
+        Self::Decode,
+        Self::BodyTooLarge,
+        Self::BatchDeadline,
+        Self::ShuttingDown,
+        Self::Internal,
+    ];
+
     /// Returns true if another attempt might succeed, assuming that all we know is the
     /// reason.
     fn is_transient(self) -> bool {

@@ -29,8 +29,8 @@ use crate::{
     request::Request,
     response::{FetchError, Head, Reason},
 };
-pub(crate) use budgets::Budget;
 use budgets::Budgets;
+pub(crate) use budgets::{Budget, BudgetCounts};
 
 /// The retry rules, along with the budgets of all callers.
 pub(crate) struct Policy {
@@ -104,6 +104,11 @@ impl Policy {
         self.budgets.budget(caller, request)
     }
 
+    /// Returns how many budgets there are, and how many retries they have denied.
+    pub(crate) fn budget_counts(&self) -> BudgetCounts {
+        self.budgets.counts()
+    }
+
     /// Decides what to do after an attempt. If there's a retry, it's withdrawn from the
     /// budget.
     pub(crate) fn decide<'a>(
@@ -129,7 +134,11 @@ impl Policy {
             return Verdict::Done;
         }
         let after = requested.unwrap_or_else(|| backoff::delay(attempt.number, (self.random)()));
-        if !attempt.has_time_for(after) || !attempt.budget.withdraw() {
+        if !attempt.has_time_for(after) {
+            return Verdict::Done;
+        }
+        if !attempt.budget.withdraw() {
+            self.budgets.count_denied();
             return Verdict::Done;
         }
         Verdict::Retry { after, cause }
@@ -162,7 +171,22 @@ impl Attempt<'_> {
 }
 
 impl RetryCause<'_> {
-    /// Returns a label for metrics. There's only a small number of different ones.
+    /// All labels that [`RetryCause::label`] returns for retries.
+    pub(crate) const LABELS: [&'static str; 11] = [
+        "408",
+        "429",
+        "502",
+        "503",
+        "504",
+        "dns",
+        "connect",
+        "tls",
+        "timeout",
+        "disconnected",
+        "internal",
+    ];
+
+    /// Returns a label for metrics, which is one of [`RetryCause::LABELS`].
     pub(crate) fn label(&self) -> &str {
         match self {
             Self::Error(error) => error.reason.as_str(),

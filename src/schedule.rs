@@ -41,7 +41,7 @@ use crate::{
     request::Batch,
     response::{FetchError, Part, Reason},
     retry,
-    telemetry::Metrics,
+    telemetry::{Connections, Metrics},
 };
 use jobs::Jobs;
 
@@ -92,7 +92,7 @@ impl Scheduler {
         user_agent: HeaderValue,
     ) -> Self {
         Self(Arc::new(Engine {
-            fetcher: Fetcher::new(config, policy, user_agent),
+            fetcher: Fetcher::new(config, policy, user_agent, metrics.origins.clone()),
             gate: Gate::new(capacity(&config.limits)),
             retry: retry::Policy::new(),
             metrics,
@@ -128,6 +128,16 @@ impl Scheduler {
     /// Returns how many requests are waiting for a slot, and how many have one.
     pub(crate) fn gate_counts(&self) -> gate::Counts {
         self.0.gate.counts()
+    }
+
+    /// Returns how many connections to origins there are.
+    pub(crate) fn origin_connections(&self) -> Connections {
+        self.0.fetcher.connections()
+    }
+
+    /// Returns how many retry budgets there are.
+    pub(crate) fn retry_budgets(&self) -> retry::BudgetCounts {
+        self.0.retry.budget_counts()
     }
 
     /// Ends all unfinished requests with `REASON_SHUTTING_DOWN`. This goes for any

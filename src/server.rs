@@ -28,7 +28,7 @@ use crate::{
     schedule::Scheduler,
     service::{Admission, Authentication, Service},
     shares::Quota,
-    telemetry::Metrics,
+    telemetry::{Metrics, Sample},
 };
 use accept::Acceptor;
 use auxiliary::Auxiliary;
@@ -104,7 +104,7 @@ impl Server {
         let user_agent = config.user_agent_header()?;
         let config = Arc::new(config);
         let policy = egress::Policy::new(&config.egress);
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(&config.limits));
         let authentication = Authentication::load(&config.callers, Arc::clone(&metrics))?;
         let tls = config.callers.tls.as_ref();
         let tls = tls
@@ -146,11 +146,23 @@ impl Server {
     /// Returns this server's admin listener, which answers `/metrics`, `/healthz` and
     /// `/readyz`.
     pub fn admin(&self) -> Admin {
+        let server = self.clone();
         Admin {
             metrics: Arc::clone(&self.metrics),
-            scheduler: self.scheduler.clone(),
+            sample: Arc::new(move || server.sample()),
             policy: self.policy.clone(),
             readiness: self.readiness.clone(),
+        }
+    }
+
+    /// Reads the amounts that aren't counted as they change.
+    fn sample(&self) -> Sample {
+        Sample {
+            gate: self.scheduler.gate_counts(),
+            callers: self.registry.connections(),
+            origins: self.scheduler.origin_connections(),
+            queued_bytes: self.service.queued_bytes(),
+            retry_budgets: self.scheduler.retry_budgets(),
         }
     }
 

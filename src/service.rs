@@ -97,7 +97,12 @@ impl Service {
     /// Counts a call that was rejected before it could begin.
     pub(crate) fn count_rejected(&self, status: &Status) {
         let code = Code::of(status).as_str();
-        self.metrics.batches.with_label_values(&[code]).inc();
+        self.metrics.batches.inc(code);
+    }
+
+    /// Returns how many bytes of request messages are held.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.admission.queued_bytes()
     }
 
     fn stall_limits(&self, caller: Caller) -> stall::Limits {

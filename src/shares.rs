@@ -60,6 +60,10 @@ impl Shares {
         self.held.get(&caller).copied().unwrap_or(0)
     }
 
+    fn held(&self) -> usize {
+        self.held.values().sum()
+    }
+
     /// Takes `amount` for `caller`. If the caller can't have all of it, this takes
     /// nothing and returns false.
     #[must_use]
@@ -100,6 +104,11 @@ impl Quota {
     pub(crate) fn is_used_up_by(&self, caller: Caller) -> bool {
         let shares = self.0.lock();
         shares.held_by(caller) >= shares.max_per_caller
+    }
+
+    /// Returns how much all callers hold together.
+    pub(crate) fn held(&self) -> usize {
+        self.0.lock().held()
     }
 
     /// Returns true if `caller` may reserve `amount`.
@@ -185,6 +194,7 @@ mod tests {
         assert!(quota.allows(one, 1) && !quota.allows(one, 2) && !quota.is_used_up_by(one));
         let _second = quota.reserve(one, 1).unwrap();
         assert!(!quota.allows(one, 1) && quota.is_used_up_by(one));
+        assert_eq!(quota.held(), 2);
         assert!(quota.allows(caller("10.0.0.2"), 2));
         drop(held);
         assert!(quota.allows(one, 1));

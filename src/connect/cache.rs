@@ -20,6 +20,15 @@ pub(super) struct Key {
     pub(super) record_type: RecordType,
 }
 
+impl Key {
+    pub(super) fn new(name: &str, record_type: RecordType) -> Self {
+        Self {
+            name: name.into(),
+            record_type,
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Entry {
     addresses: Arc<[IpAddr]>,

@@ -155,6 +155,12 @@ impl<C: Poolable> Pool<C> {
         state.close_all(origin);
     }
 
+    /// Returns how many connections there are, including those that are about to be closed.
+    pub(crate) fn count(&self) -> usize {
+        let state = self.0.state.lock();
+        state.ages.len() + state.closing.len()
+    }
+
     /// Closes the oldest connection. Returns false if the pool is empty.
     pub(crate) fn evict_oldest(&self) -> bool {
         let oldest = self.0.state.lock().take_oldest();

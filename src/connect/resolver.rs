@@ -13,6 +13,7 @@ use hickory_resolver::{
     net::{DnsError, NetError, runtime::TokioRuntimeProvider},
     proto::rr::{Name, RecordType},
 };
+use prometheus::Histogram;
 use tokio::time;
 
 use super::{
@@ -23,10 +24,12 @@ use crate::egress::{Host, Target};
 
 /// A caching DNS resolver. It also looks at the system's hosts file.
 pub(super) struct Resolver {
-    resolver: TokioResolver,
+    hickory: TokioResolver,
     /// Our own cache. We don't use hickory's, because it only limits how many responses
     /// it holds but not how large they are.
     cache: Cache,
+    /// How long look-ups take that the cache doesn't answer.
+    durations: Histogram,
 }
 
 /// If we've got an IPv4 address that's allowed, this is how much longer we wait for IPv6
@@ -48,7 +51,7 @@ type Answer = Result<Arc<[IpAddr]>, NetError>;
 impl Resolver {
     /// Creates a resolver that queries `name_servers`. If there aren't any, it uses the
     /// system's name servers.
-    pub(super) fn new(name_servers: &[SocketAddr]) -> Self {
+    pub(super) fn new(name_servers: &[SocketAddr], durations: Histogram) -> Self {
         let with_servers = |servers| {
             let config = ResolverConfig::from_parts(None, Vec::new(), servers);
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
@@ -62,12 +65,13 @@ impl Resolver {
             with_servers(name_servers.iter().map(name_server).collect())
         };
         builder.options_mut().cache_size = 0;
-        let resolver = builder
+        let hickory = builder
             .build()
             .expect("building fails only for invalid TLS settings, and none are set");
         Self {
-            resolver,
+            hickory,
             cache: Cache::new(),
+            durations,
         }
     }
 
@@ -97,7 +101,18 @@ impl Resolver {
                 .as_ref()
                 .is_ok_and(|addresses| addresses.iter().any(|ip| is_allowed(with_port(ip))))
         };
-        match self.lookup_both(host, name, is_sufficient).await {
+        let (v6, v4) = (
+            Key::new(host, RecordType::AAAA),
+            Key::new(host, RecordType::A),
+        );
+        let answers = if let (Some(v6), Some(v4)) = (self.cache.get(&v6), self.cache.get(&v4)) {
+            (Ok(v6), Ok(v4))
+        } else {
+            // It observes the time when it's dropped, so failed and cancelled look-ups count.
+            let _timer = self.durations.start_timer();
+            self.lookup_both(name, (v6, v4), is_sufficient).await
+        };
+        match answers {
             (Ok(v6), Ok(v4)) if v6.is_empty() && v4.is_empty() => Err(no_address()),
             (Ok(v6), Ok(v4)) => Ok(v6.iter().chain(v4.iter()).map(with_port).collect()),
             (Ok(addresses), Err(_)) | (Err(_), Ok(addresses)) if !addresses.is_empty() => {
@@ -113,12 +128,12 @@ impl Resolver {
     /// Looks up IPv6 and IPv4 addresses concurrently. Returns both answers, IPv6 first.
     async fn lookup_both(
         &self,
-        host: &str,
         name: Name,
+        (v6, v4): (Key, Key),
         is_sufficient: impl Fn(&Answer) -> bool,
     ) -> (Answer, Answer) {
-        let mut v6 = pin!(self.lookup(host, name.clone(), RecordType::AAAA));
-        let mut v4 = pin!(self.lookup(host, name, RecordType::A));
+        let mut v6 = pin!(self.lookup(name.clone(), v6));
+        let mut v4 = pin!(self.lookup(name, v4));
         let (first, second, delay, is_v6_first) = tokio::select! {
             first = &mut v6 => (first, v4, V4_DELAY, true),
             first = &mut v4 => (first, v6, V6_DELAY, false),
@@ -136,18 +151,14 @@ impl Resolver {
         }
     }
 
-    /// Looks up records of the given type. If the name has no such records, the answer is
-    /// empty.
-    async fn lookup(&self, host: &str, name: Name, record_type: RecordType) -> Answer {
-        let key = Key {
-            name: host.into(),
-            record_type,
-        };
+    /// Looks up the records of `key`, whose name is `name`. If there are none, the answer
+    /// is empty.
+    async fn lookup(&self, name: Name, key: Key) -> Answer {
         if let Some(addresses) = self.cache.get(&key) {
             return Ok(addresses);
         }
         let (addresses, ttl): (Arc<[IpAddr]>, u32) =
-            match self.resolver.lookup(name, record_type).await {
+            match self.hickory.lookup(name, key.record_type).await {
                 Ok(response) => {
                     let records = response.answers().iter();
                     let addresses = records.clone().filter_map(|record| record.data.ip_addr());

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::{pool::IdleState, sockets::SocketPermit};
-use crate::http1::Transport;
+use crate::{http1::Transport, telemetry::OpenConnection};
 
 /// The transport below a single connection.
 pub(crate) struct OriginStream {
@@ -23,6 +23,7 @@ pub(crate) struct OriginStream {
     /// Set while an exchange is in progress.
     is_busy: bool,
     _permit: SocketPermit,
+    _open: OpenConnection,
 }
 
 /// A TCP stream, with or without TLS on top.
@@ -32,12 +33,13 @@ pub(super) enum MaybeTlsStream {
 }
 
 impl OriginStream {
-    /// Creates a transport. It holds on to `permit` until it's dropped.
-    pub(super) fn new(stream: MaybeTlsStream, permit: SocketPermit) -> Self {
+    /// Creates a transport. It holds on to `permit` and `open` until it's dropped.
+    pub(super) fn new(stream: MaybeTlsStream, permit: SocketPermit, open: OpenConnection) -> Self {
         Self {
             stream,
             is_busy: false,
             _permit: permit,
+            _open: open,
         }
     }
 

@@ -1,6 +1,11 @@
 //! The reasons for denying a destination.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
+
+use super::ranges;
 
 /// Why a destination is denied. There's one variant per rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,5 +63,18 @@ impl Denied {
             Self::Embedding { form, .. } => form,
             Self::Range { range, .. } => range,
         }
+    }
+
+    /// Returns all names that [`Denied::rule`] may return.
+    pub fn rules() -> BTreeSet<&'static str> {
+        let of_settings = [
+            "scheme",
+            "allow-port",
+            "deny-host",
+            "allow-host",
+            "own address",
+            "deny-net",
+        ];
+        of_settings.into_iter().chain(ranges::names()).collect()
     }
 }

@@ -61,6 +61,19 @@ const EMBEDDED: [(Ipv6Net, &str); 3] = [
 /// Translators map IPv4 addresses to this prefix (RFC 6052).
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0], 96);
 
+/// The name of what is neither in [`GLOBAL_V6`] nor in [`SPECIAL_V6`].
+const NOT_GLOBAL: &str = "not global unicast";
+
+/// The form of embedding in RFC 5214.
+const ISATAP: &str = "ISATAP";
+
+/// Returns the names of all ranges and forms of embedding. Some come more than once.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let v4 = SPECIAL_V4.iter().map(|(_, name)| *name);
+    let v6 = SPECIAL_V6.iter().chain(&EMBEDDED).map(|(_, name)| *name);
+    v4.chain(v6).chain([NOT_GLOBAL, ISATAP])
+}
+
 /// Returns the name of the special range that contains `address`, if any. Pass the
 /// address through [`unwrapped`] first.
 pub(super) fn special(address: IpAddr) -> Option<&'static str> {
@@ -75,7 +88,7 @@ pub(super) fn special(address: IpAddr) -> Option<&'static str> {
             match ranges.find(|(net, _)| net.contains(&address)) {
                 Some((_, name)) => Some(name),
                 None if GLOBAL_V6.contains(&address) => None,
-                None => Some("not global unicast"),
+                None => Some(NOT_GLOBAL),
             }
         }
     }
@@ -94,7 +107,7 @@ pub(super) fn embedding(address: IpAddr) -> Option<&'static str> {
     // interface identifier.
     let [.., high, low, _, _] = address.segments();
     if high & !0x0200 == 0 && low == 0x5efe {
-        return Some("ISATAP");
+        return Some(ISATAP);
     }
     let mut forms = EMBEDDED.iter();
     let (_, name) = forms.find(|(net, _)| net.contains(&address))?;

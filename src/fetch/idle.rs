@@ -46,6 +46,11 @@ impl IdleConnections {
         self.0.quarantine(origin);
     }
 
+    /// Returns how many connections there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.count()
+    }
+
     /// Closes the oldest connection. Returns false if there isn't any.
     pub(super) fn evict_oldest(&self) -> bool {
         self.0.evict_oldest()

@@ -3,12 +3,16 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use http::uri::Authority;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tower::retry::budget::{Budget as _, TpsBudget};
 
 use crate::{caller::Caller, request::Request};
@@ -17,13 +21,15 @@ use crate::{caller::Caller, request::Request};
 pub(super) struct Budgets {
     state: Mutex<State>,
     hasher: RandomState,
+    /// How many retries were denied.
+    denied: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
     /// We use a tree here because the keys are hashes already, so hashing them again
     /// would be pointless.
-    budgets: BTreeMap<Key, Arc<TpsBudget>>,
+    budgets: BTreeMap<Key, Budget>,
     /// All keys, oldest first.
     order: VecDeque<Key>,
 }
@@ -34,13 +40,33 @@ type Key = u64;
 
 /// The budget of one caller at one host: 10 retries per second, plus a fifth of its
 /// requests.
-pub(crate) struct Budget(Arc<TpsBudget>);
+#[derive(Clone)]
+pub(crate) struct Budget(Arc<Account>);
+
+struct Account {
+    retries: TpsBudget,
+    /// When the last retry was denied.
+    denied_at: Mutex<Option<Instant>>,
+}
+
+/// How many budgets there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct BudgetCounts {
+    /// Budgets that have denied no retry within the last 10 s.
+    pub(crate) available: usize,
+    /// Budgets that have. tower's budget doesn't tell its balance, so we don't know about
+    /// budgets that are used up while nobody needs a retry.
+    pub(crate) exhausted: usize,
+    /// How many retries were denied so far, by budgets evicted since too.
+    pub(crate) denied: u64,
+}
 
 /// How many retries each request adds to the budget.
 const SHARE: f32 = 0.2;
 /// This many retries per second are always allowed, no matter how few requests there are.
 const PER_SECOND: u32 = 10;
-/// Requests older than this don't count any more.
+/// Requests older than this don't count any more. A budget that has denied a retry counts as
+/// exhausted for as long.
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// The maximum number of budgets, which take less than 2 MiB altogether. If there are
@@ -52,6 +78,7 @@ impl Budgets {
         Self {
             state: Mutex::default(),
             hasher: RandomState::new(),
+            denied: AtomicU64::new(0),
         }
     }
 
@@ -61,36 +88,67 @@ impl Budgets {
         let key = self.hasher.hash_one((caller, host));
         let mut state = self.state.lock();
         if let Some(budget) = state.budgets.get(&key) {
-            return Budget(Arc::clone(budget));
+            return budget.clone();
         }
         if state.order.len() >= MAX_BUDGETS
             && let Some(oldest) = state.order.pop_front()
         {
             state.budgets.remove(&oldest);
         }
-        let budget = Arc::new(TpsBudget::new(WINDOW, PER_SECOND, SHARE));
+        let budget = Budget(Arc::new(Account {
+            retries: TpsBudget::new(WINDOW, PER_SECOND, SHARE),
+            denied_at: Mutex::default(),
+        }));
         state.order.push_back(key);
-        state.budgets.insert(key, Arc::clone(&budget));
-        Budget(budget)
+        state.budgets.insert(key, budget.clone());
+        budget
+    }
+
+    /// Counts a retry that its budget has denied.
+    pub(super) fn count_denied(&self) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many budgets there are.
+    pub(super) fn counts(&self) -> BudgetCounts {
+        let state = self.state.lock();
+        let budgets = state.budgets.values();
+        let exhausted = budgets.filter(|budget| budget.is_exhausted()).count();
+        BudgetCounts {
+            available: state.budgets.len() - exhausted,
+            exhausted,
+            denied: self.denied.load(Ordering::Relaxed),
+        }
     }
 }
 
 impl Budget {
     /// Counts a request. This adds to the budget.
     pub(crate) fn count_request(&self) {
-        self.0.deposit();
+        self.0.retries.deposit();
     }
 
     /// Takes one retry out of the budget. Returns false if there's nothing left.
     #[must_use]
     pub(super) fn withdraw(&self) -> bool {
-        self.0.withdraw()
+        let is_allowed = self.0.retries.withdraw();
+        if !is_allowed {
+            *self.0.denied_at.lock() = Some(Instant::now());
+        }
+        is_allowed
+    }
+
+    fn is_exhausted(&self) -> bool {
+        let denied_at = *self.0.denied_at.lock();
+        denied_at.is_some_and(|denied_at| denied_at.elapsed() < WINDOW)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+
+    use tokio::time;
 
     use super::*;
 
@@ -127,6 +185,24 @@ mod tests {
         let full = use_up(&budgets.budget(caller(1), &request(0)));
         assert_eq!(use_up(&budgets.budget(caller(2), &request(0))), full);
         assert_eq!(use_up(&budgets.budget(caller(1), &request(1))), full);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn budget_is_exhausted_for_a_while_after_it_has_denied_a_retry() {
+        let budgets = Budgets::new();
+        let counts = |available, exhausted| BudgetCounts {
+            available,
+            exhausted,
+            denied: 0,
+        };
+        assert_eq!(budgets.counts(), counts(0, 0));
+        let budget = budgets.budget(caller(1), &request(0));
+        let _other = budgets.budget(caller(2), &request(0));
+        assert_eq!(budgets.counts(), counts(2, 0));
+        use_up(&budget);
+        assert_eq!(budgets.counts(), counts(1, 1));
+        time::advance(WINDOW).await;
+        assert_eq!(budgets.counts(), counts(2, 0));
     }
 
     #[tokio::test(start_paused = true)]

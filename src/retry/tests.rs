@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use http::{Uri, Version};
 
@@ -150,6 +150,25 @@ async fn ambiguous_response_is_resent_once() {
         // Resending doesn't count as another attempt.
         assert_eq!(resend(method, |attempt| attempt.number = 3), is_idempotent);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_causes_are_known() {
+    let errors = Reason::ALL.map(error);
+    let of_errors = errors.iter().map(AttemptResult::Failed);
+    let heads: Vec<_> = (100..1000)
+        .map(|status| head(status, Headers::default()))
+        .collect();
+    let of_heads = heads.iter().map(AttemptResult::Head);
+    let causes = of_errors.chain(of_heads).filter_map(|result| {
+        let (_, cause) = decide("GET", result, |_| ())?;
+        Some(cause)
+    });
+    let causes: BTreeSet<_> = causes.collect();
+    // The batch ends with these, so they're never the result of an attempt.
+    let of_batches = ["batch_deadline", "shutting_down"];
+    let expected = RetryCause::LABELS.into_iter().chain(of_batches);
+    assert_eq!(causes, expected.map(str::to_owned).collect());
 }
 
 #[tokio::test(start_paused = true)]

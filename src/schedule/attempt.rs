@@ -148,8 +148,7 @@ impl RunningAttempt<'_> {
         let verdict = engine.retry.decide(&attempt, result);
         match &verdict {
             Verdict::Retry { cause, .. } => {
-                let retries = &engine.metrics.retries;
-                retries.with_label_values(&[cause.label()]).inc();
+                engine.metrics.retries.inc(cause.label());
                 self.job.note_retry(cause);
             }
             Verdict::Resend => self.job.note_resend(),

@@ -24,7 +24,7 @@ async fn panic_ends_only_its_own_request() {
     let scheduler = Scheduler::new(
         &config,
         egress::Policy::new(&config.egress),
-        Arc::new(Metrics::new()),
+        Arc::new(Metrics::new(&config.limits)),
         HeaderValue::from_static("test"),
     );
     let faulty = format!("http://{}/", Policy::FAULTY);

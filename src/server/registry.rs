@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     caller::{Caller, Peer},
     shares::{Quota, Shares},
+    telemetry::Connections,
 };
 
 /// The connections from callers.
@@ -134,6 +135,18 @@ impl Registry {
         let mut state = self.0.state.lock();
         for _ in 0..EVICTED_AT_ONCE {
             state.evict_idle();
+        }
+    }
+
+    /// Returns how many connections have an open batch, and how many don't.
+    pub(super) fn connections(&self) -> Connections {
+        let state = self.0.state.lock();
+        let all = state.connections.len();
+        let connections = state.connections.values();
+        let active = connections.filter(|one| one.batches > 0).count();
+        Connections {
+            active,
+            idle: all - active,
         }
     }
 

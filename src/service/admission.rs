@@ -111,6 +111,11 @@ impl Admission {
         Ok((bytes, permit))
     }
 
+    /// Returns how many bytes of request messages are held.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.messages.held()
+    }
+
     fn batches_full(&self, caller: Caller) -> Status {
         status::server_full(if self.batches.is_used_up_by(caller) {
             Limit::BatchesPerCaller

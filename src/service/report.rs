@@ -89,7 +89,7 @@ impl Report {
         *self.outcomes.0.entry(outcome).or_default() += 1;
         self.body_bytes += end.body_bytes;
         let metrics = &self.metrics;
-        metrics.count_fetch(outcome);
+        metrics.fetches.inc(outcome);
         metrics.body_bytes.inc_by(end.body_bytes);
         if let Some(caller) = &self.caller_metrics {
             caller.fetches.inc();
@@ -97,7 +97,7 @@ impl Report {
         }
         metrics.note_times(end.timing.queued, end.timing.total);
         if let Some(rule) = end.error.as_ref().and_then(|error| error.rule) {
-            metrics.denied.with_label_values(&[rule]).inc();
+            metrics.denied.inc(rule);
         }
         self.log_request(part.index, outcome, end);
     }
@@ -161,7 +161,7 @@ impl Report {
 impl Drop for Report {
     fn drop(&mut self) {
         let code = self.code.as_str();
-        self.metrics.batches.with_label_values(&[code]).inc();
+        self.metrics.batches.inc(code);
         if let Some(requests) = self.requests {
             self.metrics.batches_active.dec();
             self.log_batch(requests);
@@ -201,10 +201,11 @@ fn class(status: StatusCode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Limits;
 
     #[test]
     fn each_call_is_counted_once_by_its_code() {
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(&Limits::default()));
         let context = CallContext::local();
         let report = || Report::new(&context, Arc::clone(&metrics));
         // A caller that leaves before its call is admitted.
@@ -219,7 +220,7 @@ mod tests {
         drop(admitted);
         assert_eq!(metrics.batches_active.get(), 0);
         for code in [Code::Cancelled, Code::Unavailable, Code::Ok] {
-            let counter = metrics.batches.with_label_values(&[code.as_str()]);
+            let counter = metrics.batches.get(code.as_str());
             assert_eq!(counter.get(), 1, "{code}");
         }
     }

@@ -8,6 +8,8 @@ use std::{
 use parking_lot::RwLock;
 use prometheus::{IntCounter, IntCounterVec};
 
+use super::registry::Families;
+
 /// The metrics of each caller in the token file. Other callers have none, since there
 /// could be any number of them.
 pub(crate) struct Callers {
@@ -37,8 +39,8 @@ pub(crate) struct CallerMetrics {
 }
 
 impl Callers {
-    /// Creates the metrics with `counters`, which makes one from a name and a help text.
-    pub(super) fn new(counters: impl Fn(&'static str, &'static str) -> IntCounterVec) -> Self {
+    pub(super) fn new(families: &Families) -> Self {
+        let counters = |name, help| families.counters(name, help, "caller");
         Self {
             counters: Counters {
                 batches: counters("fetchd_caller_batches_total", "Batches of a caller"),

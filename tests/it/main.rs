@@ -39,6 +39,7 @@ mod health;
 mod hostile;
 mod logging;
 mod messages;
+mod metrics;
 mod name_servers;
 mod operator;
 mod options;
