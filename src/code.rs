@@ -67,6 +67,13 @@ impl Code {
         }
     }
 
+    /// Returns the code's number on the wire.
+    #[cfg(feature = "server")]
+    pub(crate) fn number(self) -> i32 {
+        // They're declared in the order of their numbers, starting at 0.
+        self as i32
+    }
+
     /// Converts the code of a tonic status.
     pub(crate) fn of(status: &tonic::Status) -> Self {
         match status.code() {

@@ -9,6 +9,7 @@ mod limits;
 mod origins;
 mod proxy;
 mod request_limits;
+mod traces;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub use limits::Limits;
 pub use origins::Origins;
 pub use proxy::{InvalidProxy, Proxy};
 pub use request_limits::RequestLimits;
+pub use traces::{InvalidOtlpEndpoint, InvalidRatio, OtlpEndpoint, Sampler, Traces};
 
 /// The configuration of a [`Server`](crate::server::Server).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct Config {
     /// After `drain_delay`, how much longer open batches may continue. Any request that's
     /// still unfinished then ends with `REASON_SHUTTING_DOWN`. Default: 25 s.
     pub drain_timeout: Duration,
+    /// Where to send traces, if anywhere. Default: `None`.
+    pub traces: Option<Traces>,
 }
 
 impl Config {
@@ -80,6 +84,7 @@ impl Default for Config {
             user_agent: concat!("fetchd/", env!("CARGO_PKG_VERSION")).to_owned(),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),
+            traces: None,
         }
     }
 }

@@ -78,7 +78,7 @@ impl Connector {
     pub(crate) async fn connect(
         &self,
         uri: &Uri,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<OriginStream, ConnectError> {
         let target = Target::of(uri);
         self.policy.check_target(&target)?;
@@ -86,10 +86,9 @@ impl Connector {
         let tcp = self.connect_tcp(&target, progress).await?;
         let connected = permit.into_connected();
         let stream = if uri.scheme_str() == Some("https") {
-            progress.stage = Stage::Tls;
             let started = Instant::now();
             let tls = self.handshake(uri.host().unwrap_or_default(), tcp).await?;
-            progress.phases.tls = Some(started.elapsed());
+            progress.secured(started.elapsed());
             tls
         } else {
             MaybeTlsStream::Plain(tcp)
@@ -101,7 +100,7 @@ impl Connector {
     async fn connect_tcp(
         &self,
         target: &Target<'_>,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<TcpStream, ConnectError> {
         let policy = &self.policy;
         let started = Instant::now();
@@ -113,16 +112,15 @@ impl Connector {
                 .try_for_each(|address| policy.check_address(address))?;
             progress.stage = Stage::Proxy;
             let tcp = tunnel.open(target).await?;
-            progress.phases.connect = Some(started.elapsed());
+            progress.connected(started.elapsed(), None);
             return Ok(tcp);
         }
         let is_allowed = |address| policy.check_address(address).is_ok();
         let addresses = self.resolver.resolve(target, is_allowed).await?;
         let resolved = Instant::now();
-        progress.phases.dns = target.is_name().then(|| resolved - started);
-        progress.stage = Stage::Tcp;
+        progress.resolved(target.is_name().then(|| resolved - started));
         let tcp = happy_eyeballs::connect(policy.allowed_addresses(addresses)?).await?;
-        progress.phases.connect = Some(resolved.elapsed());
+        progress.connected(resolved.elapsed(), Some(&tcp));
         Ok(tcp)
     }
 

@@ -24,7 +24,7 @@ use crate::{
     http1::{self, Connection},
     request::Request,
     response::{FetchError, Head, Phases},
-    telemetry::{Connections, OriginMetrics},
+    telemetry::{Connections, OriginMetrics, RequestTrace},
 };
 pub(crate) use body::{Body, BodyEnd};
 use hop::Hop;
@@ -101,12 +101,13 @@ impl Fetcher {
     }
 
     /// Sends `request` and follows redirects. Returns the final response as soon as we
-    /// have its head.
+    /// have its head. What happens on the way is recorded in `trace`.
     pub(crate) async fn fetch(
         &self,
         request: &Request,
         clock: &Clock,
         stats: &mut AttemptStats,
+        trace: &mut RequestTrace,
     ) -> Result<Response<'_>, FetchError> {
         let max_redirects = request.options.max_redirects;
         let mut hop = Hop::new(request);
@@ -114,7 +115,9 @@ impl Fetcher {
         loop {
             let origin = hop.origin()?;
             stats.hop_began = Some(Instant::now());
-            let response = self.send(&hop, &origin, request, clock, stats).await?;
+            let response = self
+                .send(&hop, &origin, request, clock, stats, trace)
+                .await?;
             let is_reused = stats.phases.is_reused;
             match hop.next(&response.head, stats.redirects, max_redirects)? {
                 Next::Redirect(next) => {
@@ -125,9 +128,11 @@ impl Fetcher {
                         if !hop.is_idempotent() {
                             return Err(error::out_of_sync());
                         }
+                        trace.resent();
                         continue;
                     }
                     hop = *next;
+                    trace.redirected(response.head.status, &hop.uri);
                     stats.redirects += 1;
                 }
                 Next::Final => {
@@ -155,6 +160,7 @@ impl Fetcher {
         request: &Request,
         clock: &Clock,
         stats: &mut AttemptStats,
+        trace: &mut RequestTrace,
     ) -> Result<http1::Response<OriginStream>, FetchError> {
         let mut idle = self.idle.take(origin, hop.is_idempotent());
         loop {
@@ -162,6 +168,7 @@ impl Fetcher {
             let mut connection = match idle.take() {
                 Some(connection) => {
                     self.metrics.reused.inc();
+                    trace.reused();
                     stats.phases = Phases {
                         is_reused,
                         ..Phases::default()
@@ -169,7 +176,7 @@ impl Fetcher {
                     connection
                 }
                 // This future is large but not needed very often, so box it.
-                None => Box::pin(self.connect(hop, request, clock, stats)).await?,
+                None => Box::pin(self.connect(hop, request, clock, stats, trace)).await?,
             };
             let error = match self.exchange(&mut connection, hop, clock).await {
                 Ok(parsed) => return Ok(connection.into_response(parsed)),
@@ -179,6 +186,7 @@ impl Fetcher {
             if !is_reused || !self.resends(origin, hop, &error, can_resend) {
                 return Err(error.into());
             }
+            trace.resent();
         }
     }
 
@@ -214,10 +222,11 @@ impl Fetcher {
         request: &Request,
         clock: &Clock,
         stats: &mut AttemptStats,
+        trace: &mut RequestTrace,
     ) -> Result<Connection<OriginStream>, FetchError> {
         let timeout = request.options.connect_timeout;
         while self.connector.sockets().is_exhausted() && self.idle.evict_oldest() {}
-        let mut progress = Progress::new();
+        let mut progress = Progress::new(trace);
         let connecting = self.connector.connect(&hop.uri, &mut progress);
         let connected = clock.total(time::timeout(timeout, connecting)).await;
         stats.phases = progress.phases;

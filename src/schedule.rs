@@ -38,12 +38,13 @@ use crate::{
     egress,
     fetch::Fetcher,
     gate::{self, Capacity, Gate},
-    request::Batch,
+    request::{Batch, Sendable},
     response::{FetchError, Part, Reason},
     retry,
-    telemetry::{Connections, Metrics},
+    telemetry::{BatchTrace, Connections, Metrics},
 };
 use jobs::Jobs;
+use last_part::LastPart;
 
 /// Runs batches, within limits that apply to the whole process.
 ///
@@ -76,6 +77,8 @@ struct Engine {
 struct Run {
     engine: Arc<Engine>,
     batch: Batch,
+    /// `None` if the batch isn't traced.
+    trace: Option<Arc<BatchTrace>>,
     jobs: Jobs,
     /// Cancelled when the batch is aborted. Its requests don't need a result then.
     aborted: CancellationToken,
@@ -100,14 +103,15 @@ impl Scheduler {
         }))
     }
 
-    /// Starts running a batch.
-    pub(crate) fn run(&self, batch: Batch) -> PartStream {
+    /// Starts running a batch. If there's a `trace`, its requests have spans.
+    pub(crate) fn run(&self, batch: Batch, trace: Option<Arc<BatchTrace>>) -> PartStream {
         let (sender, queue) = part_queue::channel(self.0.metrics.stalled.clone());
         let unfinished = batch.requests.count();
         let run = Arc::new(Run {
             engine: Arc::clone(&self.0),
             jobs: Jobs::new(&self.0.gate, &batch),
             batch,
+            trace,
             aborted: CancellationToken::new(),
             end_error: SetOnce::new(),
         });
@@ -195,6 +199,15 @@ impl Run {
     fn end_workers(&self, error: FetchError) {
         // This can't fail, because only the driver sets it, and only once.
         let _ = self.end_error.set(error);
+    }
+
+    /// If the batch is traced, exports a span for a request that was never dispatched.
+    /// `request` is `None` if it can't be decoded.
+    fn trace_undispatched(&self, last: &LastPart, request: Option<Sendable>) {
+        if let Some(trace) = &self.trace {
+            let decoded = || self.batch.requests.decode(request?).ok();
+            trace.undispatched(last.index, decoded, &last.end);
+        }
     }
 
     /// Waits until the batch has to stop, and returns the reason as an error.

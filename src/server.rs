@@ -13,7 +13,7 @@ mod registry;
 mod shutdown;
 mod tls;
 
-use std::{convert::Infallible, fmt, io, sync::Arc};
+use std::{convert::Infallible, fmt, io, sync::Arc, time::Duration};
 
 use futures_util::future::OptionFuture;
 use tokio::{net::TcpListener, time};
@@ -28,7 +28,7 @@ use crate::{
     schedule::Scheduler,
     service::{Admission, Authentication, Service},
     shares::Quota,
-    telemetry::{Metrics, Sample},
+    telemetry::{Metrics, Sample, Tracer},
 };
 use accept::Acceptor;
 use auxiliary::Auxiliary;
@@ -82,6 +82,8 @@ pub struct Server {
     policy: egress::Policy,
     scheduler: Scheduler,
     metrics: Arc<Metrics>,
+    /// `None` if nothing is traced.
+    tracer: Option<Tracer>,
     config: Arc<Config>,
     readiness: Readiness,
     /// Cancelled once we ask connections to close.
@@ -91,6 +93,10 @@ pub struct Server {
     open_batches: TaskTracker,
     open_connections: TaskTracker,
 }
+
+/// How long the collector may take for the last spans. Along with the time that callers have
+/// to read the last results, it's less than a second.
+const TRACE_FLUSH: Duration = Duration::from_millis(400);
 
 impl Server {
     /// Creates a server. It doesn't accept anything until [`Server::serve`] is called.
@@ -110,6 +116,10 @@ impl Server {
         let tls = tls
             .map(|files| Tls::load(files, metrics.tls_reloads.clone()))
             .transpose()?;
+        let tracer = match &config.traces {
+            Some(traces) => Some(Tracer::start(traces, metrics.traces_dropped.clone())?),
+            None => None,
+        };
         let scheduler = Scheduler::new(&config, policy.clone(), Arc::clone(&metrics), user_agent);
         let draining = CancellationToken::new();
         let open_batches = TaskTracker::new();
@@ -118,6 +128,7 @@ impl Server {
             admission,
             scheduler.clone(),
             Arc::clone(&metrics),
+            tracer.clone(),
             Arc::clone(&config),
         );
         let (auxiliary, health) = Auxiliary::new();
@@ -134,6 +145,7 @@ impl Server {
             policy,
             scheduler,
             metrics,
+            tracer,
             config,
             readiness: Readiness::default(),
             closing: CancellationToken::new(),
@@ -179,6 +191,8 @@ impl Server {
     /// 3. Unfinished requests end with `REASON_SHUTTING_DOWN`. After 500 ms, any
     ///    remaining connections are cut.
     ///
+    /// If there are traces, they're then sent, for up to 400 ms.
+    ///
     /// Steps 2 and 3 finish early once all batches and connections have ended. Calling
     /// [`Shutdown::request`] a second time cuts steps 1 and 2 short. Dropping the future
     /// cuts all connections.
@@ -190,9 +204,13 @@ impl Server {
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> io::Result<()> {
         self.policy.deny_listener(listener.local_addr()?, is_local);
         tokio::select! {
-            () = self.accept_and_drain(listener, &shutdown) => Ok(()),
+            () = self.accept_and_drain(listener, &shutdown) => {}
             never = self.watch_files() => match never {},
         }
+        if let Some(tracer) = &self.tracer {
+            tracer.flush(TRACE_FLUSH).await;
+        }
+        Ok(())
     }
 
     /// Reads the files that callers are identified by again when they change.

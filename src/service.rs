@@ -32,7 +32,12 @@ use tonic::{
 };
 
 use crate::{
-    Code, caller::Caller, config::Config, request::Batch, schedule::Scheduler, telemetry::Metrics,
+    Code,
+    caller::Caller,
+    config::Config,
+    request::Batch,
+    schedule::Scheduler,
+    telemetry::{Metrics, Tracer},
 };
 pub(crate) use admission::Admission;
 use admission::Permit;
@@ -54,6 +59,8 @@ pub(crate) struct Service {
     admission: Admission,
     scheduler: Scheduler,
     metrics: Arc<Metrics>,
+    /// `None` if nothing is traced.
+    tracer: Option<Tracer>,
     config: Arc<Config>,
 }
 
@@ -75,23 +82,30 @@ impl Service {
         admission: Admission,
         scheduler: Scheduler,
         metrics: Arc<Metrics>,
+        tracer: Option<Tracer>,
         config: Arc<Config>,
     ) -> Self {
         Self {
             admission,
             scheduler,
             metrics,
+            tracer,
             config,
         }
     }
 
     /// Begins a call as soon as its headers have arrived.
-    pub(crate) fn begin(&self, context: CallContext) -> Call<'_> {
+    pub(crate) fn begin(&self, mut context: CallContext) -> Call<'_> {
         Call {
             service: self,
-            report: Report::new(&context, Arc::clone(&self.metrics)),
+            report: Report::new(&mut context, Arc::clone(&self.metrics)),
             context,
         }
+    }
+
+    /// Returns what traces calls, if anything does.
+    pub(crate) fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.as_ref()
     }
 
     /// Counts a call that was rejected before it could begin.
@@ -132,7 +146,7 @@ impl Call<'_> {
             Err(status) => return self.reject(status),
         };
         self.report.begin(batch.requests.count());
-        let parts = self.service.scheduler.run(batch);
+        let parts = self.service.scheduler.run(batch, self.report.trace());
         let limits = self.service.stall_limits(self.context.caller());
         let watchdog = Watchdog::start(parts.abort_handle(), limits, self.context.cut);
         let permit = ResponsePermit::new(permit, self.context.outbox);

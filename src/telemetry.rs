@@ -11,6 +11,7 @@ mod origins;
 mod registry;
 mod reloads;
 mod sample;
+mod traces;
 
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ use registry::Families;
 pub(crate) use reloads::ReloadCounter;
 use sample::Sampled;
 pub(crate) use sample::{Connections, Sample};
+pub(crate) use traces::{
+    BatchEnd, BatchSpan, BatchTrace, CallInfo, RequestTrace, TraceParent, Tracer,
+};
 
 /// All metrics of a server.
 pub(crate) struct Metrics {
@@ -50,6 +54,8 @@ pub(crate) struct Metrics {
     /// TLS handshakes with callers that failed or took too long.
     pub(crate) tls_handshake_failures: IntCounter,
     pub(crate) auth_reloads: ReloadCounter,
+    /// Spans that the collector of traces never got.
+    pub(crate) traces_dropped: IntCounter,
     fetch_duration: Histogram,
     queue_duration: Histogram,
     sampled: Sampled,
@@ -147,6 +153,10 @@ impl Metrics {
                     "fetchd_auth_last_reload_successful",
                     "0 if the token file has changed and cannot be used",
                 ),
+            ),
+            traces_dropped: families.counter(
+                "fetchd_traces_dropped_total",
+                "Spans that were not exported",
             ),
             fetch_duration: families.histogram(
                 "fetchd_fetch_duration_seconds",

@@ -12,7 +12,9 @@ use std::{convert::Infallible, ops::RangeInclusive, path::PathBuf, time::Duratio
 
 use bytesize::ByteSize;
 use fetchd::client::internals::{EXPECTED_URL, parse_service_url};
-use fetchd::config::{InvalidProxy, Limits, Proxy, RequestLimits};
+use fetchd::config::{
+    InvalidOtlpEndpoint, InvalidProxy, Limits, OtlpEndpoint, Proxy, RequestLimits,
+};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 pub(super) use list::{InvalidItem, List};
@@ -145,6 +147,14 @@ pub(super) fn file(text: &str) -> Result<PathBuf, &'static str> {
 
 /// Parses a proxy URL. The empty string means no proxy.
 pub(super) fn proxy(text: &str) -> Result<Option<Proxy>, InvalidProxy> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some)
+}
+
+/// Parses the URL of a collector. The empty string means none.
+pub(super) fn otlp_endpoint(text: &str) -> Result<Option<OtlpEndpoint>, InvalidOtlpEndpoint> {
     if text.is_empty() {
         return Ok(None);
     }

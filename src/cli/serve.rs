@@ -6,6 +6,7 @@ mod environment;
 mod help;
 mod listeners;
 mod sources;
+mod traces;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,10 @@ pub(super) fn run(args: &Args) -> ExitCode {
     if let Err(usage) = checked.and_then(|()| config.validate().map_err(Usage::new)) {
         return usage.exit();
     }
+    config.traces = match traces::from_environment(args.otlp_endpoint.as_ref()) {
+        Ok(traces) => traces,
+        Err(usage) => return usage.exit(),
+    };
     logging::init(args.log_format, LevelFilter::INFO);
     environment::warn_about_unknown_variables();
     egress::warn_about_missing_prefixes(args);
@@ -96,6 +101,7 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
     let limits = limits(&config.limits, &config.request_limits);
     let egress = egress::Shown::from(&config.egress);
     let callers = config.callers.clone();
+    let traces = config.traces.as_ref().map(|traces| traces.endpoint.clone());
     // First, since a file that can't be used is wrong usage.
     let server = Server::new(config)?;
     let listeners = Listeners::bind(args).await?;
@@ -105,6 +111,7 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
         admin = listeners.admin.as_ref().map(|admin| tracing::field::display(admin.address)),
         tls = tls_mode(&callers),
         tokens = callers.token_file.is_some(),
+        traces = traces.as_ref().map(tracing::field::display),
         allow_net = egress.allow_net,
         deny_net = egress.deny_net,
         allow_host = egress.allow_host,

@@ -85,7 +85,7 @@ fn unknown_argument(error: &clap::Error) -> Option<String> {
 
 /// Strips anything that may be a user name, a password or a query. For URLs we keep the
 /// scheme, host and port.
-fn without_secrets(value: &str) -> String {
+pub(super) fn without_secrets(value: &str) -> String {
     if !value.contains("://") && !value.contains('@') {
         return value.to_owned();
     }

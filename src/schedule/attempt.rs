@@ -40,7 +40,7 @@ pub(super) async fn make(worker: &Worker, job: &mut Job) -> Step {
         Ok(request) => request,
         Err(invalid) => return Step::End(job.fail(invalid.into())),
     };
-    job.dispatch(&request.options);
+    job.dispatch(&request, run.trace.as_ref());
     let budget = run.engine.retry.budget(run.batch.caller, &request);
     if job.is_first_attempt() {
         budget.count_request();
@@ -67,9 +67,8 @@ impl RunningAttempt<'_> {
         let worker = self.worker;
         let fetcher = &worker.run.engine.fetcher;
         let mut stats = AttemptStats::default();
-        let response = fetcher
-            .fetch(self.request, self.job.clock(), &mut stats)
-            .await;
+        let (clock, trace) = self.job.clock_and_trace();
+        let response = fetcher.fetch(self.request, clock, &mut stats, trace).await;
         self.job.stats = stats;
         let error = match response {
             Ok(response) => return self.respond(response).await,
@@ -84,7 +83,7 @@ impl RunningAttempt<'_> {
     /// Hands over the response part by part, except for the last one.
     async fn respond(&mut self, response: Response<'_>) -> Option<Step> {
         let Response { head, mut body } = response;
-        self.job.note_head();
+        self.job.note_head(&head);
         let verdict = self.decide(AttemptResult::Head(&head));
         if let Verdict::Retry { after, .. } = verdict {
             body.discard().await;
@@ -147,9 +146,9 @@ impl RunningAttempt<'_> {
         let attempt = self.job.attempt(self.request, self.budget);
         let verdict = engine.retry.decide(&attempt, result);
         match &verdict {
-            Verdict::Retry { cause, .. } => {
+            Verdict::Retry { cause, after } => {
                 engine.metrics.retries.inc(cause.label());
-                self.job.note_retry(cause);
+                self.job.note_retry(cause, *after);
             }
             Verdict::Resend => self.job.note_resend(),
             Verdict::Done => {}

@@ -65,14 +65,19 @@ async fn run_workers(run: &Arc<Run>, parts: &Sender, workers: &mut JoinSet<()>) 
 async fn end_refused(run: Arc<Run>, parts: Sender) {
     for (index, invalid) in run.batch.requests.refused() {
         let last = LastPart::refused(index, run.batch.arrival, invalid.into());
+        run.trace_undispatched(&last, None);
         parts.send(last.into()).await;
     }
 }
 
 /// Ends all requests that aren't being worked on.
 async fn end_waiting(run: &Run, parts: &Sender, error: &FetchError) {
-    while let Some(job) = run.jobs.take_any(&run.batch) {
-        parts.send(job.fail(error.clone()).into()).await;
+    while let Some(mut job) = run.jobs.take_any(&run.batch) {
+        let last = job.fail(error.clone());
+        if !job.is_dispatched() {
+            run.trace_undispatched(&last, Some(job.request));
+        }
+        parts.send(last.into()).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! A single request, from when it first waits for a slot until it ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -8,9 +8,10 @@ use super::last_part::LastPart;
 use crate::{
     clock::Clock,
     fetch::AttemptStats,
-    request::{Options, Request, Sendable},
-    response::{End, FetchError, Reason, Timing},
+    request::{Request, Sendable},
+    response::{End, FetchError, Head, Reason, Timing},
     retry::{Attempt, Budget, RetryCause},
+    telemetry::{BatchTrace, RequestTrace},
 };
 
 /// A request's state.
@@ -31,6 +32,8 @@ pub(super) struct Job {
     /// How many body bytes we've handed over. `None` if we haven't handed over any part
     /// yet.
     sent: Option<u64>,
+    /// The request's span. It begins with the first dispatch.
+    trace: RequestTrace,
 }
 
 /// State that only exists after the first dispatch.
@@ -53,12 +56,14 @@ impl Job {
             queued: Duration::ZERO,
             started: None,
             sent: None,
+            trace: RequestTrace::default(),
         }
     }
 
     /// Starts an attempt, because the job just got a slot. Time spent waiting for the
-    /// slot doesn't count towards the timeout.
-    pub(super) fn dispatch(&mut self, options: &Options) {
+    /// slot doesn't count towards the timeout. If the batch has a `trace`, the first attempt
+    /// starts the request's span.
+    pub(super) fn dispatch(&mut self, request: &Request, trace: Option<&Arc<BatchTrace>>) {
         let now = Instant::now();
         let waited = self.waited(now);
         self.waiting_since = None;
@@ -71,8 +76,14 @@ impl Job {
         self.started.get_or_insert_with(|| Started {
             at: now,
             first_byte: None,
-            clock: Clock::start(options, now),
+            clock: Clock::start(&request.options, now),
         });
+        if let Some(batch) = trace
+            && self.is_first_attempt()
+        {
+            self.trace = batch.request(self.request.index(), request, now);
+        }
+        self.trace.attempt(self.attempts, waited);
     }
 
     /// Returns how long the job has been waiting for a slot, as of `now`.
@@ -82,6 +93,11 @@ impl Job {
         now.saturating_duration_since(since)
     }
 
+    /// Returns true if the job has had an attempt.
+    pub(super) fn is_dispatched(&self) -> bool {
+        self.started.is_some()
+    }
+
     /// Returns true during the first attempt.
     pub(super) fn is_first_attempt(&self) -> bool {
         self.attempts == 1
@@ -89,12 +105,19 @@ impl Job {
 
     /// Returns the request's timeouts. Panics if it was never dispatched.
     pub(super) fn clock(&mut self) -> &mut Clock {
+        self.clock_and_trace().0
+    }
+
+    /// Like [`Job::clock`], but also returns the request's span.
+    pub(super) fn clock_and_trace(&mut self) -> (&mut Clock, &mut RequestTrace) {
         let started = self.started.as_mut();
-        &mut started.expect("an attempt begins with a dispatch").clock
+        let started = started.expect("an attempt begins with a dispatch");
+        (&mut started.clock, &mut self.trace)
     }
 
     /// Records that we got the head of the final response.
-    pub(super) fn note_head(&mut self) {
+    pub(super) fn note_head(&mut self, head: &Head) {
+        self.trace.responded(head);
         if let Some(started) = &mut self.started {
             started.first_byte = Some(started.at.elapsed());
         }
@@ -107,11 +130,13 @@ impl Job {
 
     /// Records that we're resending the attempt.
     pub(super) fn note_resend(&mut self) {
+        self.trace.resent();
         self.is_resent = true;
     }
 
-    /// Records that we'll retry the request because of `cause`.
-    pub(super) fn note_retry(&mut self, cause: &RetryCause<'_>) {
+    /// Records that we'll retry the request after `delay` because of `cause`.
+    pub(super) fn note_retry(&mut self, cause: &RetryCause<'_>, delay: Duration) {
+        self.trace.retried(cause.label(), cause, delay);
         self.previous = Some(cause.to_string());
         if let Some(started) = &mut self.started {
             started.first_byte = None;
@@ -144,9 +169,9 @@ impl Job {
     }
 
     /// Returns the job's end. `body` is how many bytes there are in its last part.
-    pub(super) fn end(&self, body: usize, error: Option<FetchError>) -> End {
+    pub(super) fn end(&mut self, body: usize, error: Option<FetchError>) -> End {
         let started = self.started.as_ref();
-        End {
+        let end = End {
             error: error.map(|error| self.explain(error)),
             attempts: self.attempts,
             redirects: self.stats.redirects,
@@ -159,12 +184,14 @@ impl Job {
                 earlier: self.earlier(),
                 phases: self.stats.phases,
             },
-        }
+        };
+        self.trace.end(&end);
+        end
     }
 
     /// Returns the last part of a job that failed with `error` and has nothing else to
     /// return.
-    pub(super) fn fail(&self, error: FetchError) -> LastPart {
+    pub(super) fn fail(&mut self, error: FetchError) -> LastPart {
         LastPart::failed(self.request.index(), self.end(0, Some(error)))
     }
 

@@ -30,14 +30,17 @@ async fn panic_ends_only_its_own_request() {
     let faulty = format!("http://{}/", Policy::FAULTY);
     // There's only one worker, so it has to survive the panic to get to the last request.
     let requests = ["http://127.0.0.1/", &faulty, "http://127.0.0.1/"];
-    let mut parts = scheduler.run(Batch {
-        span: tracing::Span::none(),
-        requests: Requests::new(Urls(requests.map(str::to_owned).into())),
-        caller: Caller::at(None),
-        concurrency: 1,
-        arrival: Instant::now(),
-        deadline: None,
-    });
+    let mut parts = scheduler.run(
+        Batch {
+            span: tracing::Span::none(),
+            requests: Requests::new(Urls(requests.map(str::to_owned).into())),
+            caller: Caller::at(None),
+            concurrency: 1,
+            arrival: Instant::now(),
+            deadline: None,
+        },
+        None,
+    );
     let mut reasons = Vec::new();
     while let Some(part) = poll_fn(|cx| parts.poll_next(cx)).await {
         let error = part.end.expect("no response").error.expect("an error");

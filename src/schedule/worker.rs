@@ -52,7 +52,7 @@ impl Worker {
                 }
             }
         };
-        if let Some(job) = current {
+        if let Some(mut job) = current {
             self.parts.send(job.fail(error.clone()).into()).await;
         }
     }

@@ -1,6 +1,6 @@
 //! Everything we know about a call before we read its message.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use http::HeaderMap;
 use tokio::time::Instant;
@@ -11,12 +11,15 @@ use super::outbox::Outbox;
 use crate::{
     caller::{Caller, Identity, Peer},
     request::BatchId,
+    telemetry::{BatchSpan, CallInfo, TraceParent, Tracer},
 };
 
 /// A `FetchBatch` call, as described by its headers and its connection.
 pub(crate) struct CallContext {
     /// The parent of everything we log about the call.
     pub(crate) span: Span,
+    /// The call's span, if it's traced.
+    pub(crate) trace: Option<BatchSpan>,
     /// When the headers arrived. All waits and deadlines start from here.
     pub(crate) arrival: Instant,
     pub(crate) identity: Identity,
@@ -28,19 +31,17 @@ pub(crate) struct CallContext {
 }
 
 /// The headers we care about.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct CallHeaders {
     /// From `grpc-timeout`. The call's deadline is this long after its arrival.
     timeout: Option<Duration>,
-    trace_id: Option<TraceId>,
+    /// The caller's span.
+    parent: Option<TraceParent>,
 }
 
-/// The trace ID from a W3C `traceparent` header: 32 hex digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TraceId(u128);
-
 impl CallContext {
-    /// Creates the context of a call whose headers arrived at `arrival`.
+    /// Creates the context of a call whose headers arrived at `arrival`. This decides
+    /// whether the call is traced.
     pub(crate) fn new(
         arrival: Instant,
         peer: Peer,
@@ -48,19 +49,32 @@ impl CallContext {
         headers: CallHeaders,
         cut: CancellationToken,
         outbox: Outbox,
+        tracer: Option<&Tracer>,
     ) -> Self {
+        let batch = BatchId::random();
+        let parent = headers.parent.as_ref();
+        let info = CallInfo {
+            arrival,
+            batch,
+            peer: peer.address(),
+            caller: identity.token_name(),
+        };
+        let trace = tracer.and_then(|tracer| tracer.batch(parent, &info));
+        let trace_id = trace.as_ref().map(BatchSpan::trace_id);
+        let trace_id = trace_id.or_else(|| parent.map(TraceParent::trace_id));
         // At this level, it's there whatever the level of the log is.
         let span = tracing::error_span!(
             "call",
-            batch = %BatchId::random(),
+            %batch,
             peer = peer.address().map(tracing::field::display),
             caller = Some(&identity)
                 .filter(|identity| !identity.is_self())
                 .map(tracing::field::display),
-            trace_id = headers.trace_id.map(tracing::field::display),
+            trace_id = trace_id.map(tracing::field::display),
         );
         Self {
             span,
+            trace,
             arrival,
             identity,
             headers,
@@ -94,24 +108,8 @@ impl CallHeaders {
         let text = |name| headers.get(name)?.to_str().ok();
         Self {
             timeout: text("grpc-timeout").and_then(parse_timeout),
-            trace_id: text("traceparent").and_then(TraceId::parse),
+            parent: TraceParent::read(headers),
         }
-    }
-}
-
-impl TraceId {
-    fn parse(traceparent: &str) -> Option<Self> {
-        let id = traceparent.split('-').nth(1)?;
-        if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return None;
-        }
-        u128::from_str_radix(id, 16).ok().map(Self)
-    }
-}
-
-impl fmt::Display for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
     }
 }
 
@@ -154,6 +152,7 @@ impl CallContext {
             CallHeaders::default(),
             CancellationToken::new(),
             Outbox::default(),
+            None,
         )
     }
 }
@@ -176,21 +175,6 @@ mod tests {
         assert_eq!(timeout("1500m"), Some(Duration::from_millis(1500)));
         for value in ["", "S", "2", "2x", "-2S", "+2S", "123456789S"] {
             assert_eq!(timeout(value), None, "{value}");
-        }
-    }
-
-    #[test]
-    fn trace_id_is_read_from_traceparent() {
-        let trace_id = |value| read("traceparent", value).trace_id;
-        let id = trace_id("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap();
-        assert_eq!(id.to_string(), "0af7651916cd43dd8448eb211c80319c");
-        for value in [
-            "",
-            "00",
-            "00-0af7-b7ad-01",
-            "00-+af7651916cd43dd8448eb211c80319c",
-        ] {
-            assert_eq!(trace_id(value), None, "{value}");
         }
     }
 

@@ -17,7 +17,7 @@ use super::context::CallContext;
 use crate::{
     Code,
     response::{End, Part},
-    telemetry::{CallerMetrics, Metrics},
+    telemetry::{BatchEnd, BatchSpan, BatchTrace, CallerMetrics, Metrics},
 };
 
 /// Gathers data about a call, and reports it on drop.
@@ -28,6 +28,8 @@ pub(super) struct Report {
     arrival: Instant,
     /// The parent of all log lines. It names the batch and its caller.
     span: Span,
+    /// The call's span, if it's traced.
+    trace: Option<BatchSpan>,
     /// The caller's own metrics, if it has a token.
     caller_metrics: Option<CallerMetrics>,
     /// The number of requests, or `None` if the batch hasn't begun.
@@ -46,10 +48,11 @@ struct Outcomes(BTreeMap<&'static str, u32>);
 
 impl Report {
     /// Creates the report for a call that has just arrived.
-    pub(super) fn new(context: &CallContext, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(context: &mut CallContext, metrics: Arc<Metrics>) -> Self {
         Self {
             arrival: context.arrival,
             span: context.span.clone(),
+            trace: context.trace.take(),
             caller_metrics: context
                 .identity
                 .token_name()
@@ -70,6 +73,11 @@ impl Report {
         if let Some(caller) = &self.caller_metrics {
             caller.batches.inc();
         }
+    }
+
+    /// Returns the batch that the spans of its requests belong to, if it's traced.
+    pub(super) fn trace(&self) -> Option<Arc<BatchTrace>> {
+        self.trace.as_ref().map(BatchSpan::trace)
     }
 
     /// Records a part. If it's the last one of its request, this updates the metrics and
@@ -162,6 +170,13 @@ impl Drop for Report {
     fn drop(&mut self) {
         let code = self.code.as_str();
         self.metrics.batches.inc(code);
+        if let Some(trace) = self.trace.take() {
+            trace.end(&BatchEnd {
+                code: self.code,
+                requests: self.requests,
+                outcomes: &self.outcomes.0,
+            });
+        }
         if let Some(requests) = self.requests {
             self.metrics.batches_active.dec();
             self.log_batch(requests);
@@ -206,8 +221,7 @@ mod tests {
     #[test]
     fn each_call_is_counted_once_by_its_code() {
         let metrics = Arc::new(Metrics::new(&Limits::default()));
-        let context = CallContext::local();
-        let report = || Report::new(&context, Arc::clone(&metrics));
+        let report = || Report::new(&mut CallContext::local(), Arc::clone(&metrics));
         // A caller that leaves before its call is admitted.
         drop(report());
         let mut rejected = report();

@@ -55,4 +55,5 @@ mod serve;
 mod streaming;
 mod support;
 mod tokens;
+mod traces;
 mod uploads;

@@ -330,6 +330,7 @@ async fn the_help_has_headings_and_the_environment() {
                 "Where fetches may go",
                 "Origins",
                 "Shutdown",
+                "Traces",
                 "Process",
                 "Environment",
             ]

@@ -13,7 +13,7 @@ use crate::cli::{
     parse::{self, AdminListen, List, ListenAddress, Network, Roots},
 };
 use fetchd::config::{
-    Callers, Config, Egress, HostPattern, Limits, Origins, Proxy, RequestLimits, Tls,
+    Callers, Config, Egress, HostPattern, Limits, Origins, OtlpEndpoint, Proxy, RequestLimits, Tls,
 };
 
 /// The accepted values of most counts.
@@ -209,6 +209,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = parse::delay)]
     drain_timeout: Duration,
 
+    /// OpenTelemetry collector that takes traces over OTLP/gRPC, such as
+    /// `http://otel-collector:4317`; the `OTEL_` variables set the rest [default: none]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true,
+        value_parser = parse::otlp_endpoint
+    )]
+    // Spelt out for the same reason as `proxy`.
+    pub(super) otlp_endpoint: std::option::Option<OtlpEndpoint>,
+
     /// Format of the log [default: text on a terminal, else json]
     #[arg(long, value_name = "FORMAT")]
     pub(super) log_format: Option<LogFormat>,
@@ -308,6 +320,8 @@ impl Args {
             user_agent: self.user_agent.clone(),
             drain_delay: self.drain_delay,
             drain_timeout: self.drain_timeout,
+            // These also depend on the environment.
+            traces: None,
         }
     }
 

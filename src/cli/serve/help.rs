@@ -9,11 +9,12 @@ Environment:
                  command line override them. Lists are separated by commas.
   RUST_LOG       What to log: off, error, warn, info, debug (a line for each request) or trace
                  [default: info]. Libraries only log if they are named: info,h2=debug
+  OTEL_...       Traces: OTEL_TRACES_SAMPLER and others, see docs/operations.md
   SSL_CERT_FILE, SSL_CERT_DIR
                  Root certificates to trust for origins, instead of the system's";
 
 /// The headings, and the flags below each of them.
-const HEADINGS: [(&str, &[&str]); 8] = [
+const HEADINGS: [(&str, &[&str]); 9] = [
     ("Listeners", &["listen", "admin-listen"]),
     (
         "Callers",
@@ -49,6 +50,7 @@ const HEADINGS: [(&str, &[&str]); 8] = [
     ),
     ("Origins", &["ca-cert", "proxy", "user-agent"]),
     ("Shutdown", &["drain-delay", "drain-timeout"]),
+    ("Traces", &["otlp-endpoint"]),
     ("Process", &["log-format", "worker-threads"]),
 ];
 

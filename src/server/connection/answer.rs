@@ -60,9 +60,15 @@ impl Connection {
                     batch,
                     cut,
                 } => {
-                    let outbox = self.outbox.clone();
-                    let context =
-                        CallContext::new(arrival, self.peer, identity, headers, cut, outbox);
+                    let context = CallContext::new(
+                        arrival,
+                        self.peer,
+                        identity,
+                        headers,
+                        cut,
+                        self.outbox.clone(),
+                        self.service.tracer(),
+                    );
                     self.answer_batch(context, body, &batch).await
                 }
                 Kind::Auxiliary(request) => self.auxiliary.call(request).await,

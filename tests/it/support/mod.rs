@@ -6,6 +6,7 @@
 
 pub(crate) mod caller;
 pub(crate) mod cluster;
+pub(crate) mod collector;
 pub(crate) mod command;
 pub(crate) mod deaf;
 mod dns;

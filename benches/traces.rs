@@ -1,0 +1,144 @@
+//! Measures what traces cost: lists of small fetches without traces, with few and with many
+//! sampled calls, and with a collector that's gone or doesn't answer. The settings take
+//! turns, and each round compares them to the one without traces.
+//!
+//! `cargo bench --bench traces`
+
+#![allow(clippy::pedantic, clippy::print_stdout, clippy::unwrap_used)]
+
+#[path = "../tests/it/support/mod.rs"]
+mod support;
+
+use std::{fs, time::Duration};
+
+use fetchd::proto::{FetchBatchRequest, fetch_service_client::FetchServiceClient};
+use support::{
+    Origin, Process,
+    caller::{self, loopback},
+    collector::{Behaviour, Collector},
+    metrics::metrics,
+    reply, requests,
+};
+use tonic::transport::Channel;
+
+/// The fetches of a call, and the calls of each setting in a round. The ratio decides for
+/// each call.
+const REQUESTS: usize = 200;
+const CALLS: usize = 100;
+const ROUNDS: usize = 7;
+
+/// Clock ticks a second in `/proc`. It's 100 on all systems that Linux supports.
+const TICKS: f64 = 100.0;
+
+/// A service with one of the settings.
+struct Setting {
+    name: &'static str,
+    service: Process,
+    client: FetchServiceClient<Channel>,
+    /// Seconds of a round: how long it took, and the CPU time of the service.
+    wall: Vec<f64>,
+    cpu: Vec<f64>,
+}
+
+#[tokio::main]
+async fn main() {
+    let collector = Collector::that(Behaviour::Forgets).await;
+    let silent = Collector::that(Behaviour::Silent).await;
+    let gone = "http://127.0.0.1:1";
+    let origin = Origin::new(|_| async { reply(vec![b'x'; 1 << 10]) }).await;
+    let batch = FetchBatchRequest {
+        requests: requests(vec![origin.url("path"); REQUESTS]),
+        ..Default::default()
+    };
+    let mut settings = Vec::new();
+    for (name, endpoint, ratio) in [
+        ("off", "", "0"),
+        ("1 %", &*collector.url, "0.01"),
+        ("100 %", &collector.url, "1"),
+        ("100 %, collector gone", gone, "1"),
+        ("100 %, collector hung", &silent.url, "1"),
+    ] {
+        settings.push(Setting::new(name, endpoint, ratio).await);
+    }
+    for round in 0..=ROUNDS {
+        for setting in &mut settings {
+            setting.fetch(&batch).await;
+        }
+        if round == 0 {
+            // Connections, caches and allocations.
+            settings.iter_mut().for_each(Setting::forget);
+        }
+    }
+    println!(
+        "traces                   time  (range)         CPU   (range)         memory  dropped"
+    );
+    let off = (settings[0].wall.clone(), settings[0].cpu.clone());
+    for setting in &settings {
+        let counters = metrics(&setting.service.admin).await;
+        println!(
+            "{:<23}  {}  {}  {:>3} MiB  {:>6}",
+            setting.name,
+            ratios(&setting.wall, &off.0),
+            ratios(&setting.cpu, &off.1),
+            setting.service.peak_memory() >> 20,
+            counters["fetchd_traces_dropped_total"],
+        );
+    }
+    let each = median(off.1) / (CALLS * REQUESTS) as f64;
+    println!("without traces, a fetch takes {:.1} µs of CPU", each * 1e6);
+}
+
+impl Setting {
+    async fn new(name: &'static str, endpoint: &str, ratio: &str) -> Self {
+        let variables = [
+            ("FETCHD_OTLP_ENDPOINT", endpoint),
+            ("OTEL_TRACES_SAMPLER", "traceidratio"),
+            ("OTEL_TRACES_SAMPLER_ARG", ratio),
+        ];
+        let service = Process::serve_with(&[], &variables);
+        Self {
+            name,
+            client: caller::client(&service.url, loopback(1)).await,
+            service,
+            wall: Vec::new(),
+            cpu: Vec::new(),
+        }
+    }
+
+    async fn fetch(&mut self, batch: &FetchBatchRequest) {
+        let before = cpu_seconds(&self.service);
+        let mut took = Duration::ZERO;
+        for _ in 0..CALLS {
+            took += caller::fetch(&mut self.client, batch.clone()).await;
+        }
+        self.wall.push(took.as_secs_f64());
+        self.cpu.push(cpu_seconds(&self.service) - before);
+    }
+
+    fn forget(&mut self) {
+        self.wall.clear();
+        self.cpu.clear();
+    }
+}
+
+/// Formats the median and the range of the ratios of each round.
+fn ratios(these: &[f64], those: &[f64]) -> String {
+    let ratios: Vec<_> = these.iter().zip(those).map(|(a, b)| a / b).collect();
+    let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = ratios.iter().copied().fold(0.0, f64::max);
+    format!("{:.2}  ({least:.2} to {most:.2})", median(ratios))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Returns the CPU time of the service, in user and kernel mode.
+fn cpu_seconds(service: &Process) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", service.id())).unwrap();
+    // The name of the process is in parentheses, and may contain anything.
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks = fields[11..13].iter().map(|field| field.parse::<f64>());
+    ticks.map(Result::unwrap).sum::<f64>() / TICKS
+}

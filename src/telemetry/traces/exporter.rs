@@ -1,0 +1,156 @@
+//! Sends ended spans to the collector.
+
+use std::{io, sync::Arc, thread, time::Duration};
+
+use opentelemetry::KeyValue;
+use opentelemetry_otlp::{
+    SpanExporter, WithExportConfig, WithTonicConfig,
+    tonic_types::{metadata::MetadataMap, transport::ClientTlsConfig},
+};
+use opentelemetry_sdk::{Resource, resource::TelemetryResourceDetector, trace::SpanExporter as _};
+use tokio::{
+    runtime,
+    sync::{mpsc, oneshot},
+    time,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::queue::{EndedSpan, Queue};
+use crate::{causes::with_causes, config::Traces};
+
+/// Exports what's in the queue, one batch at a time.
+struct Exporter {
+    queue: Arc<Queue>,
+    otlp: SpanExporter,
+    timeout: Duration,
+    schedule_delay: Duration,
+    /// Whether the last batch got lost.
+    is_failing: bool,
+}
+
+/// Asks the exporter to export everything. It answers once there are no more spans.
+pub(super) type Flush = oneshot::Sender<()>;
+
+/// During a flush, open spans that end are exported this often.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Starts the exporter for `queue`. It runs until `stop` is cancelled.
+///
+/// It has a thread of its own. Encoding a batch takes milliseconds, during which a thread
+/// of the server's runtime couldn't run any fetches.
+pub(super) fn start(
+    traces: &Traces,
+    queue: Arc<Queue>,
+    requests: mpsc::Receiver<Flush>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let otlp = {
+        // The channel takes the runtime from its context.
+        let _context = runtime.enter();
+        otlp(traces)?
+    };
+    let exporter = Exporter {
+        queue,
+        otlp,
+        timeout: traces.timeout,
+        schedule_delay: traces.schedule_delay,
+        is_failing: false,
+    };
+    let run = move || {
+        let _ = runtime.block_on(stop.run_until_cancelled(exporter.run(requests)));
+    };
+    thread::Builder::new()
+        .name("fetchd-traces".to_owned())
+        .spawn(run)?;
+    Ok(())
+}
+
+fn otlp(traces: &Traces) -> io::Result<SpanExporter> {
+    let mut otlp = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(traces.endpoint.as_str())
+        .with_timeout(traces.timeout)
+        .with_metadata(MetadataMap::from_headers(traces.headers.clone()))
+        .with_tls_config(ClientTlsConfig::new().with_native_roots())
+        .build()
+        .map_err(|error| io::Error::other(with_causes(&error)))?;
+    let attributes = traces.resource.iter();
+    let attributes =
+        attributes.map(|(name, value)| KeyValue::new(name.to_owned(), value.to_owned()));
+    let resource = Resource::builder_empty()
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_attributes(attributes)
+        .build();
+    otlp.set_resource(&resource);
+    Ok(otlp)
+}
+
+impl Exporter {
+    /// Exports batches as they fill up, and whatever there is after each delay.
+    async fn run(mut self, mut requests: mpsc::Receiver<Flush>) {
+        loop {
+            let queue = Arc::clone(&self.queue);
+            tokio::select! {
+                Some(flush) = requests.recv() => {
+                    self.flush().await;
+                    // If nobody waits for it any more, that's fine too.
+                    let _ = flush.send(());
+                }
+                () = queue.full() => self.export_all(queue.batch()).await,
+                () = time::sleep(self.schedule_delay) => self.export_all(1).await,
+            }
+        }
+    }
+
+    /// Exports batches until fewer than `least` ended spans are left.
+    async fn export_all(&mut self, least: usize) {
+        while let Some(batch) = self.queue.take(least) {
+            self.export(batch).await;
+        }
+    }
+
+    /// Exports everything, including the spans that are still open when they end.
+    async fn flush(&mut self) {
+        let queue = Arc::clone(&self.queue);
+        let mut empty = std::pin::pin!(queue.empty());
+        loop {
+            self.export_all(1).await;
+            if time::timeout(FLUSH_INTERVAL, empty.as_mut()).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Exports a batch. If that fails, its spans are dropped.
+    async fn export(&mut self, batch: Vec<EndedSpan>) {
+        let count = batch.len();
+        // They keep their places until the collector has them.
+        let (spans, _places): (Vec<_>, Vec<_>) = batch.into_iter().map(EndedSpan::split).unzip();
+        let exported = time::timeout(self.timeout, self.otlp.export(spans)).await;
+        let error = match exported {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {:?}", self.timeout)),
+        };
+        if error.is_some() {
+            self.queue.count_dropped(count);
+        }
+        // Once for each outage. The counter tells how many spans it cost.
+        match (
+            &error,
+            std::mem::replace(&mut self.is_failing, error.is_some()),
+        ) {
+            (Some(error), false) => {
+                tracing::warn!(
+                    error,
+                    "the collector does not accept spans: they are dropped"
+                );
+            }
+            (None, true) => tracing::info!("the collector accepts spans again"),
+            _ => {}
+        }
+    }
+}
