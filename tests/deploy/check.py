@@ -105,7 +105,7 @@ def main(fetchd, root, tools, *flags):
     add("alerts and dashboard", metrics.problems(production, root, cases))
     add("promtool", metrics.promtool(production, tools, cases))
     add("deploy/README.md works as printed", readme.problems(root, production, readme.page(root)))
-    for name in ("base", "dev", "production", "base + grpc-probes"):
+    for name in ("base", "dev", "production", "base + grpc-probes", "base + traces"):
         add(
             f"fetchd serve with the settings of {name}",
             service.problems(fetchd, deploy, rendered[name]),

@@ -200,6 +200,23 @@ MUTATIONS = [
         "base",
         lambda r: policy(r)["egress"][1]["to"][0]["ipBlock"].update(cidr="128.0.0.0/1"),
     ),
+    (
+        rules.egress_repeats_the_policy,
+        "base + traces",
+        setting("FETCHD_OTLP_ENDPOINT", "http://otel-collector.observability:4318"),
+    ),
+    (
+        rules.egress_repeats_the_policy,
+        "base + traces",
+        setting("FETCHD_OTLP_ENDPOINT", "http://otel-collector.monitoring:4317"),
+    ),
+    (rules.egress_repeats_the_policy, "base + traces", lambda r: policy(r)["egress"].pop()),
+    (
+        rules.egress_repeats_the_policy,
+        "base + traces",
+        lambda r: policy(r)["egress"][2]["to"][0].pop("podSelector"),
+    ),
+    (rules.egress_repeats_the_policy, "base + traces", without_setting("FETCHD_OTLP_ENDPOINT")),
     (rules.ingress_is_closed, "base", lambda r: policy(r)["ingress"][0].pop("from")),
     (rules.ingress_is_closed, "base", lambda r: policy(r)["ingress"][0].pop("ports")),
     (

@@ -5,6 +5,7 @@ Each rule yields its problems. `check.py` runs them all, and `mutations.py` brea
 
 import ipaddress
 import re
+import urllib.parse
 
 from manifests import port, read, seconds, selects, size
 
@@ -117,7 +118,7 @@ def probes_tell_a_drain_from_a_failure(rendered, _):
 @rule
 def settings_are_flags(rendered, context):
     for variable in rendered.settings():
-        if variable not in context.variables:
+        if variable not in context.variables and not variable.startswith("OTEL_"):
             yield f"fetchd serve has no variable {variable}"
     for name, value in rendered.settings().items():
         if not isinstance(value, str):
@@ -210,18 +211,34 @@ def secrets_are_mounted_as_directories(rendered, _):
             yield f"{path}: no setting refers to it"
 
 
+def leads_elsewhere(entry, collector):
+    """Yields what an egress rule allows besides the pods of the collector."""
+    namespace = collector.hostname.split(".")[1]
+    expected = {"kubernetes.io/metadata.name": namespace}
+    for peer in entry["to"]:
+        labels = peer.get("namespaceSelector", {}).get("matchLabels")
+        if labels != expected or not peer.get("podSelector", {}).get("matchLabels"):
+            yield f"expected only pods of {namespace} with a label, got {peer}"
+
+
 @rule
 def egress_repeats_the_policy(rendered, context):
+    endpoint = rendered.settings().get("FETCHD_OTLP_ENDPOINT")
+    collector = urllib.parse.urlsplit(endpoint) if endpoint else None
     for policy in rendered.all("NetworkPolicy"):
         spec = policy["spec"]
         if set(spec["policyTypes"]) != {"Ingress", "Egress"}:
             yield f"policyTypes: expected both, got {spec['policyTypes']}"
-        blocks, dns = [], set()
+        blocks, dns, collects = [], set(), False
         for entry in spec["egress"]:
             if not entry.get("to") or not entry.get("ports"):
                 yield "an egress rule without `to` or `ports` allows everything"
                 continue
             ports = {p["port"] for p in entry["ports"]}
+            if collector and ports == {collector.port}:
+                yield from leads_elsewhere(entry, collector)
+                collects = True
+                continue
             if ports == {53}:
                 dns |= {p.get("protocol", "TCP") for p in entry["ports"]}
                 continue
@@ -230,6 +247,8 @@ def egress_repeats_the_policy(rendered, context):
             if any("ipBlock" not in peer for peer in entry["to"]):
                 yield f"expected only ipBlocks for {ports}, got {entry['to']}"
             blocks += [peer["ipBlock"] for peer in entry["to"] if "ipBlock" in peer]
+        if collector and not collects:
+            yield f"the collector at {collector.netloc} cannot be reached"
         if dns != {"UDP", "TCP"}:
             yield f"DNS needs UDP and TCP, got {dns}"
         if not blocks:

@@ -69,6 +69,7 @@ def self_test(fetchd, deploy, production):
             setting("FETCHD_MAX_BATCH", "1"),
             setting("FETCHD_TLS_KEY", "/etc/fetchd/tls/ca.crt"),
             setting("FETCHD_TLS_CLIENT_CA", ""),
+            setting("FETCHD_OTLP_ENDPOINT", "collector:4317"),
             setting("FETCHD_AUTH_TOKEN_FILE", "/etc/fetchd/auth/token"),
             lambda r: r.container["readinessProbe"]["httpGet"].update(path="/ready"),
             lambda r: r.container.update(args=["server"]),
