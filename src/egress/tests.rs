@@ -62,8 +62,10 @@ fn addresses_that_are_not_public_are_denied_by_a_named_rule() {
         ("fe80::1", "link-local"),
         ("ff02::1", "multicast"),
     ] {
-        let denied = check(&policy, address).unwrap_err().to_string();
-        assert!(denied.contains(rule), "{address}: {denied}");
+        let denied = check(&policy, address).unwrap_err();
+        assert_eq!(denied.rule(), rule, "{address}");
+        assert!(denied.to_string().contains(rule), "{address}: {denied}");
+        assert!(Denied::rules().contains(rule), "{address}");
     }
 }
 
