@@ -25,7 +25,7 @@ GO_INSTALL := GOBIN=$(TOOLS)/bin GOPATH=$(TOOLS)/go GOCACHE=$(TOOLS)/go-cache go
 
 # Steps that share compiled dependencies are next to each other.
 STEPS := format lint client server fuzz doc package deny contract breaking test compare \
-	interop browser deploy image
+	interop browser deploy prometheus image
 
 .PHONY: gate $(STEPS) generate manifests rendered
 .NOTPARALLEL:
@@ -106,6 +106,12 @@ browser: $(TOOLS)/playwright-$(PLAYWRIGHT)
 deploy: manifests
 	cargo test --locked --no-run --test contract
 	$(PYTHON) tests/deploy/check.py $(CARGO_TARGET_DIR)/debug/fetchd . $(TOOLS)
+
+# A real Prometheus scrapes replicas under load, and answers the queries of the dashboard
+# and the alerts.
+prometheus: $(TOOLS)/venv/validate-$(KUBERNETES_VALIDATE)
+	cargo test --locked --no-run --test contract
+	$(PYTHON) tests/prometheus/check.py $(CARGO_TARGET_DIR)/debug/fetchd .
 
 # Writes deploy/rendered/ anew after a change in deploy/.
 rendered: manifests
