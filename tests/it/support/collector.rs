@@ -121,7 +121,7 @@ impl TraceService for Receiver {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         match self.behaviour {
             Behaviour::Accepts => {}
-            Behaviour::Forgets => return Ok(Response::default()),
+            Behaviour::Forgets => return Ok(Response::new(ExportTraceServiceResponse::default())),
             Behaviour::Late(delay) => tokio::time::sleep(delay).await,
             Behaviour::Refuses => return Err(Status::permission_denied("refused")),
             Behaviour::Silent => std::future::pending().await,
