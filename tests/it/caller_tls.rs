@@ -141,7 +141,8 @@ async fn mutual_tls_lets_in_callers_with_a_certificate_only() {
     let log = service.into_log();
     for caller in ["web.shop", spiffe] {
         let field = format!(r#""caller":"{caller}""#);
-        let lines = log.iter().filter(|line| line.contains(&field));
+        let ended = log.iter().filter(|line| line.contains("batch ended"));
+        let lines = ended.filter(|line| line.contains(&field));
         assert_eq!(lines.count(), 2, "{caller}");
     }
 }
