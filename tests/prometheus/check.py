@@ -39,7 +39,6 @@ MAX_SERIES = 250
 ABSENT = {
     "container_memory_working_set_bytes": "from the kubelet",
     "kube_pod_container_resource_limits": "from kube-state-metrics",
-    "fetchd_traces_dropped_total": "not merged yet",
 }
 
 # Alerts that select nothing even without their threshold, and why.
