@@ -17,10 +17,10 @@ pub struct Outcome {
     /// Counts and durations.
     pub stats: FetchStats,
     /// When the request ended, by this machine's clock: when its end arrived from the
-    /// service, or when the client gave up.
+    /// service, or when the client gave up. It was first dispatched `stats.total` before.
     ///
-    /// If the request was lost with a replica and sent again, this and `stats` are about
-    /// the last time it was sent.
+    /// If the request was lost with a replica and sent again, then `stats` is about the
+    /// last time it was sent.
     pub ended: SystemTime,
 }
 
@@ -36,18 +36,6 @@ impl Outcome {
             (None, Some(response)) => Ok(response.into_reqwest(self.stats)),
             (None, None) => Err(Error::contract("an end with neither response nor error")),
         }
-    }
-
-    /// Returns when the service got the request: [`ended`](Self::ended), less the time that
-    /// the service reports.
-    ///
-    /// It's an estimate. If there were several attempts, the waits between them are in both
-    /// `queued` and `total`, so the result may be too early by that much. It's too late by as
-    /// long as the end took to arrive.
-    pub fn began(&self) -> SystemTime {
-        let total = self.stats.total.unwrap_or_default();
-        let duration = self.stats.queued.saturating_add(total);
-        self.ended.checked_sub(duration).unwrap_or(self.ended)
     }
 
     /// The outcome of a request that failed before we had any part of its response.

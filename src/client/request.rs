@@ -125,6 +125,23 @@ impl Request {
         self
     }
 
+    /// Returns the method.
+    pub fn method(&self) -> &str {
+        &self.message.method
+    }
+
+    /// Returns the header lines in their order. The client's default headers and those
+    /// that the service adds, such as `host`, aren't among them.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let lines = self.message.headers.iter();
+        lines.map(|line| (line.name.as_str(), &line.value[..]))
+    }
+
+    /// Returns the body. It's empty if there's none.
+    pub fn body_bytes(&self) -> &Bytes {
+        &self.message.body
+    }
+
     /// Returns true if the request has a header called `name`, in any case.
     pub(super) fn has_header(&self, name: &HeaderName) -> bool {
         let mut lines = self.message.headers.iter();

@@ -523,7 +523,6 @@ async fn the_hops_before_the_last_are_reported() {
         assert!(!has_earlier || earlier >= DELAY, "{path}: {stats:?}");
         assert!(earlier <= stats.first_byte.unwrap(), "{path}: {stats:?}");
         assert!(outcome.ended >= before && outcome.ended <= SystemTime::now());
-        let duration = stats.queued + stats.total.unwrap();
-        assert_eq!(outcome.began() + duration, outcome.ended);
+        assert!(outcome.ended - stats.total.unwrap() >= before);
     }
 }
