@@ -1,10 +1,13 @@
 # The gate: `make gate` runs every step that a change has to pass, and `make STEP` runs
 # one of them. All that the steps install goes to target/ci.
 
+AJV := 8.20.0
+AJV_FORMATS := 3.0.1
 BUF := 1.75.0
 DENY := 0.20.2
 GRPCIO := 1.85.1
 GRPCURL := 1.8.9
+HAR_SCHEMA := 2.0.0
 KUBERNETES_VALIDATE := 1.37.0
 KUSTOMIZE := 5.0.3
 MODELS_CERT_MANAGER := 4.4.4
@@ -98,7 +101,7 @@ interop: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL)
 	$(PYTHON) tests/interop/rollout.py $(CARGO_TARGET_DIR)/debug/fetchd .
 
 # The pages that people see work in a browser, which loads nothing from anywhere else.
-browser: $(TOOLS)/playwright-$(PLAYWRIGHT)
+browser: $(TOOLS)/playwright-$(PLAYWRIGHT) $(TOOLS)/har-schema-$(HAR_SCHEMA)-$(AJV)
 	cargo test --locked --no-run --test contract
 	node tests/browser/report.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
 
@@ -170,6 +173,12 @@ $(TOOLS)/playwright-$(PLAYWRIGHT):
 	mkdir -p $(TOOLS)
 	npm install --silent --no-fund --no-audit --ignore-scripts --prefix $(TOOLS) \
 	  playwright-core@$(PLAYWRIGHT)
+	touch $@
+
+$(TOOLS)/har-schema-$(HAR_SCHEMA)-$(AJV):
+	mkdir -p $(TOOLS)
+	npm install --silent --no-fund --no-audit --ignore-scripts --prefix $(TOOLS) \
+	  har-schema@$(HAR_SCHEMA) ajv@$(AJV) ajv-formats@$(AJV_FORMATS)
 	touch $@
 
 $(TOOLS)/grpcurl-$(GRPCURL):

@@ -7,14 +7,19 @@
 mod args;
 mod body_files;
 pub(super) mod embedded;
+mod exports;
 mod failures;
+mod har;
 mod header_values;
 mod input;
 mod interrupt;
+mod new_file;
 mod outcomes;
 mod output;
 mod pending;
+mod phases;
 mod progress;
+mod report;
 mod results;
 mod summary;
 mod template;
@@ -33,6 +38,7 @@ use super::{Usage, exit_code, logging, parse::Data, print_error};
 pub(crate) use args::Args;
 use args::Service;
 use body_files::BodyFiles;
+use exports::Exports;
 use failures::Failures;
 use input::Input;
 use interrupt::Interrupt;
@@ -115,11 +121,11 @@ async fn get(args: &Args, files: Option<usize>) -> anyhow::Result<u8> {
         Err(error) => Ok(End::CallFailed(error)),
     };
     if let Ok(End::CallFailed(error)) = &end {
-        results.finish(true).await?;
+        results.finish(Some(error)).await?;
         print_error(format_args!("error: {error}"));
         return Ok(exit_code::CALL_FAILED);
     }
-    let finished = results.finish(false).await;
+    let finished = results.finish(None).await;
     match end {
         Err(error) if is_broken_pipe(&error) => return Ok(exit_code::BROKEN_PIPE),
         Err(error) => return Err(error),
@@ -140,8 +146,9 @@ async fn open(args: &Args) -> anyhow::Result<Results> {
         Some(path) => Some(Failures::create(path)?),
         None => None,
     };
+    let exports = Exports::create(args)?;
     let output = Output::new(&args.results, body_files);
-    Ok(Results::new(args, input, output, failures).await)
+    Ok(Results::new(args, input, output, failures, exports).await)
 }
 
 /// Connects to the service, or starts it in this process.

@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 /// Loads what `make browser` has installed.
 export const tool = createRequire(new URL('../../target/ci/', import.meta.url));
@@ -106,11 +105,10 @@ class Window {
     assert.ok(content <= window, `the page is ${content} px wide in a window of ${window} px`);
   }
 
-  /// Writes a picture of the window to `path`.
-  async screenshot(path) {
-    const file = path instanceof URL ? fileURLToPath(path) : path;
-    await mkdir(dirname(file), { recursive: true });
-    await this.page.screenshot({ path: file, animations: 'disabled', caret: 'hide' });
+  /// Writes a picture of the window to `path`. `options` are those of Playwright.
+  async screenshot(path, options = {}) {
+    await mkdir(dirname(path), { recursive: true });
+    await this.page.screenshot({ path, animations: 'disabled', caret: 'hide', ...options });
   }
 
   async close() {

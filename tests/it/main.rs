@@ -34,6 +34,7 @@ mod get_ends;
 mod get_failures;
 mod get_outage;
 mod get_progress;
+mod get_report;
 mod get_results;
 mod health;
 mod hostile;

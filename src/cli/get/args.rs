@@ -129,6 +129,16 @@ pub(super) struct Results {
     #[arg(long, value_name = "FILE")]
     pub(super) failures: Option<PathBuf>,
 
+    /// File to write a page to, which shows the requests on a time line. It has everything in it,
+    /// and the first 100,000 results as rows
+    #[arg(long, value_name = "FILE.html")]
+    pub(super) report: Option<PathBuf>,
+
+    /// File to write an HTTP archive to (HAR 1.2), which the developer tools of browsers open. It
+    /// has no bodies, and no values of headers that may be secret
+    #[arg(long, value_name = "FILE")]
+    pub(super) har: Option<PathBuf>,
+
     /// Print neither progress nor a summary
     #[arg(short, long)]
     pub(super) quiet: bool,
@@ -185,8 +195,9 @@ is not.
 Output: one JSON object a line, in the order of the input: `index`, `id`, `url`; `status`,
 `headers`, and `body`, `body_base64` or `file`; `error` with `reason`, `message` and
 `retryable`; `final_url` after redirects, `redirects`, `http_version`, `body_bytes`,
-`truncated`, `attempts`; `timing`, in milliseconds: `queued`, `dns`, `connect`, `tls`,
-`first_byte`, `total`, and `connection_reused`. Credentials are cut from URLs.
+`truncated`, `attempts`; `timing`, in milliseconds: `queued`, `earlier` (attempts and redirects
+before the last), `dns`, `connect`, `tls`, `first_byte`, `total`, and `connection_reused`.
+Credentials are cut from URLs.
 
 Exit code: 0 if all requests got a response (with --fail, one below 400), 1 if at least one
 did not or the output cannot be written, 2 on wrong usage, 3 if the call failed as a whole, 130 after Ctrl-C, 143 after

@@ -10,6 +10,12 @@ pub(super) enum HeaderValues {
     Several(Vec<String>),
 }
 
+/// Decodes a header value as ISO 8859-1. HTTP doesn't promise UTF-8, and this charset
+/// has a character for every byte, so it can't fail.
+pub(super) fn text(value: &[u8]) -> String {
+    value.iter().copied().map(char::from).collect()
+}
+
 impl From<Vec<String>> for HeaderValues {
     fn from(mut values: Vec<String>) -> Self {
         if values.len() == 1 {

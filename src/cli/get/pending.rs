@@ -19,6 +19,7 @@ pub(super) struct Pending {
     input: Arc<tokio::sync::Mutex<Input>>,
     state: Arc<Mutex<State>>,
     body_files: Option<BodyFiles>,
+    keeps_requests: bool,
 }
 
 #[derive(Default)]
@@ -40,16 +41,19 @@ pub(super) struct Entry {
     pub(super) url: String,
     /// The name of the file for its body.
     pub(super) file: Option<String>,
+    /// The request itself, if we keep it.
+    pub(super) request: Option<Request>,
 }
 
 impl Pending {
     /// Creates the tracker for `input`. If we write bodies to files, requests whose file
-    /// exists won't be sent.
-    pub(super) fn new(input: Input, body_files: Option<BodyFiles>) -> Self {
+    /// exists won't be sent. With `keeps_requests`, entries have their requests.
+    pub(super) fn new(input: Input, body_files: Option<BodyFiles>, keeps_requests: bool) -> Self {
         Self {
             input: Arc::new(tokio::sync::Mutex::new(input)),
             state: Arc::default(),
             body_files,
+            keeps_requests,
         }
     }
 
@@ -97,6 +101,7 @@ impl Pending {
             id: item.id,
             url: item.url,
             file,
+            request: self.keeps_requests.then(|| request.clone()),
         };
         state.entries.insert(index, Arc::new(entry));
         request

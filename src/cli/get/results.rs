@@ -8,6 +8,7 @@ use tokio::time;
 
 use super::{
     Args,
+    exports::Exports,
     failures::Failures,
     input::Input,
     output::Output,
@@ -22,6 +23,7 @@ pub(super) struct Results {
     summary: Summary,
     progress: Progress,
     failures: Option<Failures>,
+    exports: Exports,
     pending: Pending,
     /// True if responses with an error status are failures (`--fail`).
     fails_on_status: bool,
@@ -47,14 +49,17 @@ impl Results {
         input: Input,
         output: Output,
         failures: Option<Failures>,
+        exports: Exports,
     ) -> Self {
         let progress = Progress::new(args, &input).await;
-        let pending = Pending::new(input, output.body_files().cloned());
+        let body_files = output.body_files().cloned();
+        let pending = Pending::new(input, body_files, exports.need_requests());
         Self {
             output,
             summary: Summary::new(args),
             progress,
             failures,
+            exports,
             pending,
             fails_on_status: args.results.fail,
             lost: Vec::new(),
@@ -117,17 +122,19 @@ impl Results {
 
     /// Writes all requests without an outcome to the failures, including those we
     /// haven't read yet. Then removes the progress line and prints the summary. If the
-    /// call failed as a whole, there's none.
-    pub(super) async fn finish(&mut self, is_failed_call: bool) -> anyhow::Result<()> {
+    /// call failed as a whole with `call_error`, there's none.
+    pub(super) async fn finish(&mut self, call_error: Option<&Error>) -> anyhow::Result<()> {
         self.progress.clear();
         let written = self.write_remaining().await;
         let remaining = written.as_ref().ok().copied().unwrap_or_default();
         let failures = self.failures.take().map(Failures::finish).transpose();
-        if !is_failed_call {
+        let exported = self.exports.finish(&self.summary, remaining, call_error);
+        if call_error.is_none() {
             self.summary
                 .print(remaining, failures.as_ref().ok().copied().flatten());
         }
         failures?;
+        exported?;
         written?;
         self.take_input_error().map_or(Ok(()), Err)
     }
@@ -187,6 +194,6 @@ impl Results {
             self.write_failure(&entry.line)?;
         }
         self.summary.add(&entry.url, outcome, is_failed);
-        Ok(())
+        self.exports.add(&entry, outcome)
     }
 }

@@ -16,7 +16,7 @@ use hdrhistogram::Histogram;
 use ipnet::IpNet;
 use tokio::time::Instant;
 
-use super::Args;
+use super::{Args, phases::micros};
 use crate::cli::{print_error, redact::redacted};
 
 /// Counts outcomes for the summary.
@@ -31,6 +31,8 @@ pub(super) struct Summary {
     counts: BTreeMap<String, u64>,
     done: u64,
     failed: u64,
+    /// Total size of the bodies, in bytes.
+    bytes: u64,
     /// Durations of requests, in microseconds.
     durations: Histogram<u64>,
     /// The slowest request and its URL without secrets.
@@ -68,6 +70,7 @@ impl Summary {
             counts: BTreeMap::new(),
             done: 0,
             failed: 0,
+            bytes: 0,
             durations: Histogram::new_with_bounds(1, MAX_DURATION, DIGITS)
                 .expect("the bounds and the precision are valid"),
             slowest: None,
@@ -87,6 +90,8 @@ impl Summary {
         *self.counts.entry(name).or_default() += 1;
         self.done += 1;
         self.failed += u64::from(is_failure);
+        let response = outcome.response.as_ref();
+        self.bytes += response.map_or(0, |response| response.body.len() as u64);
         if let Some(total) = outcome.stats.total {
             self.add_duration(url, total);
         }
@@ -103,8 +108,7 @@ impl Summary {
     }
 
     fn add_duration(&mut self, url: &str, duration: Duration) {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.durations.saturating_record(micros);
+        self.durations.saturating_record(micros(duration));
         let is_slowest = self
             .slowest
             .as_ref()
@@ -123,12 +127,42 @@ impl Summary {
         self.failed
     }
 
+    /// Returns the number of outcomes per status class or error reason.
+    pub(super) fn counts(&self) -> &BTreeMap<String, u64> {
+        &self.counts
+    }
+
+    /// Returns the total size of the bodies.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns the time since the list began.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Returns the duration that `percent` of the requests didn't exceed. `None` if none
+    /// was dispatched.
+    pub(super) fn percentile(&self, percent: u8) -> Option<Duration> {
+        let (slowest, _) = self.slowest.as_ref()?;
+        let micros = self.durations.value_at_quantile(f64::from(percent) / 100.0);
+        Some(Duration::from_micros(micros).min(*slowest))
+    }
+
+    /// Returns durations in microseconds, in ascending order, and how many requests took as
+    /// long.
+    pub(super) fn durations(&self) -> impl Iterator<Item = (u64, u64)> {
+        let recorded = self.durations.iter_recorded();
+        recorded.map(|step| (step.value_iterated_to(), step.count_at_value()))
+    }
+
     /// Prints the summary. `failures` is the number of lines in the file of failures.
     pub(super) fn print(&self, remaining: Remaining, failures: Option<u64>) {
         if self.is_quiet {
             return;
         }
-        let time = self.started.elapsed().as_secs_f64();
+        let time = self.elapsed().as_secs_f64();
         let counts = self.counts.iter();
         let counts: Vec<_> = counts
             .map(|(name, count)| format!("{name} {count}"))
@@ -169,8 +203,7 @@ impl Summary {
             return String::new();
         };
         let percentile = |percent| {
-            let micros = self.durations.value_at_quantile(f64::from(percent) / 100.0);
-            let duration = Duration::from_micros(micros).min(*slowest);
+            let duration = self.percentile(percent).unwrap_or_default();
             format!("p{percent} {:.3} s", duration.as_secs_f64())
         };
         let slowest = slowest.as_secs_f64();

@@ -4,12 +4,15 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use fetchd::client::{Error, FetchStats, Outcome, Response};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-use crate::cli::{get::header_values::HeaderValues, redact::without_credentials};
+use crate::cli::{
+    get::header_values::{HeaderValues, text},
+    redact::without_credentials,
+};
 
 /// A printed result. Fields are serialized in this order.
 #[derive(Serialize)]
@@ -61,6 +64,8 @@ struct ErrorFields {
 #[derive(Serialize)]
 struct Timing {
     queued: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    earlier: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dns: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,6 +136,7 @@ impl Timing {
     fn new(stats: &FetchStats) -> Self {
         Self {
             queued: milliseconds(stats.queued),
+            earlier: stats.earlier.map(milliseconds),
             dns: stats.dns.map(milliseconds),
             connect: stats.connect.map(milliseconds),
             tls: stats.tls.map(milliseconds),
@@ -155,16 +161,14 @@ fn headers(headers: &HeaderMap) -> BTreeMap<&str, HeaderValues> {
     headers
         .keys()
         .map(|name| {
-            let values: Vec<_> = headers.get_all(name).iter().map(text).collect();
+            let values: Vec<_> = headers
+                .get_all(name)
+                .iter()
+                .map(|value| text(value.as_bytes()))
+                .collect();
             (name.as_str(), values.into())
         })
         .collect()
-}
-
-/// Decodes a header value as ISO 8859-1. HTTP doesn't promise UTF-8, and this charset
-/// has a character for every byte, so it can't fail.
-fn text(value: &HeaderValue) -> String {
-    value.as_bytes().iter().copied().map(char::from).collect()
 }
 
 /// Converts to milliseconds, rounded to three decimals. Microseconds are precise enough,
