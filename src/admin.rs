@@ -1,33 +1,40 @@
-//! The admin listener. It serves `/metrics`, `/healthz` and `/readyz` over HTTP/1.1, for
-//! operators and Kubernetes probes.
+//! The admin listener. It serves a page, `/status.json`, `/metrics`, `/healthz` and
+//! `/readyz` over HTTP/1.1, for operators and Kubernetes probes.
 
+mod history;
+mod page;
 mod readiness;
+mod settings;
+mod site;
+mod status;
 
 use std::{collections::VecDeque, convert::Infallible, fmt, io, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet},
-    time,
+    time::{self, Instant, MissedTickBehavior},
 };
 
 use crate::{
+    config::Config,
     egress::Policy,
     local_address::is_local,
-    telemetry::{Metrics, Sample},
+    schedule::Scheduler,
+    telemetry::{self, Metrics},
 };
 pub(crate) use readiness::{Readiness, Stage};
+use site::Site;
 
 /// A server's admin listener. Use [`Server::admin`](crate::server::Server::admin) to get
 /// one.
 ///
 /// It answers:
 ///
+/// - `/` with a page for people, which shows what the server is doing,
+/// - `/status.json` with the data of that page,
 /// - `/metrics` with all metrics, in the Prometheus text format,
 /// - `/healthz` with 200 as long as the process is running,
 /// - `/readyz` with 200 if the server accepts new batches, or 503 before that and from the
@@ -37,9 +44,13 @@ pub(crate) use readiness::{Readiness, Stage};
 pub struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     /// Reads the state of the server for [`Metrics::update`].
-    pub(crate) sample: Arc<dyn Fn() -> Sample + Send + Sync>,
+    pub(crate) sample: Arc<dyn Fn() -> telemetry::Sample + Send + Sync>,
+    pub(crate) scheduler: Scheduler,
     pub(crate) policy: Policy,
     pub(crate) readiness: Readiness,
+    pub(crate) config: Arc<Config>,
+    /// When the server was created.
+    pub(crate) started: Instant,
 }
 
 /// The maximum number of open connections. If there's one more, we close the oldest.
@@ -65,6 +76,11 @@ impl Admin {
     /// never returns.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         self.policy.deny_listener(listener.local_addr()?, is_local);
+        let site = Arc::new(Site::new(self));
+        let mut samples = time::interval(history::INTERVAL);
+        samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first tick is right now, and so is the first sample.
+        samples.reset();
         let mut connections = JoinSet::new();
         // Oldest first.
         let mut open: VecDeque<AbortHandle> = VecDeque::new();
@@ -79,7 +95,7 @@ impl Admin {
                             {
                                 oldest.abort();
                             }
-                            open.push_back(connections.spawn(self.clone().serve_connection(tcp)));
+                            open.push_back(connections.spawn(serve_connection(Arc::clone(&site), tcp)));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "accepting an admin connection failed");
@@ -88,56 +104,25 @@ impl Admin {
                     }
                 }
                 Some(_) = connections.join_next() => {}
+                _ = samples.tick() => site.take_sample(),
             }
-        }
-    }
-
-    async fn serve_connection(self, tcp: TcpStream) {
-        let service = service_fn(|request| {
-            let answer = self.answer(&request);
-            async move { Ok::<_, Infallible>(answer) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(REQUEST_TIMEOUT)
-            // We only answer one request, so that idle peers can't hold on to
-            // connections.
-            .keep_alive(false)
-            .serve_connection(TokioIo::new(tcp), service);
-        // If the peer disconnects or is too slow, there's nobody to tell.
-        let _ = time::timeout(2 * REQUEST_TIMEOUT, connection).await;
-    }
-
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "expected GET or HEAD\n");
-        }
-        match request.uri().path() {
-            "/metrics" => {
-                self.metrics.update(&(self.sample)());
-                text(StatusCode::OK, self.metrics.text())
-            }
-            "/healthz" => text(StatusCode::OK, "alive\n"),
-            "/readyz" => {
-                let (status, answer) = self.readiness.answer();
-                text(status, answer)
-            }
-            _ => text(
-                StatusCode::NOT_FOUND,
-                "expected /metrics, /healthz or /readyz\n",
-            ),
         }
     }
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    let content_type = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, content_type);
-    response
+async fn serve_connection(site: Arc<Site>, tcp: TcpStream) {
+    let service = service_fn(|request| {
+        let answer = site.answer(&request);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST_TIMEOUT)
+        // We only answer one request, so that idle peers can't hold on to connections.
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(tcp), service);
+    // If the peer disconnects or is too slow, there's nobody to tell.
+    let _ = time::timeout(2 * REQUEST_TIMEOUT, connection).await;
 }
 
 impl fmt::Debug for Admin {

@@ -37,6 +37,9 @@ pub struct Config {
     pub origins: Origins,
     /// How callers prove who they are.
     pub callers: Callers,
+    /// Whether the admin page shows the names of the slowest and the most failing hosts.
+    /// They're kept in memory for up to 15 minutes, at most 512 of them. Default: false.
+    pub admin_hosts: bool,
     /// The `User-Agent` for requests that don't set one themselves.
     /// Default: `fetchd/VERSION`.
     pub user_agent: String,
@@ -81,6 +84,7 @@ impl Default for Config {
             egress: Egress::default(),
             origins: Origins::default(),
             callers: Callers::default(),
+            admin_hosts: false,
             user_agent: concat!("fetchd/", env!("CARGO_PKG_VERSION")).to_owned(),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),

@@ -16,6 +16,7 @@ mod batch;
 mod counts;
 mod hosts;
 mod slots;
+mod standing;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use tokio::sync::{Notify, futures::Notified};
 use crate::{caller::Caller, request::Sendable};
 use batch::{BatchState, HostId};
 pub(crate) use counts::{Counts, Waits};
+pub(crate) use standing::{Hold, Standing, Standings};
 use state::{BatchId, State};
 
 /// Limits how many requests are in flight, for all batches together.

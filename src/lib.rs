@@ -12,7 +12,7 @@
 //! - [`server`] serves the gRPC service on a listener until it is shut down.
 //! - [`config`] holds the server settings, egress rules included. Its defaults are those of
 //!   the command line.
-//! - [`admin`] serves `/metrics`, `/healthz` and `/readyz` alongside a server.
+//! - [`admin`] serves a page for people, `/metrics` and probes alongside a server.
 //! - [`proto`] contains the gRPC messages.
 //! - [`Code`] is a gRPC status code, as found in client errors.
 //!

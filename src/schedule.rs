@@ -11,16 +11,21 @@
 
 mod attempt;
 mod driver;
+mod host_stats;
 mod job;
 mod jobs;
 mod last_part;
 mod part_queue;
+mod running;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -43,8 +48,12 @@ use crate::{
     retry,
     telemetry::{BatchTrace, Connections, Metrics},
 };
+use host_stats::HostRecorder;
+pub(crate) use host_stats::{HostStats, HostSummary};
 use jobs::Jobs;
 use last_part::LastPart;
+pub(crate) use running::RunningBatch;
+use running::RunningBatches;
 
 /// Runs batches, within limits that apply to the whole process.
 ///
@@ -56,7 +65,9 @@ pub(crate) struct Scheduler(Arc<Engine>);
 pub(crate) struct PartStream {
     run: Arc<Run>,
     queue: part_queue::Receiver,
-    unfinished: u32,
+    /// The batch's key in [`RunningBatches`].
+    key: u64,
+    hosts: Option<HostRecorder>,
     _driver: AbortOnDropHandle<()>,
 }
 
@@ -70,6 +81,9 @@ struct Engine {
     gate: Gate,
     retry: retry::Policy,
     metrics: Arc<Metrics>,
+    running: RunningBatches,
+    /// `None` unless the operator wants to see the names of hosts.
+    hosts: Option<HostStats>,
     stopping: CancellationToken,
 }
 
@@ -80,6 +94,8 @@ struct Run {
     /// `None` if the batch isn't traced.
     trace: Option<Arc<BatchTrace>>,
     jobs: Jobs,
+    /// How many requests haven't ended.
+    unfinished: AtomicU32,
     /// Cancelled when the batch is aborted. Its requests don't need a result then.
     aborted: CancellationToken,
     /// Set once the batch has to stop. All workers end their request with this error.
@@ -99,6 +115,8 @@ impl Scheduler {
             gate: Gate::new(capacity(&config.limits)),
             retry: retry::Policy::new(),
             metrics,
+            running: RunningBatches::default(),
+            hosts: config.admin_hosts.then(HostStats::new),
             stopping: CancellationToken::new(),
         }))
     }
@@ -106,10 +124,10 @@ impl Scheduler {
     /// Starts running a batch. If there's a `trace`, its requests have spans.
     pub(crate) fn run(&self, batch: Batch, trace: Option<Arc<BatchTrace>>) -> PartStream {
         let (sender, queue) = part_queue::channel(self.0.metrics.stalled.clone());
-        let unfinished = batch.requests.count();
         let run = Arc::new(Run {
             engine: Arc::clone(&self.0),
             jobs: Jobs::new(&self.0.gate, &batch),
+            unfinished: AtomicU32::new(batch.requests.count()),
             batch,
             trace,
             aborted: CancellationToken::new(),
@@ -117,9 +135,10 @@ impl Scheduler {
         });
         let driver = tokio::spawn(driver::drive(Arc::clone(&run), sender));
         PartStream {
+            key: self.0.running.add(&run),
+            hosts: self.0.hosts.as_ref().map(HostStats::recorder),
             run,
             queue,
-            unfinished,
             _driver: AbortOnDropHandle::new(driver),
         }
     }
@@ -144,6 +163,11 @@ impl Scheduler {
         self.0.retry.budget_counts()
     }
 
+    /// Returns the statistics of hosts, if the operator has turned them on.
+    pub(crate) fn host_stats(&self) -> Option<&HostStats> {
+        self.0.hosts.as_ref()
+    }
+
     /// Ends all unfinished requests with `REASON_SHUTTING_DOWN`. This goes for any
     /// requests that come later, too.
     pub(crate) fn stop(&self) {
@@ -158,8 +182,13 @@ impl PartStream {
     /// [`PartStream::take_unfinished`] returns how many are missing.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
         let part = ready!(self.queue.poll_recv(cx));
-        if part.as_ref().is_some_and(|part| part.end.is_some()) {
-            self.unfinished -= 1;
+        if let Some(part) = &part {
+            if part.end.is_some() {
+                self.run.unfinished.fetch_sub(1, Ordering::Relaxed);
+            }
+            if let Some(hosts) = &mut self.hosts {
+                hosts.note(part, &self.run.batch.requests);
+            }
         }
         Poll::Ready(part)
     }
@@ -172,7 +201,13 @@ impl PartStream {
     /// Returns how many requests haven't ended, and resets that to 0. If it's more than 0
     /// after the last part, there's a bug somewhere.
     pub(crate) fn take_unfinished(&mut self) -> u32 {
-        std::mem::take(&mut self.unfinished)
+        self.run.unfinished.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Drop for PartStream {
+    fn drop(&mut self) {
+        self.run.engine.running.remove(self.key);
     }
 }
 

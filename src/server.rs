@@ -16,7 +16,10 @@ mod tls;
 use std::{convert::Infallible, fmt, io, sync::Arc, time::Duration};
 
 use futures_util::future::OptionFuture;
-use tokio::{net::TcpListener, time};
+use tokio::{
+    net::TcpListener,
+    time::{self, Instant},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::HealthReporter;
 
@@ -86,6 +89,7 @@ pub struct Server {
     tracer: Option<Tracer>,
     config: Arc<Config>,
     readiness: Readiness,
+    started: Instant,
     /// Cancelled once we ask connections to close.
     closing: CancellationToken,
     /// Cancelled once we reject new batches.
@@ -148,6 +152,7 @@ impl Server {
             tracer,
             config,
             readiness: Readiness::default(),
+            started: Instant::now(),
             closing: CancellationToken::new(),
             draining,
             open_batches,
@@ -155,15 +160,18 @@ impl Server {
         })
     }
 
-    /// Returns this server's admin listener, which answers `/metrics`, `/healthz` and
-    /// `/readyz`.
+    /// Returns this server's admin listener, which has a page for people, `/metrics` and
+    /// probes.
     pub fn admin(&self) -> Admin {
         let server = self.clone();
         Admin {
             metrics: Arc::clone(&self.metrics),
             sample: Arc::new(move || server.sample()),
+            scheduler: self.scheduler.clone(),
             policy: self.policy.clone(),
             readiness: self.readiness.clone(),
+            config: Arc::clone(&self.config),
+            started: self.started,
         }
     }
 

@@ -11,6 +11,7 @@ mod origins;
 mod registry;
 mod reloads;
 mod sample;
+mod totals;
 mod traces;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ use registry::Families;
 pub(crate) use reloads::ReloadCounter;
 use sample::Sampled;
 pub(crate) use sample::{Connections, Sample};
+pub(crate) use totals::Totals;
 pub(crate) use traces::{
     BatchEnd, BatchSpan, BatchTrace, CallInfo, RequestTrace, TraceParent, Tracer,
 };

@@ -20,11 +20,11 @@ pub(super) type BatchId = u64;
 
 /// All batches and free slots.
 pub(super) struct State {
-    slots: Slots,
+    pub(super) slots: Slots,
     /// All callers with a batch. We use a tree because it's faster than hashing here:
     /// there are few callers, and we look them up several times for every request.
-    callers: BTreeMap<Caller, CallerUsage>,
-    batches: BTreeMap<BatchId, BatchState>,
+    pub(super) callers: BTreeMap<Caller, CallerUsage>,
+    pub(super) batches: BTreeMap<BatchId, BatchState>,
     next_batch: BatchId,
     /// Batches that have nothing in flight and might get their reserved slot. We empty
     /// this whenever slots or requests change.

@@ -385,3 +385,27 @@ fn single_caller_leaves_slots_to_the_next() {
     let taken = take_all(&next).len();
     assert!((20..=50).contains(&taken), "{taken}");
 }
+
+#[test]
+fn the_limit_that_holds_a_batch_back_is_known() {
+    let held = |gate: &Gate, batch: &BatchQueue| gate.standings().of(batch).held_by;
+    let gate = gate(40 + 20, 20, Some(30));
+    let narrow = gate.join(caller(1), 2, ids(0..3), |_| "narrow".to_owned());
+    assert_eq!(held(&gate, &narrow), Some(Hold::Batch));
+    let crowded = gate.join(caller(1), 100, ids(0..35), host);
+    assert_eq!(held(&gate, &crowded), Some(Hold::Host));
+    let greedy = gate.join(caller(1), 100, ids(0..100), |id| id.index().to_string());
+    assert_eq!(held(&gate, &greedy), Some(Hold::Caller));
+    let next = gate.join(caller(2), 100, ids(0..100), |id| id.index().to_string());
+    assert_eq!(held(&gate, &next), Some(Hold::Process));
+    let stalled = next.stall();
+    assert_eq!(held(&gate, &next), Some(Hold::Reader));
+    drop(stalled);
+    let standings = gate.standings();
+    let of_next = standings.of(&next);
+    assert_eq!(of_next.in_flight + of_next.waiting, 100);
+    assert_eq!(standings.waiting_for(Hold::Process), of_next.waiting);
+    assert_eq!(standings.waiting_for(Hold::Batch), 1);
+    greedy.close();
+    assert_eq!(held(&gate, &greedy), None);
+}

@@ -9,15 +9,17 @@ use std::fmt;
 use tokio::time::Instant;
 
 use super::{InvalidRequest, Request};
-use crate::caller::Caller;
+use crate::caller::{Caller, Identity};
 
 /// A list of requests. Each of them ends exactly once.
 pub(crate) struct Batch {
+    pub id: BatchId,
     /// The parent of everything we log about the batch. It names the batch and its caller.
     pub span: tracing::Span,
     /// All requests, in the order the caller sent them in.
     pub requests: Requests,
-    pub caller: Caller,
+    /// Whose batch it is.
+    pub identity: Identity,
     /// How many requests may be in flight at once. At least 1.
     pub concurrency: usize,
     /// When we received the caller's headers. All waits are counted from this point.
@@ -62,6 +64,13 @@ impl BatchId {
 impl fmt::Display for BatchId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Batch {
+    /// Returns who the batch's limits and shares are counted for.
+    pub(crate) fn caller(&self) -> Caller {
+        self.identity.caller
     }
 }
 
@@ -118,6 +127,11 @@ impl Requests {
     /// check. If it does, the request has to end with the error.
     pub(crate) fn decode(&self, request: Sendable) -> Result<Request, InvalidRequest> {
         self.encoded.decode(request.0)
+    }
+
+    /// Decodes the request at `index` to look at it. To send it, you need a [`Sendable`].
+    pub(crate) fn decode_at(&self, index: u32) -> Result<Request, InvalidRequest> {
+        self.encoded.decode(index)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::{sync::futures::Notified, time::Instant};
 use super::job::Job;
 use crate::{
     egress::Target,
-    gate::{BatchQueue, Gate, Slot, StallGuard},
+    gate::{BatchQueue, Gate, Slot, StallGuard, Standing, Standings},
     request::{Batch, Sendable},
 };
 
@@ -44,7 +44,7 @@ impl Jobs {
     pub(super) fn new(gate: &Gate, batch: &Batch) -> Self {
         let requests = batch.requests.sendable();
         Self {
-            queue: gate.join(batch.caller, batch.concurrency, requests, host_of(batch)),
+            queue: gate.join(batch.caller(), batch.concurrency, requests, host_of(batch)),
             state: Mutex::default(),
         }
     }
@@ -105,6 +105,11 @@ impl Jobs {
     /// wake-ups only count after the future was enabled or polled for the first time.
     pub(super) fn changed(&self) -> Notified<'_> {
         self.queue.changed()
+    }
+
+    /// Returns where the batch is in `standings`.
+    pub(super) fn standing(&self, standings: &Standings) -> Standing {
+        standings.of(&self.queue)
     }
 
     /// Limits the batch to its reserved slot until the returned guard is dropped.

@@ -2,8 +2,9 @@ use std::future::poll_fn;
 
 use super::*;
 use crate::{
+    caller::Peer,
     egress::Policy,
-    request::{EncodedRequests, InvalidRequest, Request, Requests},
+    request::{BatchId, EncodedRequests, InvalidRequest, Request, Requests},
 };
 
 struct Urls(Vec<String>);
@@ -32,9 +33,10 @@ async fn panic_ends_only_its_own_request() {
     let requests = ["http://127.0.0.1/", &faulty, "http://127.0.0.1/"];
     let mut parts = scheduler.run(
         Batch {
+            id: BatchId::random(),
             span: tracing::Span::none(),
             requests: Requests::new(Urls(requests.map(str::to_owned).into())),
-            caller: Caller::at(None),
+            identity: Peer::Local.into(),
             concurrency: 1,
             arrival: Instant::now(),
             deadline: None,

@@ -78,9 +78,10 @@ pub(super) async fn read(
         wanted => wanted.min(config.limits.max_concurrency),
     };
     Ok(Batch {
+        id: context.id,
         span: context.span.clone(),
         requests,
-        caller: context.caller(),
+        identity: context.identity.clone(),
         concurrency: concurrency as usize,
         arrival: context.arrival,
         deadline: deadline.into_iter().chain(context.batch_deadline()).min(),

@@ -16,6 +16,8 @@ use crate::{
 
 /// A `FetchBatch` call, as described by its headers and its connection.
 pub(crate) struct CallContext {
+    /// The ID of the call's batch, even if there won't be one.
+    pub(crate) id: BatchId,
     /// The parent of everything we log about the call.
     pub(crate) span: Span,
     /// The call's span, if it's traced.
@@ -51,11 +53,11 @@ impl CallContext {
         outbox: Outbox,
         tracer: Option<&Tracer>,
     ) -> Self {
-        let batch = BatchId::random();
+        let id = BatchId::random();
         let parent = headers.parent.as_ref();
         let info = CallInfo {
             arrival,
-            batch,
+            batch: id,
             peer: peer.address(),
             caller: identity.token_name(),
         };
@@ -65,7 +67,7 @@ impl CallContext {
         // At this level, it's there whatever the level of the log is.
         let span = tracing::error_span!(
             "call",
-            %batch,
+            batch = %id,
             peer = peer.address().map(tracing::field::display),
             caller = Some(&identity)
                 .filter(|identity| !identity.is_self())
@@ -73,6 +75,7 @@ impl CallContext {
             trace_id = trace_id.map(tracing::field::display),
         );
         Self {
+            id,
             span,
             trace,
             arrival,

@@ -33,6 +33,14 @@ impl Counters {
         raise(&self.get(value), total);
     }
 
+    /// Returns the known values and how often each was counted.
+    pub(super) fn totals(&self) -> Vec<(&'static str, u64)> {
+        let known = self.known.iter();
+        known
+            .map(|(value, counter)| (*value, counter.get()))
+            .collect()
+    }
+
     /// Returns the counter of `value`. A value that nobody has announced is looked up.
     pub(crate) fn get(&self, value: &str) -> IntCounter {
         let known = self.known.iter().find(|(name, _)| *name == value);

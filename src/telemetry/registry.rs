@@ -11,7 +11,7 @@ pub(super) struct Families(Registry);
 /// The upper bounds of all histograms, in seconds: from a response of a neighbour to the
 /// maximum timeout. One layout for all, so that their quantiles can be compared. With the
 /// last bucket, the sum and the count, a histogram has 20 series.
-const SECONDS: [f64; 17] = [
+pub(super) const SECONDS: [f64; 17] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
     300.0, 600.0,
 ];

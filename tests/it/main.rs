@@ -11,6 +11,7 @@
     clippy::unwrap_used
 )]
 
+mod admin;
 mod batch;
 mod bodies;
 mod caller_tls;

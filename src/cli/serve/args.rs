@@ -3,7 +3,7 @@
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use clap::ArgMatches;
+use clap::{ArgMatches, builder::BoolishValueParser};
 use ipnet::IpNet;
 
 use super::{environment, help, sources::Sources};
@@ -34,11 +34,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
     pub(super) listen: ListenAddress,
 
-    /// Address of the HTTP listener for `/metrics`, `/healthz` and `/readyz`, or `off`; host names
-    /// as for `--listen`
+    /// Address of the HTTP listener for the admin page (`/`), `/status.json`, `/metrics`, `/healthz`
+    /// and `/readyz`, or `off`; host names as for `--listen`
     /// [default: 127.0.0.1:9090, or off if that port is taken]
     #[arg(long, value_name = "ADDR|off")]
     pub(super) admin_listen: Option<AdminListen>,
+
+    /// Shows the names of the slowest and the most failing hosts on the admin page [default: off]
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    admin_hosts: bool,
 
     /// PEM file of the certificate for callers and its intermediates, which turns on TLS (with HTTP/2
     /// by ALPN); like the next three, it is read again when it changes [default: none]
@@ -317,6 +321,7 @@ impl Args {
                 ..Origins::default()
             },
             callers: self.callers(),
+            admin_hosts: self.admin_hosts,
             user_agent: self.user_agent.clone(),
             drain_delay: self.drain_delay,
             drain_timeout: self.drain_timeout,

@@ -15,7 +15,7 @@ Environment:
 
 /// The headings, and the flags below each of them.
 const HEADINGS: [(&str, &[&str]); 9] = [
-    ("Listeners", &["listen", "admin-listen"]),
+    ("Listeners", &["listen", "admin-listen", "admin-hosts"]),
     (
         "Callers",
         &["tls-cert", "tls-key", "tls-client-ca", "auth-token-file"],

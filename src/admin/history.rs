@@ -1,0 +1,228 @@
+//! The last 15 minutes, from samples of metrics that exist anyway. So a fetch costs
+//! nothing extra.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::status::seconds;
+use crate::{
+    gate,
+    telemetry::{self, Totals},
+};
+
+/// Samples of the metrics, oldest first. Never empty.
+pub(super) struct History(VecDeque<Sample>);
+
+/// The values of the metrics at one moment.
+#[derive(Clone)]
+pub(super) struct Sample {
+    pub(super) at: Instant,
+    pub(super) totals: Totals,
+    pub(super) state: telemetry::Sample,
+}
+
+/// The history as it's written to JSON. All lists have one entry for each interval, oldest
+/// first.
+#[derive(Serialize)]
+pub(super) struct Intervals {
+    interval_s: Vec<f64>,
+    outcomes: BTreeMap<&'static str, Vec<u64>>,
+    latency: Vec<Latency>,
+    overall_latency: Latency,
+    in_flight: Vec<usize>,
+    queued: Vec<usize>,
+    waits: Waits,
+}
+
+/// Quantiles of how long requests took. `None` if there were no requests.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct Latency {
+    #[serde(rename = "p50_s")]
+    p50: Option<f64>,
+    #[serde(rename = "p90_s")]
+    p90: Option<f64>,
+    #[serde(rename = "p99_s")]
+    p99: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Waits {
+    batch: Vec<u64>,
+    host: Vec<u64>,
+    process: Vec<u64>,
+}
+
+/// The time between two samples.
+pub(super) const INTERVAL: Duration = Duration::from_secs(10);
+
+/// The maximum number of samples, and thus of intervals. This makes 15 minutes.
+const MAX_SAMPLES: usize = 90;
+
+impl History {
+    pub(super) fn new(first: Sample) -> Self {
+        Self(VecDeque::from([first]))
+    }
+
+    /// Adds a sample. If there are too many, the oldest one is dropped.
+    pub(super) fn push(&mut self, sample: Sample) {
+        if self.0.len() == MAX_SAMPLES {
+            self.0.pop_front();
+        }
+        self.0.push_back(sample);
+    }
+
+    /// Returns the intervals between the samples, and the one from the last sample until
+    /// `now`.
+    pub(super) fn until(&self, now: &Sample) -> Intervals {
+        let ends: Vec<_> = self.0.iter().skip(1).chain([now]).collect();
+        let intervals: Vec<_> = self.0.iter().zip(ends.iter().copied()).collect();
+        let added: Vec<_> = intervals
+            .iter()
+            .map(|(start, end)| end.totals.since(&start.totals))
+            .collect();
+        let oldest = self.0.front().unwrap_or(now);
+        let overall = now.totals.since(&oldest.totals);
+        let outcomes = overall.outcomes.iter().enumerate();
+        let outcomes = outcomes.filter(|(_, (_, count))| *count > 0);
+        let waits = |count: fn(&gate::Waits) -> u64| {
+            let waits = intervals.iter().map(|(start, end)| {
+                count(&end.state.gate.waits).saturating_sub(count(&start.state.gate.waits))
+            });
+            waits.collect()
+        };
+        Intervals {
+            interval_s: intervals
+                .iter()
+                .map(|(start, end)| seconds(end.at.saturating_duration_since(start.at)))
+                .collect(),
+            outcomes: outcomes
+                .map(|(place, (outcome, _))| {
+                    let counts = added.iter().map(|added| added.outcomes[place].1);
+                    (*outcome, counts.collect())
+                })
+                .collect(),
+            latency: added.iter().map(Latency::of).collect(),
+            overall_latency: Latency::of(&overall),
+            in_flight: ends.iter().map(|end| end.state.gate.in_flight).collect(),
+            queued: ends.iter().map(|end| end.state.gate.waiting).collect(),
+            waits: Waits {
+                batch: waits(|waits| waits.batch),
+                host: waits(|waits| waits.host),
+                process: waits(|waits| waits.process),
+            },
+        }
+    }
+}
+
+impl Latency {
+    fn of(totals: &Totals) -> Self {
+        Self {
+            p50: quantile(0.5, &totals.durations),
+            p90: quantile(0.9, &totals.durations),
+            p99: quantile(0.99, &totals.durations),
+        }
+    }
+}
+
+/// Estimates a quantile the way `histogram_quantile` of Prometheus does: durations are
+/// spread evenly within their bucket, and those in the last one are as long as its lower
+/// bound. Returns `None` if there are no durations.
+fn quantile(quantile: f64, counts: &[u64]) -> Option<f64> {
+    let as_f64 = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let total = as_f64(counts.iter().sum());
+    let rank = quantile * total;
+    let mut below = 0.0;
+    let mut lower = 0.0;
+    for (count, upper) in counts.iter().zip(Totals::DURATIONS) {
+        let count = as_f64(*count);
+        if count > 0.0 && below + count >= rank {
+            let duration = lower + (upper - lower) * (rank - below) / count;
+            return Some(seconds(Duration::from_secs_f64(duration)));
+        }
+        below += count;
+        lower = upper;
+    }
+    (total > 0.0).then_some(lower)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{config::Limits, telemetry::Metrics};
+
+    fn sample(metrics: &Metrics, start: Instant, at: u64) -> Sample {
+        Sample {
+            at: start + Duration::from_secs(at),
+            totals: metrics.totals(),
+            state: telemetry::Sample::default(),
+        }
+    }
+
+    #[test]
+    fn intervals_have_the_differences_between_samples() {
+        let (metrics, start) = (Metrics::new(&Limits::default()), Instant::now());
+        // These are from before the first sample.
+        metrics.fetches.inc("4xx");
+        let mut history = History::new(sample(&metrics, start, 0));
+        let end = |outcome, ms| {
+            metrics.fetches.inc(outcome);
+            metrics.note_times(Duration::ZERO, Some(Duration::from_millis(ms)));
+        };
+        end("2xx", 80);
+        end("2xx", 80);
+        end("timeout", 700);
+        let mut busy = sample(&metrics, start, 10);
+        busy.state.gate.in_flight = 7;
+        busy.state.gate.waiting = 100;
+        busy.state.gate.waits.host = 3;
+        history.push(busy.clone());
+        busy.at += Duration::from_secs(10);
+        history.push(busy.clone());
+        end("2xx", 80);
+        let mut now = sample(&metrics, start, 24);
+        now.state.gate.waits.host = 5;
+        let intervals = serde_json::to_value(history.until(&now)).unwrap();
+        let none = json!({"p50_s": null, "p90_s": null, "p99_s": null});
+        let expected = json!({
+            "interval_s": [10.0, 10.0, 4.0],
+            "outcomes": {"2xx": [2, 0, 1], "timeout": [1, 0, 0]},
+            "latency": [
+                {"p50_s": 0.0875, "p90_s": 0.85, "p99_s": 0.985},
+                none,
+                {"p50_s": 0.075, "p90_s": 0.095, "p99_s": 0.0995},
+            ],
+            "overall_latency": {"p50_s": 0.0833, "p90_s": 0.8, "p99_s": 0.98},
+            "in_flight": [7, 7, 0],
+            "queued": [100, 100, 0],
+            "waits": {"batch": [0, 0, 0], "host": [3, 0, 2], "process": [0, 0, 0]},
+        });
+        assert_eq!(intervals, expected);
+    }
+
+    #[test]
+    fn history_is_15_minutes_long() {
+        let (metrics, start) = (Metrics::new(&Limits::default()), Instant::now());
+        let mut history = History::new(sample(&metrics, start, 0));
+        for number in 1..200 {
+            history.push(sample(&metrics, start, 10 * number));
+        }
+        let intervals = history.until(&sample(&metrics, start, 10 * 200));
+        assert_eq!(intervals.interval_s, vec![10.0; MAX_SAMPLES]);
+        assert!(intervals.outcomes.is_empty());
+    }
+
+    #[test]
+    fn quantile_of_the_longest_durations_is_the_last_bound() {
+        let mut counts = [0; Totals::DURATIONS.len() + 1];
+        assert_eq!(quantile(0.5, &counts), None);
+        counts[Totals::DURATIONS.len()] = 1;
+        assert_eq!(quantile(0.5, &counts), Some(600.0));
+    }
+}

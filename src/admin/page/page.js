@@ -1,0 +1,461 @@
+// Values come from callers and origins, and some of these are hostile. They only ever
+// become text, never HTML.
+
+/// How often to ask for the status, in milliseconds.
+const REFRESH = 2_000;
+/// The longest pause if the service doesn't answer, and how long an answer may take.
+const MAX_PAUSE = 15_000;
+const TIMEOUT = 5_000;
+/// How many intervals a plot has room for.
+const WIDTH = 90;
+
+const byId = (id) => document.getElementById(id);
+
+/// Creates an element. `content` are texts and other elements.
+function element(name, attributes = {}, ...content) {
+  const created = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) created.setAttribute(key, value);
+  created.append(...content);
+  return created;
+}
+
+/// Sets a text only if it's new, so that a selection of it survives.
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+// === Formats
+
+const integers = new Intl.NumberFormat('en');
+const count = (number) => integers.format(number);
+const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+
+/// Writes a duration with two to four digits.
+function duration(seconds) {
+  if (seconds === null) return '–';
+  if (seconds < 0.001) return `${(seconds * 1000).toFixed(1)} ms`;
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+function bytes(size) {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  while (size >= 1024 && unit < units.length - 1) {
+    size /= 1024;
+    unit += 1;
+  }
+  const digits = unit > 0 && size < 10 && !Number.isInteger(size) ? 1 : 0;
+  return `${size.toFixed(digits)} ${units[unit]}`;
+}
+
+// === Now
+
+function bar(share) {
+  const fill = element('i');
+  fill.style.setProperty('--share', Math.min(share, 1));
+  return element('span', { class: share > 0.9 ? 'bar high' : 'bar', 'aria-hidden': 'true' }, fill);
+}
+
+function showMeter(id, value, limit, share) {
+  const content = [element('b', {}, value), ' ', element('small', {}, limit), bar(share)];
+  byId(id).querySelector('dd').replaceChildren(...content);
+}
+
+function showLoad({ load, settings: { limits } }) {
+  const { max_batches, max_in_flight, max_queued_bytes, max_connections } = limits;
+  const { batches, in_flight, queued, queued_bytes, connections } = load;
+  showMeter('m-batches', count(batches), `of ${count(max_batches)}`, batches / max_batches);
+  showMeter('m-in-flight', count(in_flight), `of ${count(max_in_flight)}`, in_flight / max_in_flight);
+  const room = `${bytes(queued_bytes)} of ${bytes(max_queued_bytes)}`;
+  showMeter('m-queued', count(queued), room, queued_bytes / max_queued_bytes);
+  showMeter('m-connections', count(connections), `of ${count(max_connections)}`, connections / max_connections);
+}
+
+/// The limits that hold requests back: what to call them in a table and in a sentence, and
+/// their flags.
+const HOLDS = {
+  batch: ['concurrency', 'for the concurrency of their batch'],
+  host: ['host', 'for their host', '--max-per-host'],
+  caller: ['share of caller', 'for slots that are kept for other callers', '--max-in-flight'],
+  process: ['process', 'for a slot of the process', '--max-in-flight'],
+  reader: ['slow reader', 'for their caller to read'],
+};
+
+function showHolds({ load, queued_by_limit, history }) {
+  const held = Object.entries(queued_by_limit).filter(([, number]) => number > 0);
+  held.sort(([, a], [, b]) => b - a);
+  const lines = held.map(([limit, number]) => {
+    const [, reason, flag] = HOLDS[limit] ?? [limit, limit];
+    const line = element('li', {}, element('b', {}, count(number)), ` ${reason} `);
+    if (flag) line.append(element('code', {}, flag));
+    return line;
+  });
+  if (load.stalled > 0) {
+    lines.push(element('li', {}, element('b', {}, count(load.stalled)), ' in flight wait for their caller to read'));
+  }
+  byId('held-list').replaceChildren(...lines);
+  const recent = Object.entries(history.waits)
+    .map(([limit, waits]) => [limit, waits.slice(-6).reduce((sum, number) => sum + number, 0)])
+    .filter(([, number]) => number > 0)
+    .map(([limit, number]) => `${count(number)} for ${limit === 'batch' ? 'their batch' : `the ${limit}`}`);
+  const past = recent.length > 0 ? ` In the last minute, requests got their slot after a wait: ${recent.join(', ')}.` : '';
+  const present = held.length > 0 ? `${plural(load.queued, 'request')} ${load.queued === 1 ? 'waits' : 'wait'}:` : 'No request waits for a slot.';
+  setText(byId('held'), held.length > 0 ? present : present + past);
+}
+
+// === Plots
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+function shape(name, attributes) {
+  const created = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) created.setAttribute(key, value);
+  return created;
+}
+
+/// The outcomes of each series. All others are errors.
+const STATUSES = { '1xx': 'ok', '2xx': 'ok', none: 'ok', '3xx': 'redirect', '4xx': 'client', '5xx': 'server' };
+
+/// Returns the counts of each series of outcomes, by interval.
+function outcomeSeries(history) {
+  const length = history.interval_s.length;
+  const series = { ok: [], redirect: [], client: [], server: [], error: [] };
+  for (const name of Object.keys(series)) series[name] = new Array(length).fill(0);
+  for (const [outcome, counts] of Object.entries(history.outcomes)) {
+    const sums = series[STATUSES[outcome] ?? 'error'];
+    counts.forEach((number, at) => { sums[at] += number; });
+  }
+  return series;
+}
+
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+
+/// Returns a path with a step for each value, and gaps for `null`. `y` is from 0 to 100.
+function steps(values, y, start) {
+  let path = '';
+  values.forEach((value, at) => {
+    if (value === null) return;
+    const joint = at > 0 && values[at - 1] !== null ? 'L' : 'M';
+    const height = y(value).toFixed(2);
+    path += `${joint}${start + at} ${height}H${start + at + 1}`;
+  });
+  return path;
+}
+
+class Plot {
+  #svg = shape('svg', { viewBox: `0 0 ${WIDTH} 100`, preserveAspectRatio: 'none', role: 'img', tabindex: '0' });
+  #unit = element('span');
+  #legend = element('ul', { class: 'legend' });
+  #top = element('span', { class: 'scale top' });
+  #bottom = element('span', { class: 'scale bottom' });
+  #title;
+
+  constructor(id, title) {
+    this.#title = title;
+    const heading = element('h3', {}, title);
+    const plot = element('div', { class: 'plot' }, this.#svg, this.#top, this.#bottom);
+    const axis = element('div', { class: 'axis', 'aria-hidden': 'true' }, element('span', {}, '15 min ago'), element('span', {}, 'now'));
+    const caption = element('figcaption', {}, heading, this.#unit, this.#legend);
+    byId('plots').append(element('figure', { id }, caption, plot, axis));
+    this.#svg.addEventListener('pointermove', (event) => {
+      const { left, width } = this.#svg.getBoundingClientRect();
+      point(Math.floor(((event.clientX - left) / width) * WIDTH));
+    });
+    for (const event of ['pointerleave', 'blur']) this.#svg.addEventListener(event, () => point(null));
+    this.#svg.addEventListener('keydown', ({ key }) => {
+      const move = { ArrowLeft: -1, ArrowRight: 1 }[key];
+      if (move) point((pointed ?? WIDTH) + move);
+    });
+  }
+
+  /// Shows shapes, the ends of the scale, and one value for each series.
+  show({ shapes, unit, top, bottom = '', legend }) {
+    if (pointed !== null) shapes.push(shape('rect', { class: 'cursor', x: pointed, y: 0, width: 1, height: 100 }));
+    this.#svg.replaceChildren(...shapes);
+    const values = legend.map(([, name, value]) => `${name} ${value}`).join(', ');
+    this.#svg.setAttribute('aria-label', `${this.#title}, ${unit}: ${values}`);
+    setText(this.#unit, unit);
+    setText(this.#top, top);
+    setText(this.#bottom, bottom);
+    const items = legend.map(([series, name, value]) => element('li', { class: series }, `${name} `, element('b', {}, value)));
+    this.#legend.replaceChildren(...items);
+  }
+}
+
+const plots = {
+  outcomes: new Plot('plot-outcomes', 'Outcomes'),
+  latency: new Plot('plot-latency', 'Latency'),
+  inFlight: new Plot('plot-in-flight', 'In flight'),
+  queued: new Plot('plot-queued', 'Queued'),
+};
+
+/// The column of the plots that is pointed at, or `null`.
+let pointed = null;
+
+function point(column) {
+  pointed = column === null ? null : Math.max(0, Math.min(WIDTH - 1, column));
+  if (status) showHistory(status.history);
+}
+
+function showHistory(history) {
+  const length = history.interval_s.length;
+  const start = WIDTH - length;
+  const at = pointed === null ? null : pointed - start;
+  const isThere = at !== null && at >= 0;
+  const ago = isThere ? sum(history.interval_s.slice(at + 1)) : 0;
+  const when = isThere ? (at === length - 1 ? 'now' : `${duration(ago)} ago`) : null;
+  showOutcomes(history, start, isThere ? at : null, when);
+  showLatency(history, start, isThere ? at : null, when);
+  const moment = isThere ? at : length - 1;
+  showAmount(plots.inFlight, history.in_flight, start, moment, when);
+  showAmount(plots.queued, history.queued, start, moment, when);
+}
+
+function showOutcomes(history, start, at, when) {
+  const series = outcomeSeries(history);
+  const names = Object.keys(series);
+  const totals = history.interval_s.map((_, place) => sum(names.map((name) => series[name][place])));
+  const most = Math.max(1, ...totals);
+  const shapes = [];
+  totals.forEach((total, place) => {
+    let bottom = 100;
+    for (const name of names) {
+      const height = (series[name][place] / most) * 84;
+      bottom -= height;
+      if (height > 0) shapes.push(shape('rect', { class: name, x: start + place + 0.08, y: bottom.toFixed(2), width: 0.84, height: height.toFixed(2) }));
+    }
+  });
+  const value = (counts) => count(at === null ? sum(counts) : counts[at]);
+  const labels = { ok: 'ok', redirect: '3xx', client: '4xx', server: '5xx', error: 'errors' };
+  const legend = names
+    .filter((name) => name === 'ok' || sum(series[name]) > 0)
+    .map((name) => [name, labels[name], value(series[name]) + (name === 'error' ? reasons(history, at) : '')]);
+  const top = `${count(most)} in 10 s`;
+  plots.outcomes.show({ shapes, unit: when ?? 'requests that ended', top, legend });
+}
+
+/// Lists the most frequent errors of an interval, or of all if `at` is `null`.
+function reasons(history, at) {
+  const errors = Object.entries(history.outcomes)
+    .filter(([outcome]) => !(outcome in STATUSES))
+    .map(([outcome, counts]) => [outcome.replaceAll('_', ' '), at === null ? sum(counts) : counts[at]])
+    .filter(([, number]) => number > 0)
+    .sort(([, a], [, b]) => b - a)
+    .map(([outcome, number]) => `${outcome} ${count(number)}`);
+  if (errors.length === 0) return '';
+  return ` (${errors.slice(0, 3).join(', ')}${errors.length > 3 ? ', …' : ''})`;
+}
+
+function showLatency(history, start, at, when) {
+  const names = ['p99', 'p90', 'p50'];
+  const values = (name) => history.latency.map((latency) => latency[`${name}_s`]);
+  const all = names.flatMap(values).filter((value) => value !== null);
+  // Powers of ten, so that the scale changes seldom.
+  const power = (value, round) => 10 ** round(Math.log10(Math.max(value, 0.001)));
+  const low = power(Math.min(0.01, ...all), Math.floor);
+  const high = power(Math.max(0.1, ...all), Math.ceil);
+  const scale = (value) => (value < 1 ? duration(value) : `${value} s`);
+  const y = (value) => 100 - (Math.log(Math.max(value, low) / low) / Math.log(high / low)) * 84;
+  const shapes = names.map((name) => shape('path', { class: name, d: steps(values(name), y, start) }));
+  const shown = at === null ? history.overall_latency : history.latency[at];
+  const legend = ['p50', 'p90', 'p99'].map((name) => [name, name, duration(shown[`${name}_s`])]);
+  plots.latency.show({ shapes, unit: when ?? 'from dispatch to end', top: scale(high), bottom: scale(low), legend });
+}
+
+function showAmount(plot, values, start, at, when) {
+  const most = Math.max(1, ...values);
+  const line = steps(values, (value) => 100 - (value / most) * 84, start);
+  const shapes = [
+    shape('path', { class: 'load area', d: `M${start} 100${line.replace('M', 'L')}V100Z` }),
+    shape('path', { class: 'load', d: line }),
+  ];
+  plot.show({ shapes, unit: 'requests', top: count(most), legend: [['load', when ?? 'now', count(values[at])]] });
+}
+
+// === Tables
+
+/// The rows of running batches, by their IDs. They're kept, so that an ID can be selected.
+const rows = new Map();
+
+function batchRow() {
+  const cells = Array.from({ length: 7 }, () => element('td', { role: 'cell' }));
+  cells[0].append(element('code'));
+  cells[2].append(element('span'), bar(0));
+  for (const place of [3, 4, 6]) cells[place].className = 'number';
+  return element('tr', { role: 'row' }, ...cells);
+}
+
+function showBatches({ batches: { total, oldest } }) {
+  const known = new Set(oldest.map(({ id }) => id));
+  for (const [id, row] of rows) {
+    if (!known.has(id)) {
+      row.remove();
+      rows.delete(id);
+    }
+  }
+  for (const batch of oldest) {
+    if (!rows.has(batch.id)) {
+      rows.set(batch.id, batchRow());
+      byId('batch-rows').append(rows.get(batch.id));
+    }
+    const cells = rows.get(batch.id).children;
+    setText(cells[0].firstChild, batch.id);
+    setText(cells[1], batch.caller);
+    setText(cells[2].firstChild, `${count(batch.done)} of ${count(batch.size)}`);
+    cells[2].querySelector('i').style.setProperty('--share', batch.size > 0 ? batch.done / batch.size : 1);
+    setText(cells[3], count(batch.in_flight));
+    setText(cells[4], count(batch.queued));
+    setText(cells[5], batch.held_by === null ? '–' : (HOLDS[batch.held_by]?.[0] ?? batch.held_by));
+    setText(cells[6], duration(batch.age_s));
+  }
+  document.querySelector('.batches').hidden = total === 0;
+  byId('no-batches').hidden = total > 0;
+  setText(byId('batches-count'), total > oldest.length ? `the oldest ${oldest.length} of ${count(total)}` : '');
+}
+
+function hostRow(...values) {
+  return element('tr', {}, ...values.map((value, at) => element('td', at > 0 ? { class: 'number' } : {}, value)));
+}
+
+function showHosts({ hosts }) {
+  byId('host-tables').hidden = hosts === null || hosts.tracked === 0;
+  const reason = hosts === null ? 'Names of hosts are not recorded. --admin-hosts turns that on.' : 'No host had a request in the last 15 minutes.';
+  setText(byId('no-hosts'), reason);
+  byId('no-hosts').hidden = hosts !== null && hosts.tracked > 0;
+  if (hosts === null) return;
+  const forgotten = hosts.forgotten > 0 ? `, ${count(hosts.forgotten)} forgotten for lack of room` : '';
+  setText(byId('hosts-count'), `${plural(hosts.tracked, 'host')} in 15 minutes${forgotten}`);
+  const slowest = hosts.slowest.map(({ host, mean_s, max_s, requests }) => hostRow(host, duration(mean_s), duration(max_s), count(requests)));
+  byId('slowest').replaceChildren(...slowest);
+  const failing = hosts.failing.map(({ host, failures, requests }) => hostRow(host, count(failures), `${Math.round((100 * failures) / requests)} %`, count(requests)));
+  if (failing.length === 0) failing.push(element('tr', {}, element('td', { colspan: '4', class: 'quiet' }, 'No request has failed.')));
+  byId('failing').replaceChildren(...failing);
+}
+
+// === Settings
+
+function showSettings({ settings }) {
+  const list = (items, none) => (items.length > 0 ? items.join(', ') : none);
+  const { egress } = settings;
+  const yes = (value) => (value ? 'yes' : 'no');
+  showList('egress', [
+    ['--allow-net', list(egress.allow_net, 'none: public addresses only')],
+    ['--deny-net', list(egress.deny_net, 'none')],
+    ['--allow-host', list(egress.allow_host, 'all')],
+    ['--deny-host', list(egress.deny_host, 'none')],
+    ['--allow-port', list(egress.allow_port, 'all')],
+    ['--proxy', settings.proxy ?? 'none'],
+  ]);
+  const limits = Object.entries({ ...settings.limits, ...settings.request_limits, drain_delay_s: settings.drain_delay_s, drain_timeout_s: settings.drain_timeout_s });
+  showList('limits', [
+    ...limits.map(([name, value]) => setting(name, value)),
+    ['TLS for callers', settings.tls],
+    ['Tokens of callers', yes(settings.tokens)],
+  ]);
+}
+
+function setting(name, value) {
+  const flag = `--${name.replace(/_s$/, '').replaceAll('_', '-')}`;
+  if (name.endsWith('_s')) return [flag, duration(value)];
+  if (name.endsWith('_bytes')) return [flag, bytes(value)];
+  return [flag, value === 0 && name.includes('_per_') ? 'no limit' : count(value)];
+}
+
+function showList(id, pairs) {
+  const items = pairs.flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]);
+  byId(id).replaceChildren(...items);
+}
+
+// === Refresh
+
+/// The last status, and when it came.
+let status = null;
+let answered = performance.now();
+/// What went wrong since then, or `null`.
+let problem = null;
+let pause = REFRESH;
+let timer = null;
+
+const STAGES = { starting: 'starting', serving: 'serving', drain_delay: 'shutting down', draining: 'draining' };
+
+function show() {
+  setText(byId('version'), status.version);
+  setText(byId('stage'), STAGES[status.stage] ?? status.stage);
+  byId('stage').dataset.stage = status.stage;
+  setText(byId('uptime'), `up ${duration(status.uptime_s)}`);
+  showLoad(status);
+  showHolds(status);
+  showHistory(status.history);
+  showBatches(status);
+  showHosts(status);
+  showSettings(status);
+}
+
+/// Says how old the figures are. If they're old, the banner says so, too.
+function showAge() {
+  const age = Math.round((performance.now() - answered) / 1000);
+  document.body.classList.toggle('stale', problem !== null);
+  if (problem !== null) {
+    const old = status === null ? '' : ' The figures are from before that.';
+    showBanner('bad', 'The service does not answer.', `No answer for ${age} s (${problem}).${old}`);
+  } else if (status?.stage === 'draining' || status?.stage === 'drain_delay') {
+    showDrain();
+  } else {
+    byId('banner').hidden = true;
+  }
+  const fresh = age < 3 ? 'just now' : `${age} s ago`;
+  setText(byId('updated'), status === null ? '' : `updated ${fresh}`);
+}
+
+function showDrain() {
+  const { stage, stage_s, batches, settings } = status;
+  const open = plural(batches.total, 'batch', 'batches');
+  const limit = stage === 'draining' ? settings.drain_timeout_s : settings.drain_delay_s;
+  const left = duration(Math.max(0, Math.round(limit - stage_s)));
+  if (stage === 'draining') {
+    showBanner('', 'Draining.', `${open} open. Unfinished requests end in ${left} at the latest.`);
+  } else {
+    showBanner('', 'Shutting down.', `Batches are still accepted for ${left}. ${open} open.`);
+  }
+}
+
+function showBanner(kind, title, text) {
+  const banner = byId('banner');
+  banner.className = `banner ${kind}`;
+  banner.hidden = false;
+  setText(byId('banner-title'), title);
+  setText(byId('banner-text'), text);
+}
+
+async function refresh() {
+  clearTimeout(timer);
+  try {
+    const response = await fetch('status.json', { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT) });
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    status = await response.json();
+    answered = performance.now();
+    problem = null;
+    pause = REFRESH;
+    show();
+  } catch (error) {
+    problem = error.name === 'TimeoutError' ? 'timeout' : error.message;
+    pause = Math.min(2 * pause, MAX_PAUSE);
+  }
+  showAge();
+  clearTimeout(timer);
+  if (!document.hidden) timer = setTimeout(refresh, pause);
+}
+
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) clearTimeout(timer);
+  else refresh();
+});
+setInterval(showAge, 1_000);
+refresh();

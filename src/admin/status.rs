@@ -1,0 +1,197 @@
+//! What `/status.json` says. `docs/admin.md` documents every field.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{
+    Admin,
+    history::{Intervals, Sample},
+    settings::Settings,
+};
+use crate::{
+    gate::{Hold, Standings},
+    schedule::{HostStats, HostSummary, RunningBatch},
+};
+
+/// The state of a server, as of one moment.
+#[derive(Serialize)]
+pub(super) struct Status<'a> {
+    version: &'static str,
+    stage: &'static str,
+    stage_s: f64,
+    uptime_s: f64,
+    load: Load,
+    queued_by_limit: QueuedByLimit,
+    batches: Batches,
+    history: Intervals,
+    hosts: Option<Hosts>,
+    settings: Settings<'a>,
+}
+
+/// How much is in use.
+#[derive(Serialize)]
+struct Load {
+    batches: usize,
+    in_flight: usize,
+    queued: usize,
+    queued_bytes: usize,
+    connections: usize,
+    stalled: i64,
+}
+
+/// Requests that wait for a slot, by the limit that holds their batch back.
+#[derive(Serialize)]
+struct QueuedByLimit {
+    batch: usize,
+    host: usize,
+    caller: usize,
+    process: usize,
+    reader: usize,
+}
+
+#[derive(Serialize)]
+struct Batches {
+    total: usize,
+    oldest: Vec<Batch>,
+}
+
+#[derive(Serialize)]
+struct Batch {
+    id: String,
+    caller: String,
+    age_s: f64,
+    size: u32,
+    done: u32,
+    in_flight: usize,
+    queued: usize,
+    held_by: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Hosts {
+    tracked: usize,
+    forgotten: u64,
+    slowest: Vec<Host>,
+    failing: Vec<Host>,
+}
+
+#[derive(Serialize)]
+struct Host {
+    #[serde(rename = "host")]
+    name: String,
+    requests: u64,
+    failures: u64,
+    mean_s: f64,
+    max_s: f64,
+}
+
+/// How many running batches are listed.
+const MAX_BATCHES: usize = 100;
+
+/// How many hosts are in each list.
+const MAX_HOSTS: usize = 10;
+
+/// The maximum length of a caller's name. Names in certificates may be longer.
+const MAX_CALLER: usize = 256;
+
+impl<'a> Status<'a> {
+    /// Returns the status of the server behind `admin`. `history` ends at `now`.
+    pub(super) fn of(admin: &'a Admin, history: Intervals, now: &Sample) -> Self {
+        let (stage, in_stage) = admin.readiness.stage();
+        let activity = admin.scheduler.activity(MAX_BATCHES);
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            stage: stage.name(),
+            stage_s: seconds(in_stage),
+            uptime_s: seconds(admin.started.elapsed()),
+            load: Load {
+                batches: activity.total,
+                in_flight: now.state.gate.in_flight,
+                queued: now.state.gate.waiting,
+                queued_bytes: now.state.queued_bytes,
+                connections: now.state.callers.active + now.state.callers.idle,
+                stalled: admin.metrics.stalled.get(),
+            },
+            queued_by_limit: QueuedByLimit::from(&activity.standings),
+            batches: Batches {
+                total: activity.total,
+                oldest: activity.oldest.into_iter().map(Batch::from).collect(),
+            },
+            history,
+            hosts: admin.scheduler.host_stats().map(Hosts::from),
+            settings: Settings::of(&admin.config),
+        }
+    }
+}
+
+impl From<&Standings> for QueuedByLimit {
+    fn from(standings: &Standings) -> Self {
+        Self {
+            batch: standings.waiting_for(Hold::Batch),
+            host: standings.waiting_for(Hold::Host),
+            caller: standings.waiting_for(Hold::Caller),
+            process: standings.waiting_for(Hold::Process),
+            reader: standings.waiting_for(Hold::Reader),
+        }
+    }
+}
+
+impl From<RunningBatch> for Batch {
+    fn from(batch: RunningBatch) -> Self {
+        let standing = batch.standing;
+        let mut caller = batch.caller.to_string();
+        // All names are ASCII.
+        caller.truncate(MAX_CALLER);
+        Self {
+            id: batch.id.to_string(),
+            caller,
+            age_s: seconds(batch.age),
+            size: batch.size,
+            done: batch.done,
+            in_flight: standing.in_flight,
+            queued: standing.waiting,
+            held_by: standing.held_by.map(name),
+        }
+    }
+}
+
+impl From<&HostStats> for Hosts {
+    fn from(stats: &HostStats) -> Self {
+        let ranking = stats.ranking(MAX_HOSTS);
+        let hosts = |hosts: Vec<_>| hosts.into_iter().map(Host::from).collect();
+        Self {
+            tracked: ranking.tracked,
+            forgotten: ranking.forgotten,
+            slowest: hosts(ranking.slowest),
+            failing: hosts(ranking.failing),
+        }
+    }
+}
+
+impl From<HostSummary> for Host {
+    fn from(summary: HostSummary) -> Self {
+        Self {
+            name: summary.host,
+            requests: summary.requests,
+            failures: summary.failures,
+            mean_s: seconds(summary.mean),
+            max_s: seconds(summary.max),
+        }
+    }
+}
+
+fn name(hold: Hold) -> &'static str {
+    match hold {
+        Hold::Batch => "batch",
+        Hold::Host => "host",
+        Hold::Caller => "caller",
+        Hold::Process => "process",
+        Hold::Reader => "reader",
+    }
+}
+
+/// Returns a duration in seconds, rounded to 0.1 ms.
+pub(super) fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e4).round() / 1e4
+}
