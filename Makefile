@@ -104,6 +104,7 @@ interop: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL)
 browser: $(TOOLS)/playwright-$(PLAYWRIGHT) $(TOOLS)/har-schema-$(HAR_SCHEMA)-$(AJV)
 	cargo test --locked --no-run --test contract
 	node tests/browser/report.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
+	node tests/browser/admin.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
 
 # The manifests are valid, right and current, and the binary takes their settings.
 deploy: manifests
