@@ -129,6 +129,11 @@ impl OtlpEndpoint {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns true if connections are encrypted.
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.starts_with("https:")
+    }
 }
 
 impl fmt::Display for OtlpEndpoint {

@@ -97,7 +97,7 @@ impl Tracer {
         if !self.samples(trace_id, parent) {
             return None;
         }
-        let place = self.0.queue.enter()?;
+        let place = self.0.queue.enter();
         let context = SpanContext::new(
             trace_id,
             self.0.ids.new_span_id(),
@@ -108,7 +108,13 @@ impl Tracer {
                 .unwrap_or_default(),
         );
         let parent = parent.map(SpanContext::span_id);
-        let trace = BatchTrace::new(self.clone(), context, call.batch, call.arrival);
+        let trace = BatchTrace {
+            tracer: self.clone(),
+            context,
+            id: call.batch,
+            timeline: Timeline::since(call.arrival),
+            has_span: place.is_some(),
+        };
         Some(BatchSpan::new(trace, parent, call, place))
     }
 
@@ -155,7 +161,9 @@ impl Timeline {
     fn since(instant: Instant) -> Self {
         Self {
             instant,
-            time: SystemTime::now() - instant.elapsed(),
+            time: SystemTime::now()
+                .checked_sub(instant.elapsed())
+                .unwrap_or(SystemTime::UNIX_EPOCH),
         }
     }
 

@@ -445,6 +445,24 @@ async fn settings_come_from_the_standard_variables() {
 }
 
 #[tokio::test]
+async fn collector_with_tls_needs_a_known_root() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    let folder = tempfile::tempdir().unwrap();
+    for (trusted, is_known) in [(&authority, true), (&stranger, false)] {
+        let collector = Collector::encrypted(authority.http2("localhost")).await;
+        let roots = folder.path().join("roots.pem");
+        std::fs::write(&roots, trusted.pem()).unwrap();
+        let service = serve(&collector, &[("SSL_CERT_FILE", roots.to_str().unwrap())]);
+        let mut client = raw_client(&service.url).await;
+        fetch(&mut client, batch(requests([origin.url("")])), "01").await;
+        let (sent, lost) = if is_known { (2, 0.0) } else { (0, 2.0) };
+        collector.wait_for(sent).await;
+        eventually(async || dropped(&service).await == lost).await;
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_traced_unless_asked_for() {
     let collector = Collector::new().await;
     let origin = Origin::new(|_| async { reply("there") }).await;
@@ -610,6 +628,18 @@ async fn collector_that_fails_costs_spans_only() {
         assert!(ends.iter().all(|end| end.error.is_none()));
         // Every span is counted exactly once.
         eventually(async || dropped(&service).await == 2001.0).await;
+        // If there's no room for the call's span, there's none for its requests.
+        let fill = FetchBatchRequest {
+            requests: requests(vec![origin.url(""); 200]),
+            concurrency: 1,
+            ..Default::default()
+        };
+        let (mut one, mut other) = (client.clone(), client.clone());
+        tokio::join!(
+            fetch(&mut one, fill.clone(), "01"),
+            fetch(&mut other, fill, "01")
+        );
+        eventually(async || dropped(&service).await == 2403.0).await;
         let log = stop(service).await;
         let warnings = log
             .iter()

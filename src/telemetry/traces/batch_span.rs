@@ -16,15 +16,19 @@ use crate::{Code, request::BatchId};
 pub(crate) struct BatchSpan {
     trace: Arc<BatchTrace>,
     data: SpanData,
-    place: Place,
+    /// `None` if there was no room for the span.
+    place: Option<Place>,
 }
 
 /// A traced batch, to which the spans of its requests belong.
 pub(crate) struct BatchTrace {
     pub(super) tracer: Tracer,
-    context: SpanContext,
-    id: BatchId,
+    pub(super) context: SpanContext,
+    pub(super) id: BatchId,
     pub(super) timeline: Timeline,
+    /// If there was no room for its span, there won't be any for its requests either. Their
+    /// parent would be missing.
+    pub(super) has_span: bool,
 }
 
 /// What's known about a call when it arrives.
@@ -55,7 +59,7 @@ impl BatchSpan {
         trace: BatchTrace,
         parent: Option<SpanId>,
         call: &CallInfo<'_>,
-        place: Place,
+        place: Option<Place>,
     ) -> Self {
         let id = trace.context.span_id();
         let mut data = trace.span(id, call.arrival);
@@ -117,20 +121,13 @@ impl BatchSpan {
             attributes.push(KeyValue::new("error.type", end.code.as_str()));
             data.status = Status::error("");
         }
-        trace.tracer.0.queue.add(data, place);
+        if let Some(place) = place {
+            trace.tracer.0.queue.add(data, place);
+        }
     }
 }
 
 impl BatchTrace {
-    pub(super) fn new(tracer: Tracer, context: SpanContext, id: BatchId, arrival: Instant) -> Self {
-        Self {
-            tracer,
-            context,
-            id,
-            timeline: Timeline::since(arrival),
-        }
-    }
-
     /// Creates a span of this trace that starts at `start`. By default, it belongs to the
     /// batch.
     pub(super) fn span(&self, id: SpanId, start: Instant) -> SpanData {

@@ -9,7 +9,7 @@ use opentelemetry_otlp::{
 };
 use opentelemetry_sdk::{Resource, resource::TelemetryResourceDetector, trace::SpanExporter as _};
 use tokio::{
-    runtime,
+    runtime::{self, Runtime},
     sync::{mpsc, oneshot},
     time,
 };
@@ -44,39 +44,36 @@ pub(super) fn start(
     requests: mpsc::Receiver<Flush>,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let otlp = {
-        // The channel takes the runtime from its context.
-        let _context = runtime.enter();
-        otlp(traces)?
+    let traces = traces.clone();
+    let (report, started) = std::sync::mpsc::channel();
+    let run = move || match Exporter::new(&traces, queue) {
+        Ok((runtime, exporter)) => {
+            let _ = report.send(Ok(()));
+            let running = stop.run_until_cancelled(exporter.run(requests));
+            let _ = runtime.block_on(running);
+        }
+        Err(error) => {
+            let _ = report.send(Err(error));
+        }
     };
-    let exporter = Exporter {
-        queue,
-        otlp,
-        timeout: traces.timeout,
-        schedule_delay: traces.schedule_delay,
-        is_failing: false,
-    };
-    let run = move || {
-        let _ = runtime.block_on(stop.run_until_cancelled(exporter.run(requests)));
-    };
-    thread::Builder::new()
-        .name("fetchd-traces".to_owned())
-        .spawn(run)?;
-    Ok(())
+    let name = "fetchd-traces".to_owned();
+    thread::Builder::new().name(name).spawn(run)?;
+    let panicked = |_| Err(io::Error::other("the exporter panicked"));
+    started.recv().unwrap_or_else(panicked)
 }
 
 fn otlp(traces: &Traces) -> io::Result<SpanExporter> {
-    let mut otlp = SpanExporter::builder()
+    let mut builder = SpanExporter::builder()
         .with_tonic()
         .with_endpoint(traces.endpoint.as_str())
         .with_timeout(traces.timeout)
-        .with_metadata(MetadataMap::from_headers(traces.headers.clone()))
-        .with_tls_config(ClientTlsConfig::new().with_native_roots())
-        .build()
-        .map_err(|error| io::Error::other(with_causes(&error)))?;
+        .with_metadata(MetadataMap::from_headers(traces.headers.clone()));
+    // This reads the roots, and fails if there are none. Only do it if they're needed.
+    if traces.endpoint.is_https() {
+        builder = builder.with_tls_config(ClientTlsConfig::new().with_native_roots());
+    }
+    let built = builder.build();
+    let mut otlp = built.map_err(|error| io::Error::other(with_causes(&error)))?;
     let attributes = traces.resource.iter();
     let attributes =
         attributes.map(|(name, value)| KeyValue::new(name.to_owned(), value.to_owned()));
@@ -89,6 +86,26 @@ fn otlp(traces: &Traces) -> io::Result<SpanExporter> {
 }
 
 impl Exporter {
+    /// Creates an exporter, and the runtime that it has to run on.
+    fn new(traces: &Traces, queue: Arc<Queue>) -> io::Result<(Runtime, Self)> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let otlp = {
+            // The channel takes the runtime from its context.
+            let _context = runtime.enter();
+            otlp(traces)?
+        };
+        let exporter = Self {
+            queue,
+            otlp,
+            timeout: traces.timeout,
+            schedule_delay: traces.schedule_delay,
+            is_failing: false,
+        };
+        Ok((runtime, exporter))
+    }
+
     /// Exports batches as they fill up, and whatever there is after each delay.
     async fn run(mut self, mut requests: mpsc::Receiver<Flush>) {
         loop {

@@ -73,7 +73,12 @@ impl BatchTrace {
     }
 
     fn start(self: &Arc<Self>, index: u32, start: Instant) -> RequestTrace {
-        let Some(place) = self.tracer.0.queue.enter() else {
+        let queue = &self.tracer.0.queue;
+        if !self.has_span {
+            queue.count_dropped(1);
+            return RequestTrace::default();
+        }
+        let Some(place) = queue.enter() else {
             return RequestTrace::default();
         };
         let mut data = self.span(self.tracer.0.ids.new_span_id(), start);

@@ -15,7 +15,11 @@ use opentelemetry_proto::tonic::{
     common::v1::{KeyValue, any_value::Value},
     trace::v1::{Span, span},
 };
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status, metadata::MetadataMap, service::Routes};
 
@@ -60,13 +64,26 @@ impl Collector {
 
     /// Starts a collector that behaves like this.
     pub(crate) async fn that(behaviour: Behaviour) -> Self {
+        Self::start(behaviour, None).await
+    }
+
+    /// Starts a collector at `localhost` that speaks TLS.
+    pub(crate) async fn encrypted(acceptor: TlsAcceptor) -> Self {
+        Self::start(Behaviour::Accepts, Some(acceptor)).await
+    }
+
+    async fn start(behaviour: Behaviour, acceptor: Option<TlsAcceptor>) -> Self {
         let exports = Exports::default();
         let receiver = Receiver {
             behaviour,
             exports: Arc::clone(&exports),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let url = match &acceptor {
+            Some(_) => format!("https://localhost:{}", address.port()),
+            None => format!("http://{address}"),
+        };
         // The default limit would do for tests of ours, but not for batches of any size.
         let service = TraceServiceServer::new(receiver).max_decoding_message_size(64 << 20);
         let routes = Routes::new(service).prepare();
@@ -74,12 +91,17 @@ impl Collector {
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let (tcp, _) = listener.accept().await.unwrap();
-                let routes = routes.clone();
-                let service = hyper::service::service_fn(move |request| {
-                    tower::Service::call(&mut routes.clone(), request)
+                let (acceptor, routes) = (acceptor.clone(), routes.clone());
+                connections.spawn(async move {
+                    match acceptor {
+                        Some(acceptor) => {
+                            if let Ok(tls) = acceptor.accept(tcp).await {
+                                serve(tls, routes).await;
+                            }
+                        }
+                        None => serve(tcp, routes).await,
+                    }
                 });
-                let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                connections.spawn(http.serve_connection(TokioIo::new(tcp), service));
             }
         });
         Self {
@@ -111,6 +133,17 @@ impl Collector {
     pub(crate) fn exports<T>(&self, look: impl FnOnce(&[Export]) -> T) -> T {
         look(&self.exports.lock().unwrap())
     }
+}
+
+async fn serve<S>(stream: S, routes: Routes)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |request| {
+        tower::Service::call(&mut routes.clone(), request)
+    });
+    let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    let _ = http.serve_connection(TokioIo::new(stream), service).await;
 }
 
 #[tonic::async_trait]
