@@ -1,8 +1,9 @@
-//! Measures what traces cost: lists of small fetches without traces, with few and with many
-//! sampled calls, and with a collector that's gone or doesn't answer. The settings take
-//! turns, and each round compares them to the one without traces.
+//! Measures what it costs to watch the service: small fetches with and without log lines,
+//! traces, scrapes and an open admin page, with few and with many sampled calls, and with a
+//! collector that's gone or doesn't answer. The settings take turns, and each round compares
+//! them to the one with nothing on.
 //!
-//! `cargo bench --bench traces`
+//! `cargo bench --bench observability`
 
 #![allow(clippy::pedantic, clippy::print_stdout, clippy::unwrap_used)]
 
@@ -16,16 +17,23 @@ use support::{
     Origin, Process,
     caller::{self, loopback},
     collector::{Behaviour, Collector},
-    metrics::metrics,
+    metrics::{get, metrics},
     reply, requests,
 };
+use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::Channel;
 
 /// The fetches of a call, and the calls of each setting in a round. The ratio decides for
 /// each call.
 const REQUESTS: usize = 200;
-const CALLS: usize = 100;
-const ROUNDS: usize = 7;
+const CALLS: usize = 250;
+const ROUNDS: usize = 9;
+
+/// How often the page and the metrics are read. Both is more often than usual.
+const READ_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Logs the first line, from which we know the addresses, and nothing else.
+const QUIET: &str = "fetchd::cli=info";
 
 /// Clock ticks a second in `/proc`. It's 100 on all systems that Linux supports.
 const TICKS: f64 = 100.0;
@@ -35,6 +43,8 @@ struct Setting {
     name: &'static str,
     service: Process,
     client: FetchServiceClient<Channel>,
+    /// Reads the page and the metrics.
+    _watching: Option<AbortOnDropHandle<()>>,
     /// Seconds of a round: how long it took, and the CPU time of the service.
     wall: Vec<f64>,
     cpu: Vec<f64>,
@@ -51,14 +61,16 @@ async fn main() {
         ..Default::default()
     };
     let mut settings = Vec::new();
-    for (name, endpoint, ratio) in [
-        ("off", "", "0"),
-        ("1 %", &*collector.url, "0.01"),
-        ("100 %", &collector.url, "1"),
-        ("100 %, collector gone", gone, "1"),
-        ("100 %, collector hung", &silent.url, "1"),
+    for (name, endpoint, ratio, rust_log) in [
+        ("nothing", "", "0", QUIET),
+        ("log", "", "0", "info"),
+        ("all, 1 % traced", &*collector.url, "0.01", "info"),
+        ("all, 100 % traced", &collector.url, "1", "info"),
+        ("100 %, collector gone", gone, "1", QUIET),
+        ("100 %, collector hung", &silent.url, "1", QUIET),
     ] {
-        settings.push(Setting::new(name, endpoint, ratio).await);
+        let is_watched = name.starts_with("all");
+        settings.push(Setting::new(name, endpoint, ratio, rust_log, is_watched).await);
     }
     for round in 0..=ROUNDS {
         for setting in &mut settings {
@@ -70,7 +82,7 @@ async fn main() {
         }
     }
     println!(
-        "traces                   time  (range)         CPU   (range)         memory  dropped"
+        "on                       time  (range)         CPU   (range)         memory  dropped"
     );
     let off = (settings[0].wall.clone(), settings[0].cpu.clone());
     for setting in &settings {
@@ -85,21 +97,31 @@ async fn main() {
         );
     }
     let each = median(off.1) / (CALLS * REQUESTS) as f64;
-    println!("without traces, a fetch takes {:.1} µs of CPU", each * 1e6);
+    println!("with nothing on, a fetch takes {:.1} µs of CPU", each * 1e6);
 }
 
 impl Setting {
-    async fn new(name: &'static str, endpoint: &str, ratio: &str) -> Self {
+    async fn new(
+        name: &'static str,
+        endpoint: &str,
+        ratio: &str,
+        rust_log: &str,
+        is_watched: bool,
+    ) -> Self {
+        let arguments: &[&str] = if is_watched { &["--admin-hosts"] } else { &[] };
         let variables = [
             ("FETCHD_OTLP_ENDPOINT", endpoint),
             ("OTEL_TRACES_SAMPLER", "traceidratio"),
             ("OTEL_TRACES_SAMPLER_ARG", ratio),
+            ("RUST_LOG", rust_log),
         ];
-        let service = Process::serve_with(&[], &variables);
+        let service = Process::serve_with(arguments, &variables);
+        let watching = is_watched.then(|| tokio::spawn(watch(service.admin.clone())));
         Self {
             name,
             client: caller::client(&service.url, loopback(1)).await,
             service,
+            _watching: watching.map(AbortOnDropHandle::new),
             wall: Vec::new(),
             cpu: Vec::new(),
         }
@@ -118,6 +140,17 @@ impl Setting {
     fn forget(&mut self) {
         self.wall.clear();
         self.cpu.clear();
+    }
+}
+
+/// Reads what Prometheus and an open admin page read.
+async fn watch(admin: String) {
+    let mut ticks = tokio::time::interval(READ_INTERVAL);
+    loop {
+        ticks.tick().await;
+        for path in ["/metrics", "/status.json"] {
+            assert_eq!(get(&admin, path).await.0, 200);
+        }
     }
 }
 
