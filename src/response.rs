@@ -37,7 +37,7 @@ pub(crate) struct Head {
 }
 
 /// How a request ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct End {
     /// `None` if the response is complete.
     pub(crate) error: Option<FetchError>,

@@ -48,7 +48,6 @@ use crate::{
     retry,
     telemetry::{BatchTrace, Connections, Metrics},
 };
-use host_stats::HostRecorder;
 pub(crate) use host_stats::{HostStats, HostSummary};
 use jobs::Jobs;
 use last_part::LastPart;
@@ -67,7 +66,6 @@ pub(crate) struct PartStream {
     queue: part_queue::Receiver,
     /// The batch's key in [`RunningBatches`].
     key: u64,
-    hosts: Option<HostRecorder>,
     _driver: AbortOnDropHandle<()>,
 }
 
@@ -136,7 +134,6 @@ impl Scheduler {
         let driver = tokio::spawn(driver::drive(Arc::clone(&run), sender));
         PartStream {
             key: self.0.running.add(&run),
-            hosts: self.0.hosts.as_ref().map(HostStats::recorder),
             run,
             queue,
             _driver: AbortOnDropHandle::new(driver),
@@ -182,13 +179,8 @@ impl PartStream {
     /// [`PartStream::take_unfinished`] returns how many are missing.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
         let part = ready!(self.queue.poll_recv(cx));
-        if let Some(part) = &part {
-            if part.end.is_some() {
-                self.run.unfinished.fetch_sub(1, Ordering::Relaxed);
-            }
-            if let Some(hosts) = &mut self.hosts {
-                hosts.note(part, &self.run.batch.requests);
-            }
+        if part.as_ref().is_some_and(|part| part.end.is_some()) {
+            self.run.unfinished.fetch_sub(1, Ordering::Relaxed);
         }
         Poll::Ready(part)
     }

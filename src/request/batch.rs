@@ -128,11 +128,6 @@ impl Requests {
     pub(crate) fn decode(&self, request: Sendable) -> Result<Request, InvalidRequest> {
         self.encoded.decode(request.0)
     }
-
-    /// Decodes the request at `index` to look at it. To send it, you need a [`Sendable`].
-    pub(crate) fn decode_at(&self, index: u32) -> Result<Request, InvalidRequest> {
-        self.encoded.decode(index)
-    }
 }
 
 impl Sendable {

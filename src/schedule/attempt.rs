@@ -40,7 +40,7 @@ pub(super) async fn make(worker: &Worker, job: &mut Job) -> Step {
         Ok(request) => request,
         Err(invalid) => return Step::End(job.fail(invalid.into())),
     };
-    job.dispatch(&request, run.trace.as_ref());
+    job.dispatch(&request, run.trace.as_ref(), run.engine.hosts.as_ref());
     let budget = run.engine.retry.budget(run.batch.caller(), &request);
     if job.is_first_attempt() {
         budget.count_request();

@@ -2,25 +2,26 @@
 //! failing ones. The operator has to turn this on, since the names of hosts may be
 //! confidential.
 
-use std::{
-    cmp::Reverse,
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc, time::Duration};
 
+use http::{StatusCode, Uri};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{egress::Target, request::Requests, response::Part};
+use crate::response::End;
 
 /// The statistics of the hosts that had requests most recently. Cheap to clone; all
 /// clones share them.
 ///
-/// It has room for [`MAX_HOSTS`] hosts. If there's another one, the host that had no
-/// request for the longest time is forgotten, and starts at 0 if it comes back.
+/// There's room for [`MAX_HOSTS`] hosts. If there's another one, those that had no request
+/// for the longest time are forgotten, and start at 0 if they come back.
 #[derive(Clone)]
-pub(crate) struct HostStats(Arc<Mutex<Table>>);
+pub(crate) struct HostStats(Arc<Shared>);
+
+struct Shared {
+    table: Mutex<Table>,
+    started: Instant,
+}
 
 /// The requests of one host within the last 15 minutes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,25 +46,30 @@ pub(crate) struct HostRanking {
     pub(crate) failing: Vec<HostSummary>,
 }
 
-/// Records the requests of one batch.
-pub(super) struct HostRecorder {
+/// A request to a host. It counts when this is dropped, if it has ended by then.
+pub(super) struct HostRequest {
     stats: HostStats,
-    /// Requests whose response has a 5xx status but no end yet. Only requests in flight
-    /// are in here.
-    failing: HashSet<u32>,
+    host: Arc<Host>,
+    /// Whether the response has a 5xx status.
+    is_failing: bool,
+    /// Whether it failed, and how long it took. `None` if it hasn't ended.
+    result: Option<(bool, Duration)>,
 }
 
+#[derive(Default)]
 struct Table {
-    hosts: HashMap<String, Host>,
+    hosts: HashMap<Box<str>, Tracked>,
     forgotten: u64,
-    started: Instant,
 }
 
-struct Host {
-    last: Instant,
-    /// One for each minute, reused after [`MINUTES`].
-    minutes: [Minute; MINUTES],
+struct Tracked {
+    host: Arc<Host>,
+    last_request: Instant,
 }
+
+/// One minute each, reused after [`MINUTES`].
+#[derive(Default)]
+struct Host(Mutex<[Minute; MINUTES]>);
 
 #[derive(Clone, Copy, Default)]
 struct Minute {
@@ -79,32 +85,43 @@ struct Minute {
 /// take less than 1 MiB.
 pub(crate) const MAX_HOSTS: usize = 512;
 
+/// How many hosts to forget at a time. Looking for the oldest one at each request would
+/// take as long as the rest of the request if every host is new.
+const FORGOTTEN_AT_ONCE: usize = MAX_HOSTS / 8;
+
 /// How many minutes the statistics cover, including the current one.
 const MINUTES: usize = 15;
 
 impl HostStats {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Table {
-            hosts: HashMap::new(),
-            forgotten: 0,
+        Self(Arc::new(Shared {
+            table: Mutex::default(),
             started: Instant::now(),
-        })))
+        }))
     }
 
-    pub(super) fn recorder(&self) -> HostRecorder {
-        HostRecorder {
+    /// Starts a request to the host of `uri`, which is a name in lower case or an address.
+    pub(super) fn request(&self, uri: &Uri) -> HostRequest {
+        HostRequest {
             stats: self.clone(),
-            failing: HashSet::new(),
+            host: self.0.table.lock().host(uri.host().unwrap_or_default()),
+            is_failing: false,
+            result: None,
         }
+    }
+
+    /// Returns the number of the current minute.
+    fn minute(&self) -> u64 {
+        self.0.started.elapsed().as_secs() / 60
     }
 
     /// Returns the `most` slowest hosts, and the `most` that failed most often.
     pub(crate) fn ranking(&self, most: usize) -> HostRanking {
-        let table = self.0.lock();
-        let now = table.minute();
+        let now = self.minute();
+        let table = self.0.table.lock();
         let hosts = table.hosts.iter();
         let mut hosts: Vec<_> = hosts
-            .filter_map(|(name, host)| host.sum(name, now))
+            .filter_map(|(name, tracked)| tracked.host.sum(name, now))
             .collect();
         let (tracked, forgotten) = (hosts.len(), table.forgotten);
         drop(table);
@@ -123,82 +140,80 @@ impl HostStats {
     }
 }
 
-impl HostRecorder {
-    /// Records a part of a response to one of `requests`. It only counts once the request
-    /// has ended, and only if it was dispatched.
-    pub(super) fn note(&mut self, part: &Part, requests: &Requests) {
-        let head = part.head.as_ref();
-        let is_failing = head.is_some_and(|head| head.status.is_server_error());
-        let Some(end) = &part.end else {
-            if is_failing {
-                self.failing.insert(part.index);
-            }
-            return;
-        };
-        let was_failing = self.failing.remove(&part.index);
-        let Some(total) = end.timing.total else {
-            return;
-        };
-        if let Ok(request) = requests.decode_at(part.index) {
-            let host = Target::of(&request.uri).host.to_string();
-            let is_failure = is_failing || was_failing || end.error.is_some();
-            self.stats.0.lock().record(host, is_failure, total);
+impl HostRequest {
+    /// Records the status of the response.
+    pub(super) fn note_status(&mut self, status: StatusCode) {
+        self.is_failing = status.is_server_error();
+    }
+
+    /// Records the end of the request. If there's another end after all, it counts instead.
+    pub(super) fn end(&mut self, end: &End) {
+        let is_failure = self.is_failing || end.error.is_some();
+        self.result = end.timing.total.map(|total| (is_failure, total));
+    }
+}
+
+impl Drop for HostRequest {
+    fn drop(&mut self) {
+        if let Some((is_failure, total)) = self.result {
+            self.host.count(self.stats.minute(), is_failure, total);
         }
     }
 }
 
 impl Table {
-    fn record(&mut self, host: String, is_failure: bool, total: Duration) {
-        let now = self.minute();
-        if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(&host) {
-            self.forget_one();
+    /// Returns the host with this name, because there's a request to it.
+    fn host(&mut self, name: &str) -> Arc<Host> {
+        let now = Instant::now();
+        if let Some(tracked) = self.hosts.get_mut(name) {
+            tracked.last_request = now;
+            return Arc::clone(&tracked.host);
         }
-        let host = self.hosts.entry(host).or_insert_with(Host::new);
-        host.last = Instant::now();
-        host.minute(now).count(is_failure, total);
+        if self.hosts.len() >= MAX_HOSTS {
+            self.forget_some();
+        }
+        let host = Arc::<Host>::default();
+        let tracked = Tracked {
+            host: Arc::clone(&host),
+            last_request: now,
+        };
+        self.hosts.insert(name.into(), tracked);
+        host
     }
 
-    /// Forgets the host that had no request for the longest time.
-    fn forget_one(&mut self) {
-        let oldest = self.hosts.iter().min_by_key(|(_, host)| host.last);
-        if let Some(name) = oldest.map(|(name, _)| name.clone()) {
-            self.hosts.remove(&name);
-            self.forgotten += 1;
-        }
-    }
-
-    /// Returns the number of the current minute.
-    fn minute(&self) -> u64 {
-        self.started.elapsed().as_secs() / 60
+    /// Forgets the hosts that had no request for the longest time.
+    fn forget_some(&mut self) {
+        let mut requests: Vec<_> = self.hosts.values().map(|host| host.last_request).collect();
+        let (_, newest, _) = requests.select_nth_unstable(FORGOTTEN_AT_ONCE - 1);
+        let newest = *newest;
+        let before = self.hosts.len();
+        self.hosts.retain(|_, host| host.last_request > newest);
+        self.forgotten += (before - self.hosts.len()) as u64;
     }
 }
 
 impl Host {
-    fn new() -> Self {
-        Self {
-            last: Instant::now(),
-            minutes: [Minute::default(); MINUTES],
-        }
-    }
-
-    /// Returns minute `number`. If its place still has an older one, that's dropped.
-    fn minute(&mut self, number: u64) -> &mut Minute {
-        let place = usize::try_from(number % MINUTES as u64).unwrap_or_default();
-        let minute = &mut self.minutes[place];
-        if minute.number != number {
+    /// Counts a request that ended in minute `now`. What's left of an older minute in the
+    /// same place is dropped.
+    fn count(&self, now: u64, is_failure: bool, total: Duration) {
+        let mut minutes = self.0.lock();
+        let place = usize::try_from(now % MINUTES as u64).unwrap_or_default();
+        let minute = &mut minutes[place];
+        if minute.number != now {
             *minute = Minute {
-                number,
+                number: now,
                 ..Minute::default()
             };
         }
-        minute
+        minute.count(is_failure, total);
     }
 
     /// Sums up the minutes until `now`. Returns `None` if there were no requests.
     fn sum(&self, name: &str, now: u64) -> Option<HostSummary> {
-        let is_recent = |minute: &&Minute| now - minute.number < MINUTES as u64;
+        let is_recent = |minute: &&Minute| now.saturating_sub(minute.number) < MINUTES as u64;
+        let minutes = *self.0.lock();
         let mut sum = Minute::default();
-        for minute in self.minutes.iter().filter(is_recent) {
+        for minute in minutes.iter().filter(is_recent) {
             sum.requests += minute.requests;
             sum.failures += minute.failures;
             sum.total += minute.total;
@@ -230,8 +245,15 @@ mod tests {
     use super::*;
 
     fn record(stats: &HostStats, host: &str, is_failure: bool, ms: u64) {
-        let total = Duration::from_millis(ms);
-        stats.0.lock().record(host.to_owned(), is_failure, total);
+        let mut request = stats.request(&format!("http://{host}/").parse().unwrap());
+        if is_failure {
+            request.note_status(StatusCode::BAD_GATEWAY);
+        }
+        let mut end = End::default();
+        // Only the last end counts.
+        request.end(&end);
+        end.timing.total = Some(Duration::from_millis(ms));
+        request.end(&end);
     }
 
     fn names(hosts: &[HostSummary]) -> Vec<&str> {
@@ -271,17 +293,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_host_without_requests_for_the_longest_time_is_forgotten() {
+    async fn hosts_without_requests_for_the_longest_time_are_forgotten() {
         let stats = HostStats::new();
         record(&stats, "kept", true, 1);
         record(&stats, "forgotten", true, 1);
         for host in 0..MAX_HOSTS - 1 {
             time::advance(Duration::from_millis(1)).await;
             record(&stats, "kept", true, 1);
-            record(&stats, &host.to_string(), false, 1);
+            record(&stats, &format!("host-{host}"), false, 1);
         }
         let ranking = stats.ranking(10);
-        assert_eq!((ranking.tracked, ranking.forgotten), (MAX_HOSTS, 1));
+        assert_eq!(ranking.forgotten, FORGOTTEN_AT_ONCE as u64);
+        assert_eq!(ranking.tracked, MAX_HOSTS + 1 - FORGOTTEN_AT_ONCE);
         assert_eq!(names(&ranking.failing), ["kept"]);
         assert_eq!(ranking.failing[0].failures, MAX_HOSTS as u64);
     }

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::last_part::LastPart;
+use super::{
+    host_stats::{HostRequest, HostStats},
+    last_part::LastPart,
+};
 use crate::{
     clock::Clock,
     fetch::AttemptStats,
@@ -34,6 +37,9 @@ pub(super) struct Job {
     sent: Option<u64>,
     /// The request's span. It begins with the first dispatch.
     trace: RequestTrace,
+    /// What counts for the request's host, from the first dispatch on. `None` if hosts have
+    /// no statistics.
+    host: Option<HostRequest>,
 }
 
 /// State that only exists after the first dispatch.
@@ -57,13 +63,19 @@ impl Job {
             started: None,
             sent: None,
             trace: RequestTrace::default(),
+            host: None,
         }
     }
 
     /// Starts an attempt, because the job just got a slot. Time spent waiting for the
     /// slot doesn't count towards the timeout. If the batch has a `trace`, the first attempt
     /// starts the request's span.
-    pub(super) fn dispatch(&mut self, request: &Request, trace: Option<&Arc<BatchTrace>>) {
+    pub(super) fn dispatch(
+        &mut self,
+        request: &Request,
+        trace: Option<&Arc<BatchTrace>>,
+        hosts: Option<&HostStats>,
+    ) {
         let now = Instant::now();
         let waited = self.waited(now);
         self.waiting_since = None;
@@ -78,10 +90,11 @@ impl Job {
             first_byte: None,
             clock: Clock::start(&request.options, now),
         });
-        if let Some(batch) = trace
-            && self.is_first_attempt()
-        {
-            self.trace = batch.request(self.request.index(), request, now);
+        if self.is_first_attempt() {
+            if let Some(batch) = trace {
+                self.trace = batch.request(self.request.index(), request, now);
+            }
+            self.host = hosts.map(|hosts| hosts.request(&request.uri));
         }
         self.trace.attempt(self.attempts, waited);
     }
@@ -118,6 +131,9 @@ impl Job {
     /// Records that we got the head of the final response.
     pub(super) fn note_head(&mut self, head: &Head) {
         self.trace.responded(head);
+        if let Some(host) = &mut self.host {
+            host.note_status(head.status);
+        }
         if let Some(started) = &mut self.started {
             started.first_byte = Some(started.at.elapsed());
         }
@@ -186,6 +202,9 @@ impl Job {
             },
         };
         self.trace.end(&end);
+        if let Some(host) = &mut self.host {
+            host.end(&end);
+        }
         end
     }
 
