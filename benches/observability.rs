@@ -25,9 +25,9 @@ use tonic::transport::Channel;
 
 /// The fetches of a call, and the calls of each setting in a round. The ratio decides for
 /// each call.
-const REQUESTS: usize = 200;
-const CALLS: usize = 250;
-const ROUNDS: usize = 9;
+const REQUESTS: usize = 500;
+const CALLS: usize = 100;
+const ROUNDS: usize = 15;
 
 /// How often the page and the metrics are read. Both is more often than usual.
 const READ_INTERVAL: Duration = Duration::from_secs(1);

@@ -50,6 +50,7 @@ pub(crate) struct HostRanking {
 pub(super) struct HostRequest {
     stats: HostStats,
     host: Arc<Host>,
+    dispatched: Instant,
     /// Whether the response has a 5xx status.
     is_failing: bool,
     /// Whether it failed, and how long it took. `None` if it hasn't ended.
@@ -101,23 +102,26 @@ impl HostStats {
     }
 
     /// Starts a request to the host of `uri`, which is a name in lower case or an address.
-    pub(super) fn request(&self, uri: &Uri) -> HostRequest {
+    /// It's dispatched `now`.
+    pub(super) fn request(&self, uri: &Uri, now: Instant) -> HostRequest {
+        let name = uri.host().unwrap_or_default();
         HostRequest {
             stats: self.clone(),
-            host: self.0.table.lock().host(uri.host().unwrap_or_default()),
+            host: self.0.table.lock().host(name, now),
+            dispatched: now,
             is_failing: false,
             result: None,
         }
     }
 
-    /// Returns the number of the current minute.
-    fn minute(&self) -> u64 {
-        self.0.started.elapsed().as_secs() / 60
+    /// Returns the number of the minute that `instant` is in.
+    fn minute(&self, instant: Instant) -> u64 {
+        instant.duration_since(self.0.started).as_secs() / 60
     }
 
     /// Returns the `most` slowest hosts, and the `most` that failed most often.
     pub(crate) fn ranking(&self, most: usize) -> HostRanking {
-        let now = self.minute();
+        let now = self.minute(Instant::now());
         let table = self.0.table.lock();
         let hosts = table.hosts.iter();
         let mut hosts: Vec<_> = hosts
@@ -156,15 +160,16 @@ impl HostRequest {
 impl Drop for HostRequest {
     fn drop(&mut self) {
         if let Some((is_failure, total)) = self.result {
-            self.host.count(self.stats.minute(), is_failure, total);
+            // It costs less than another look at the clock.
+            let minute = self.stats.minute(self.dispatched + total);
+            self.host.count(minute, is_failure, total);
         }
     }
 }
 
 impl Table {
-    /// Returns the host with this name, because there's a request to it.
-    fn host(&mut self, name: &str) -> Arc<Host> {
-        let now = Instant::now();
+    /// Returns the host with this name, because there's a request to it `now`.
+    fn host(&mut self, name: &str, now: Instant) -> Arc<Host> {
         if let Some(tracked) = self.hosts.get_mut(name) {
             tracked.last_request = now;
             return Arc::clone(&tracked.host);
@@ -245,14 +250,16 @@ mod tests {
     use super::*;
 
     fn record(stats: &HostStats, host: &str, is_failure: bool, ms: u64) {
-        let mut request = stats.request(&format!("http://{host}/").parse().unwrap());
+        let uri = format!("http://{host}/").parse().unwrap();
+        let total = Duration::from_millis(ms);
+        let mut request = stats.request(&uri, Instant::now() - total);
         if is_failure {
             request.note_status(StatusCode::BAD_GATEWAY);
         }
         let mut end = End::default();
         // Only the last end counts.
         request.end(&end);
-        end.timing.total = Some(Duration::from_millis(ms));
+        end.timing.total = Some(total);
         request.end(&end);
     }
 

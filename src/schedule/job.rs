@@ -94,7 +94,7 @@ impl Job {
             if let Some(batch) = trace {
                 self.trace = batch.request(self.request.index(), request, now);
             }
-            self.host = hosts.map(|hosts| hosts.request(&request.uri));
+            self.host = hosts.map(|hosts| hosts.request(&request.uri, now));
         }
         self.trace.attempt(self.attempts, waited);
     }
