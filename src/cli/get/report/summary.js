@@ -18,15 +18,16 @@ function showSummary() {
     );
   }
   find('notes').append(...notes.map((text) => element('p', { className: 'note' }, text)));
+  const time = (micros) => (digest.done ? duration(micros) : '–');
   const figures = [
     ['Requests', count(digest.done)],
     ['Failed', count(digest.failed)],
     ['Wall time', duration(digest.wall)],
     ['Rate', `${rounded((1e6 * digest.done) / Math.max(digest.wall, 1))}/s`],
-    ['p50', duration(digest.p50)],
-    ['p90', duration(digest.p90)],
-    ['p99', duration(digest.p99)],
-    ['Slowest', duration(digest.slowest)],
+    ['p50', time(digest.p50)],
+    ['p90', time(digest.p90)],
+    ['p99', time(digest.p99)],
+    ['Slowest', time(digest.slowest)],
     ['Bodies', size(digest.bytes)],
   ];
   for (const [name, value] of figures) {
