@@ -102,6 +102,7 @@ def self_test(root, production):
         ("value: observability", "value: monitoring"),
         ("securityContext/runAsUser", "securityContext/runAsNonRoot"),
         ("name: openshift-dns", "name: kube-system"),
+        ("name: OTEL_EXPORTER_OTLP_HEADERS", "name: OTEL_EXPORTER_OTLP_TIMEOUT"),
     ]:
         if old not in text or not list(problems(root, production, text.replace(old, new))):
             yield f"deploy/README.md may say {new}"
@@ -109,7 +110,7 @@ def self_test(root, production):
 
 def samples(text, root):
     """Yields the problems of the overlays that the page shows."""
-    mine, openshift = (overlay(block, root) for block in blocks(text, "yaml"))
+    mine, openshift, traced = (overlay(block, root) for block in blocks(text, "yaml"))
     if mine.container["image"].split("/")[0] != "registry.example.com":
         yield f"has the image {mine.container['image']}"
     if not {"FETCHD_MAX_BODY_BYTES", "FETCHD_LISTEN"} <= mine.settings().keys():
@@ -123,6 +124,9 @@ def samples(text, root):
         yield "sets a user that OpenShift refuses"
     if "openshift-dns" not in str(openshift.one("NetworkPolicy")["spec"]["egress"][0]):
         yield "does not reach the DNS of OpenShift"
+    [headers] = traced.container["env"]
+    if headers["name"] != "OTEL_EXPORTER_OTLP_HEADERS" or "secretKeyRef" not in headers["valueFrom"]:
+        yield "gives the collector no token from a Secret"
 
 
 def overlay(block, root):
