@@ -95,17 +95,13 @@ impl Service {
     }
 
     /// Begins a call as soon as its headers have arrived.
-    pub(crate) fn begin(&self, mut context: CallContext) -> Call<'_> {
+    pub(crate) fn begin(&self, context: CallContext) -> Call<'_> {
+        let trace = context.start_trace(self.tracer.as_ref());
         Call {
             service: self,
-            report: Report::new(&mut context, Arc::clone(&self.metrics)),
+            report: Report::new(&context, trace, Arc::clone(&self.metrics)),
             context,
         }
-    }
-
-    /// Returns what traces calls, if anything does.
-    pub(crate) fn tracer(&self) -> Option<&Tracer> {
-        self.tracer.as_ref()
     }
 
     /// Counts a call that was rejected before it could begin.

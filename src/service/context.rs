@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
+use tracing::{Span, field};
 
 use super::outbox::Outbox;
 use crate::{
@@ -17,19 +17,18 @@ use crate::{
 /// A `FetchBatch` call, as described by its headers and its connection.
 pub(crate) struct CallContext {
     /// The ID of the call's batch, even if there won't be one.
-    pub(crate) id: BatchId,
+    pub(super) id: BatchId,
     /// The parent of everything we log about the call.
-    pub(crate) span: Span,
-    /// The call's span, if it's traced.
-    pub(crate) trace: Option<BatchSpan>,
+    pub(super) span: Span,
     /// When the headers arrived. All waits and deadlines start from here.
-    pub(crate) arrival: Instant,
-    pub(crate) identity: Identity,
-    pub(crate) headers: CallHeaders,
+    pub(super) arrival: Instant,
+    peer: Peer,
+    pub(super) identity: Identity,
+    headers: CallHeaders,
     /// Cancels the call. This works even if the caller isn't reading.
-    pub(crate) cut: CancellationToken,
+    pub(super) cut: CancellationToken,
     /// The connection's outbox.
-    pub(crate) outbox: Outbox,
+    pub(super) outbox: Outbox,
 }
 
 /// The headers we care about.
@@ -42,8 +41,7 @@ pub(crate) struct CallHeaders {
 }
 
 impl CallContext {
-    /// Creates the context of a call whose headers arrived at `arrival`. This decides
-    /// whether the call is traced.
+    /// Creates the context of a call whose headers arrived at `arrival`.
     pub(crate) fn new(
         arrival: Instant,
         peer: Peer,
@@ -51,39 +49,45 @@ impl CallContext {
         headers: CallHeaders,
         cut: CancellationToken,
         outbox: Outbox,
-        tracer: Option<&Tracer>,
     ) -> Self {
         let id = BatchId::random();
-        let parent = headers.parent.as_ref();
-        let info = CallInfo {
-            arrival,
-            batch: id,
-            peer: peer.address(),
-            caller: identity.token_name(),
-        };
-        let trace = tracer.and_then(|tracer| tracer.batch(parent, &info));
-        let trace_id = trace.as_ref().map(BatchSpan::trace_id);
-        let trace_id = trace_id.or_else(|| parent.map(TraceParent::trace_id));
         // At this level, it's there whatever the level of the log is.
         let span = tracing::error_span!(
             "call",
             batch = %id,
-            peer = peer.address().map(tracing::field::display),
+            peer = peer.address().map(field::display),
             caller = Some(&identity)
                 .filter(|identity| !identity.is_self())
-                .map(tracing::field::display),
-            trace_id = trace_id.map(tracing::field::display),
+                .map(field::display),
+            trace_id = field::Empty,
         );
         Self {
             id,
             span,
-            trace,
             arrival,
+            peer,
             identity,
             headers,
             cut,
             outbox,
         }
+    }
+
+    /// Decides whether the call is traced. If so, returns its span. From here on, log lines
+    /// name the trace that the call belongs to, which may be one of its caller only.
+    pub(super) fn start_trace(&self, tracer: Option<&Tracer>) -> Option<BatchSpan> {
+        let parent = self.headers.parent.as_ref();
+        let info = CallInfo {
+            arrival: self.arrival,
+            batch: self.id,
+            peer: self.peer.address(),
+            caller: self.identity.token_name(),
+        };
+        let trace = tracer.and_then(|tracer| tracer.batch(parent, &info));
+        let trace_id = trace.as_ref().map(BatchSpan::trace_id);
+        let trace_id = trace_id.or_else(|| parent.map(TraceParent::trace_id));
+        self.span.record("trace_id", trace_id.map(field::display));
+        trace
     }
 
     /// Returns who the call's limits and shares are counted for.
@@ -155,7 +159,6 @@ impl CallContext {
             CallHeaders::default(),
             CancellationToken::new(),
             Outbox::default(),
-            None,
         )
     }
 }

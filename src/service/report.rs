@@ -48,11 +48,15 @@ struct Outcomes(BTreeMap<&'static str, u32>);
 
 impl Report {
     /// Creates the report for a call that has just arrived.
-    pub(super) fn new(context: &mut CallContext, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        context: &CallContext,
+        trace: Option<BatchSpan>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             arrival: context.arrival,
             span: context.span.clone(),
-            trace: context.trace.take(),
+            trace,
             caller_metrics: context
                 .identity
                 .token_name()
@@ -221,7 +225,7 @@ mod tests {
     #[test]
     fn each_call_is_counted_once_by_its_code() {
         let metrics = Arc::new(Metrics::new(&Limits::default()));
-        let report = || Report::new(&mut CallContext::local(), Arc::clone(&metrics));
+        let report = || Report::new(&CallContext::local(), None, Arc::clone(&metrics));
         // A caller that leaves before its call is admitted.
         drop(report());
         let mut rejected = report();

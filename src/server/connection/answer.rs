@@ -67,7 +67,6 @@ impl Connection {
                         headers,
                         cut,
                         self.outbox.clone(),
-                        self.service.tracer(),
                     );
                     self.answer_batch(context, body, &batch).await
                 }
