@@ -1,6 +1,6 @@
 //! What `/status.json` says. `docs/admin.md` documents every field.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
@@ -22,7 +22,8 @@ pub(super) struct Status<'a> {
     stage_s: f64,
     uptime_s: f64,
     load: Load,
-    queued_by_limit: QueuedByLimit,
+    /// Requests that wait for a slot, by the limit that holds their batch back.
+    queued_by_limit: BTreeMap<&'static str, usize>,
     batches: Batches,
     history: Intervals,
     hosts: Option<Hosts>,
@@ -38,16 +39,6 @@ struct Load {
     queued_bytes: usize,
     connections: usize,
     stalled: i64,
-}
-
-/// Requests that wait for a slot, by the limit that holds their batch back.
-#[derive(Serialize)]
-struct QueuedByLimit {
-    batch: usize,
-    host: usize,
-    caller: usize,
-    process: usize,
-    reader: usize,
 }
 
 #[derive(Serialize)]
@@ -113,7 +104,7 @@ impl<'a> Status<'a> {
                 connections: now.state.callers.active + now.state.callers.idle,
                 stalled: admin.metrics.stalled.get(),
             },
-            queued_by_limit: QueuedByLimit::from(&activity.standings),
+            queued_by_limit: queued_by_limit(&activity.standings),
             batches: Batches {
                 total: activity.total,
                 oldest: activity.oldest.into_iter().map(Batch::from).collect(),
@@ -121,18 +112,6 @@ impl<'a> Status<'a> {
             history,
             hosts: admin.scheduler.host_stats().map(Hosts::from),
             settings: Settings::of(&admin.config),
-        }
-    }
-}
-
-impl From<&Standings> for QueuedByLimit {
-    fn from(standings: &Standings) -> Self {
-        Self {
-            batch: standings.waiting_for(Hold::Batch),
-            host: standings.waiting_for(Hold::Host),
-            caller: standings.waiting_for(Hold::Caller),
-            process: standings.waiting_for(Hold::Process),
-            reader: standings.waiting_for(Hold::Reader),
         }
     }
 }
@@ -151,7 +130,7 @@ impl From<RunningBatch> for Batch {
             done: batch.done,
             in_flight: standing.in_flight,
             queued: standing.waiting,
-            held_by: standing.held_by.map(name),
+            held_by: standing.held_by.map(Hold::as_str),
         }
     }
 }
@@ -181,14 +160,9 @@ impl From<HostSummary> for Host {
     }
 }
 
-fn name(hold: Hold) -> &'static str {
-    match hold {
-        Hold::Batch => "batch",
-        Hold::Host => "host",
-        Hold::Caller => "caller",
-        Hold::Process => "process",
-        Hold::Reader => "reader",
-    }
+fn queued_by_limit(standings: &Standings) -> BTreeMap<&'static str, usize> {
+    let queued = |hold: Hold| (hold.as_str(), standings.waiting_for(hold));
+    Hold::ALL.map(queued).into()
 }
 
 /// Returns a duration in seconds, rounded to 0.1 ms.

@@ -36,6 +36,27 @@ pub(crate) enum Hold {
     Reader,
 }
 
+impl Hold {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Batch,
+        Self::Host,
+        Self::Caller,
+        Self::Process,
+        Self::Reader,
+    ];
+
+    /// Returns its name on the admin page.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::Host => "host",
+            Self::Caller => "caller",
+            Self::Process => "process",
+            Self::Reader => "reader",
+        }
+    }
+}
+
 impl Gate {
     /// Returns the standing of all batches. This holds the lock for a few nanoseconds a
     /// batch.
