@@ -21,7 +21,7 @@ use tracing::level_filters::LevelFilter;
 use super::{Usage, logging};
 pub(crate) use args::Args;
 use fetchd::{
-    config::{Callers, Config, ConfigError, Limits, RequestLimits, Tls},
+    config::{Config, ConfigError, Limits, RequestLimits},
     server::{Server, Shutdown},
 };
 use listeners::Listeners;
@@ -109,7 +109,7 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         address = %listeners.grpc.address,
         admin = listeners.admin.as_ref().map(|admin| tracing::field::display(admin.address)),
-        tls = tls_mode(&callers),
+        tls = callers.tls_mode(),
         tokens = callers.token_file.is_some(),
         traces = traces.as_ref().map(tracing::field::display),
         allow_net = egress.allow_net,
@@ -142,17 +142,6 @@ fn limits(process: &Limits, request: &RequestLimits) -> serde_json::Value {
         limits.extend(request);
     }
     limits
-}
-
-/// Describes the TLS of the gRPC listener for the log.
-fn tls_mode(callers: &Callers) -> &'static str {
-    match &callers.tls {
-        None => "off",
-        Some(Tls {
-            client_ca: None, ..
-        }) => "server",
-        Some(_) => "mutual",
-    }
 }
 
 /// Requests a shutdown at every SIGTERM or SIGINT. The second one cuts the drain short.

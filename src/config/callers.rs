@@ -39,3 +39,14 @@ pub struct Tls {
     /// the identity of a caller that has no token. Default: none.
     pub client_ca: Option<PathBuf>,
 }
+
+impl Callers {
+    /// Returns `off`, `server`, or `mutual` if callers must have a certificate.
+    pub fn tls_mode(&self) -> &'static str {
+        match &self.tls {
+            None => "off",
+            Some(tls) if tls.client_ca.is_none() => "server",
+            Some(_) => "mutual",
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::{Serialize, Serializer};
 
 use super::HostPattern;
 
@@ -12,16 +13,22 @@ use super::HostPattern;
 /// If several rules match an address, the first one of these wins: the service's own
 /// addresses, `deny_net`, `allow_net`, and then the default. For names, `deny_host` takes
 /// precedence over `allow_host`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// They can be serialized, for people to read: networks and hosts are texts, as in the flags.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Rules {
     /// Networks to allow even though they're denied by default. Default: none.
+    #[serde(serialize_with = "as_texts")]
     pub allow_net: Vec<IpNet>,
     /// Networks to deny. Default: none.
+    #[serde(serialize_with = "as_texts")]
     pub deny_net: Vec<IpNet>,
     /// If this isn't empty, then only these hosts are allowed in URLs. Note that we still
     /// check the addresses they resolve to. Default: empty.
+    #[serde(serialize_with = "as_texts")]
     pub allow_host: Vec<HostPattern>,
     /// Hosts that aren't allowed in URLs. Default: none.
+    #[serde(serialize_with = "as_texts")]
     pub deny_host: Vec<HostPattern>,
     /// If this isn't empty, then only these ports are allowed. Default: empty.
     pub allow_port: Vec<u16>,
@@ -66,6 +73,10 @@ impl Rules {
         }
         Ok(())
     }
+}
+
+fn as_texts<T: ToString, S: Serializer>(items: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(items.iter().map(T::to_string))
 }
 
 /// All addresses in these networks contain an IPv4 address that some gateway unpacks.
