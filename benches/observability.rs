@@ -10,7 +10,7 @@
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use fetchd::proto::{FetchBatchRequest, fetch_service_client::FetchServiceClient};
 use support::{
@@ -34,9 +34,6 @@ const READ_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Logs the first line, from which we know the addresses, and nothing else.
 const QUIET: &str = "fetchd::cli=info";
-
-/// Clock ticks a second in `/proc`. It's 100 on all systems that Linux supports.
-const TICKS: f64 = 100.0;
 
 /// A service with one of the settings.
 struct Setting {
@@ -128,13 +125,13 @@ impl Setting {
     }
 
     async fn fetch(&mut self, batch: &FetchBatchRequest) {
-        let before = cpu_seconds(&self.service);
+        let before = self.service.cpu_time();
         let mut took = Duration::ZERO;
         for _ in 0..CALLS {
             took += caller::fetch(&mut self.client, batch.clone()).await;
         }
         self.wall.push(took.as_secs_f64());
-        self.cpu.push(cpu_seconds(&self.service) - before);
+        self.cpu.push(self.service.cpu_time() - before);
     }
 
     fn forget(&mut self) {
@@ -165,13 +162,4 @@ fn ratios(these: &[f64], those: &[f64]) -> String {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-/// Returns the CPU time of the service, in user and kernel mode.
-fn cpu_seconds(service: &Process) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", service.id())).unwrap();
-    // The name of the process is in parentheses, and may contain anything.
-    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    let ticks = fields[11..13].iter().map(|field| field.parse::<f64>());
-    ticks.map(Result::unwrap).sum::<f64>() / TICKS
 }

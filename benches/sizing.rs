@@ -23,9 +23,6 @@ const CONCURRENCY: u32 = 50;
 /// How many requests are in flight when their memory is measured.
 const IN_FLIGHT: u32 = 1000;
 
-/// Clock ticks a second in `/proc`. It's 100 on all systems that Linux supports.
-const TICKS: f64 = 100.0;
-
 #[tokio::main]
 async fn main() {
     let authority = Authority::new();
@@ -63,9 +60,9 @@ async fn main() {
     ] {
         // Connections, caches and allocations.
         fetch(&client, &url, 200).await;
-        let before = cpu_seconds(&service);
+        let before = service.cpu_time();
         fetch(&client, &url, count).await;
-        let each = (cpu_seconds(&service) - before) / count as f64;
+        let each = (service.cpu_time() - before) / count as f64;
         println!("{name:<40}{:>5.0} µs {:>6.0}/s", each * 1e6, 1.0 / each);
     }
 
@@ -123,16 +120,4 @@ async fn fetch(client: &Client, url: &str, count: usize) {
         ended += 1;
     }
     assert_eq!(ended, count, "after {:?}", started.elapsed());
-}
-
-/// Returns the CPU time of the service, in user and kernel mode.
-fn cpu_seconds(service: &Process) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", service.id())).unwrap();
-    // The name of the process is in parentheses, and may contain anything.
-    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    let ticks: f64 = fields[11..13]
-        .iter()
-        .map(|field| field.parse::<f64>().unwrap())
-        .sum();
-    ticks / TICKS
 }
