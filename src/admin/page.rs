@@ -15,8 +15,14 @@ pub(super) struct Page {
 }
 
 const HTML: &str = include_str!("page/page.html");
-const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = include_str!("page/page.js");
+const STYLE: &str = concat!(
+    include_str!("page/page.css"),
+    include_str!("page/plots.css"),
+    include_str!("page/tables.css"),
+    // Its rules override the others.
+    include_str!("page/narrow.css"),
+);
+const SCRIPT: &str = concat!(include_str!("page/page.js"), include_str!("page/plots.js"));
 
 pub(super) static PAGE: LazyLock<Page> = LazyLock::new(|| Page {
     html: HTML
