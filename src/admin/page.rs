@@ -7,7 +7,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::HeaderValue;
 
-/// The page, and the policy that only allows what is in it.
+/// The page, and a policy that only allows its own style and script.
 pub(super) struct Page {
     pub(super) html: Bytes,
     /// The value of `Content-Security-Policy`.

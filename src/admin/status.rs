@@ -1,4 +1,4 @@
-//! What `/status.json` says. `docs/admin.md` documents every field.
+//! The contents of `/status.json`. `docs/admin.md` documents every field.
 
 use std::{collections::BTreeMap, time::Duration};
 

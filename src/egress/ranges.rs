@@ -61,7 +61,7 @@ const EMBEDDED: [(Ipv6Net, &str); 3] = [
 /// Translators map IPv4 addresses to this prefix (RFC 6052).
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0], 96);
 
-/// The name of what is neither in [`GLOBAL_V6`] nor in [`SPECIAL_V6`].
+/// The name of all addresses that are neither in [`GLOBAL_V6`] nor in [`SPECIAL_V6`].
 const NOT_GLOBAL: &str = "not global unicast";
 
 /// The form of embedding in RFC 5214.

@@ -17,7 +17,7 @@ pub(crate) struct Standings(BTreeMap<BatchId, Standing>);
 pub(crate) struct Standing {
     pub(crate) in_flight: usize,
     pub(crate) waiting: usize,
-    /// What keeps the next request from starting, or `None` if nothing is waiting.
+    /// The limit that keeps the next request from starting, or `None` if none is waiting.
     pub(crate) held_by: Option<Hold>,
 }
 

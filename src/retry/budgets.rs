@@ -55,7 +55,7 @@ pub(crate) struct BudgetCounts {
     /// Budgets that have denied no retry within the last 10 s.
     pub(crate) available: usize,
     /// Budgets that have. tower's budget doesn't tell its balance, so we don't know about
-    /// budgets that are used up while nobody needs a retry.
+    /// budgets that are used up while no retry is needed.
     pub(crate) exhausted: usize,
     /// How many retries were denied so far, by budgets evicted since too.
     pub(crate) denied: u64,

@@ -39,7 +39,7 @@ pub(crate) struct RunningBatch {
     pub(crate) standing: Standing,
 }
 
-/// What is running, as of one moment.
+/// The running batches, as of one moment.
 pub(crate) struct Activity {
     /// How many batches are running.
     pub(crate) total: usize,
@@ -65,7 +65,7 @@ impl RunningBatches {
 }
 
 impl Scheduler {
-    /// Returns what is running: the `most` oldest batches, and how many there are.
+    /// Returns the `most` oldest batches, how many there are, and where all of them stand.
     pub(crate) fn activity(&self, most: usize) -> Activity {
         let (total, oldest) = {
             let runs = self.0.running.runs.lock();

@@ -41,7 +41,7 @@ impl Counters {
             .collect()
     }
 
-    /// Returns the counter of `value`. A value that nobody has announced is looked up.
+    /// Returns the counter of `value`. It's looked up if the value isn't a known one.
     pub(crate) fn get(&self, value: &str) -> IntCounter {
         let known = self.known.iter().find(|(name, _)| *name == value);
         match known {

@@ -4,7 +4,7 @@ use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::registry::Families;
 
-/// What happens between the service and its origins. Clones share their state.
+/// Metrics of connections to origins, look-ups and handshakes. Clones share their state.
 #[derive(Debug, Clone)]
 pub(crate) struct OriginMetrics {
     /// How long name look-ups take, if name servers have to be asked.

@@ -9,7 +9,7 @@ use super::registry::Families;
 pub(crate) struct ReloadCounter {
     ok: IntCounter,
     failed: IntCounter,
-    /// 1 if what is in use is what the files have, otherwise 0.
+    /// 1 if the files were usable when they were last read, otherwise 0.
     is_current: IntGauge,
 }
 

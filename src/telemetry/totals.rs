@@ -19,7 +19,7 @@ impl Totals {
     /// The upper bounds of the durations, in seconds, ascending.
     pub(crate) const DURATIONS: [f64; SECONDS.len()] = SECONDS;
 
-    /// Returns what has been added since `earlier`.
+    /// Returns the counts since `earlier`.
     #[must_use]
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let outcomes = self.outcomes.iter().zip(&earlier.outcomes);

@@ -209,7 +209,7 @@ function showList(id, pairs) {
 /// The last status, and when it came.
 let status = null;
 let answered = performance.now();
-/// What went wrong since then, or `null`.
+/// The error since then, or `null`.
 let problem = null;
 let pause = REFRESH;
 let timer = null;

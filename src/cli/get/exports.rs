@@ -12,7 +12,7 @@ use super::{
     summary::{Remaining, Summary},
 };
 
-/// The files, as far as the arguments name them.
+/// The files that the arguments name.
 pub(super) struct Exports {
     report: Option<Report>,
     har: Option<Har>,

@@ -23,7 +23,7 @@ pub(super) struct Har {
 
 const VERSION: &str = "1.2";
 
-/// So that nobody looks for what isn't there.
+/// Says what the archive lacks.
 const COMMENT: &str = "Bodies are left out, as are the values of headers that may be secret. \
     `blocked` includes earlier attempts and redirects, and `wait` includes sending.";
 

@@ -1,7 +1,7 @@
 //! Writes a page that shows the list (`--report`): one HTML file with everything in it.
 //!
-//! The rows come first, as JSON in a block of data, and what needs all of them after them.
-//! So nothing has to stay in memory.
+//! The rows come first, as JSON in a block of data, and the summary after them. So no row
+//! has to stay in memory.
 
 mod digest;
 

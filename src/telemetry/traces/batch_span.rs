@@ -1,4 +1,4 @@
-//! The span of a batch, and what the spans of its requests have in common.
+//! The span of a batch, and the data that the spans of its requests share.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
@@ -31,7 +31,7 @@ pub(crate) struct BatchTrace {
     pub(super) has_span: bool,
 }
 
-/// What's known about a call when it arrives.
+/// The data of a call that are known when it arrives.
 pub(crate) struct CallInfo<'a> {
     pub(crate) arrival: Instant,
     pub(crate) batch: BatchId,

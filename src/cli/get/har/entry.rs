@@ -99,7 +99,7 @@ struct Timings {
     comment: Option<String>,
 }
 
-/// What we know, but the format has no name for.
+/// Fields that the format has no name for.
 #[derive(Serialize)]
 struct OwnFields<'a> {
     index: usize,
@@ -126,10 +126,10 @@ struct Empty {}
 /// The size of something if we don't know it.
 const UNKNOWN: i64 = -1;
 
-/// What replaces a URL that isn't one. The format allows nothing else.
+/// Replaces an invalid URL. The format only allows valid ones.
 const INVALID_URL: &str = "about:invalid";
 
-/// What replaces the value of a header.
+/// Replaces the value of a header that may be secret.
 const REDACTED: &str = "[redacted]";
 
 /// Request headers whose values can't be secret. All others may be, such as `X-Api-Key`.

@@ -1,4 +1,4 @@
-//! What the page says about the whole list.
+//! The summary of the whole list in the page.
 
 use std::{
     collections::BTreeMap,
