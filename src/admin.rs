@@ -77,10 +77,10 @@ impl Admin {
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         self.policy.deny_listener(listener.local_addr()?, is_local);
         let site = Arc::new(Site::new(self));
-        let mut samples = time::interval(history::INTERVAL);
-        samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first tick is right now, and so is the first sample.
-        samples.reset();
+        let mut snapshots = time::interval(history::INTERVAL);
+        snapshots.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first tick is right now, and so is the first snapshot.
+        snapshots.reset();
         let mut connections = JoinSet::new();
         // Oldest first.
         let mut open: VecDeque<AbortHandle> = VecDeque::new();
@@ -104,7 +104,7 @@ impl Admin {
                     }
                 }
                 Some(_) = connections.join_next() => {}
-                _ = samples.tick() => site.take_sample(),
+                _ = snapshots.tick() => site.take_snapshot(),
             }
         }
     }

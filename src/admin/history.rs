@@ -1,4 +1,4 @@
-//! The last 15 minutes, from samples of metrics that exist anyway. So a fetch costs
+//! The last 15 minutes, from snapshots of metrics that exist anyway. So a fetch costs
 //! nothing extra.
 
 use std::{
@@ -15,12 +15,12 @@ use crate::{
     telemetry::{self, Totals},
 };
 
-/// Samples of the metrics, oldest first. Never empty.
-pub(super) struct History(VecDeque<Sample>);
+/// Snapshots of the metrics, oldest first. Never empty.
+pub(super) struct History(VecDeque<Snapshot>);
 
 /// The values of the metrics at one moment.
 #[derive(Clone)]
-pub(super) struct Sample {
+pub(super) struct Snapshot {
     pub(super) at: Instant,
     pub(super) totals: Totals,
     pub(super) state: telemetry::Sample,
@@ -57,28 +57,28 @@ struct Waits {
     process: Vec<u64>,
 }
 
-/// The time between two samples.
+/// The time between two snapshots.
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The maximum number of samples, and thus of intervals. This makes 15 minutes.
-const MAX_SAMPLES: usize = 90;
+/// The maximum number of snapshots, and thus of intervals. This makes 15 minutes.
+const MAX_SNAPSHOTS: usize = 90;
 
 impl History {
-    pub(super) fn new(first: Sample) -> Self {
+    pub(super) fn new(first: Snapshot) -> Self {
         Self(VecDeque::from([first]))
     }
 
-    /// Adds a sample. If there are too many, the oldest one is dropped.
-    pub(super) fn push(&mut self, sample: Sample) {
-        if self.0.len() == MAX_SAMPLES {
+    /// Adds a snapshot. If there are too many, the oldest one is dropped.
+    pub(super) fn push(&mut self, snapshot: Snapshot) {
+        if self.0.len() == MAX_SNAPSHOTS {
             self.0.pop_front();
         }
-        self.0.push_back(sample);
+        self.0.push_back(snapshot);
     }
 
-    /// Returns the intervals between the samples, and the one from the last sample until
+    /// Returns the intervals between the snapshots, and the one from the last until
     /// `now`.
-    pub(super) fn until(&self, now: &Sample) -> Intervals {
+    pub(super) fn until(&self, now: &Snapshot) -> Intervals {
         let ends: Vec<_> = self.0.iter().skip(1).chain([now]).collect();
         let intervals: Vec<_> = self.0.iter().zip(ends.iter().copied()).collect();
         let added: Vec<_> = intervals
@@ -157,8 +157,8 @@ mod tests {
     use super::*;
     use crate::{config::Limits, telemetry::Metrics};
 
-    fn sample(metrics: &Metrics, start: Instant, at: u64) -> Sample {
-        Sample {
+    fn snapshot(metrics: &Metrics, start: Instant, at: u64) -> Snapshot {
+        Snapshot {
             at: start + Duration::from_secs(at),
             totals: metrics.totals(),
             state: telemetry::Sample::default(),
@@ -166,11 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn intervals_have_the_differences_between_samples() {
+    fn intervals_have_the_differences_between_snapshots() {
         let (metrics, start) = (Metrics::new(&Limits::default()), Instant::now());
-        // These are from before the first sample.
+        // These are from before the first snapshot.
         metrics.fetches.inc("4xx");
-        let mut history = History::new(sample(&metrics, start, 0));
+        let mut history = History::new(snapshot(&metrics, start, 0));
         let end = |outcome, ms| {
             metrics.fetches.inc(outcome);
             metrics.note_times(Duration::ZERO, Some(Duration::from_millis(ms)));
@@ -178,7 +178,7 @@ mod tests {
         end("2xx", 80);
         end("2xx", 80);
         end("timeout", 700);
-        let mut busy = sample(&metrics, start, 10);
+        let mut busy = snapshot(&metrics, start, 10);
         busy.state.gate.in_flight = 7;
         busy.state.gate.waiting = 100;
         busy.state.gate.waits.host = 3;
@@ -186,7 +186,7 @@ mod tests {
         busy.at += Duration::from_secs(10);
         history.push(busy.clone());
         end("2xx", 80);
-        let mut now = sample(&metrics, start, 24);
+        let mut now = snapshot(&metrics, start, 24);
         now.state.gate.waits.host = 5;
         let intervals = serde_json::to_value(history.until(&now)).unwrap();
         let none = json!({"p50_s": null, "p90_s": null, "p99_s": null});
@@ -209,12 +209,12 @@ mod tests {
     #[test]
     fn history_is_15_minutes_long() {
         let (metrics, start) = (Metrics::new(&Limits::default()), Instant::now());
-        let mut history = History::new(sample(&metrics, start, 0));
+        let mut history = History::new(snapshot(&metrics, start, 0));
         for number in 1..200 {
-            history.push(sample(&metrics, start, 10 * number));
+            history.push(snapshot(&metrics, start, 10 * number));
         }
-        let intervals = history.until(&sample(&metrics, start, 10 * 200));
-        assert_eq!(intervals.interval_s, vec![10.0; MAX_SAMPLES]);
+        let intervals = history.until(&snapshot(&metrics, start, 10 * 200));
+        assert_eq!(intervals.interval_s, vec![10.0; MAX_SNAPSHOTS]);
         assert!(intervals.outcomes.is_empty());
     }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     Admin,
-    history::{History, Sample},
+    history::{History, Snapshot},
     page::PAGE,
     status::Status,
 };
@@ -30,15 +30,15 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 impl Site {
     pub(super) fn new(admin: Admin) -> Self {
         Self {
-            history: Mutex::new(History::new(admin.history_sample())),
+            history: Mutex::new(History::new(admin.snapshot())),
             admin,
         }
     }
 
-    /// Adds a sample to the history.
-    pub(super) fn take_sample(&self) {
-        let sample = self.admin.history_sample();
-        self.history.lock().push(sample);
+    /// Adds a snapshot to the history.
+    pub(super) fn take_snapshot(&self) {
+        let snapshot = self.admin.snapshot();
+        self.history.lock().push(snapshot);
     }
 
     pub(super) fn answer<B>(&self, request: &Request<B>) -> Answer {
@@ -70,7 +70,7 @@ impl Site {
     }
 
     fn status(&self) -> Answer {
-        let now = self.admin.history_sample();
+        let now = self.admin.snapshot();
         let history = self.history.lock().until(&now);
         match serde_json::to_vec(&Status::of(&self.admin, history, &now)) {
             Ok(json) => private(answer(StatusCode::OK, "application/json", json)),
@@ -86,8 +86,8 @@ impl Site {
 }
 
 impl Admin {
-    fn history_sample(&self) -> Sample {
-        Sample {
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
             at: Instant::now(),
             totals: self.metrics.totals(),
             state: (self.sample)(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Admin,
-    history::{Intervals, Sample},
+    history::{Intervals, Snapshot},
     settings::Settings,
 };
 use crate::{
@@ -88,7 +88,7 @@ const MAX_CALLER: usize = 256;
 
 impl<'a> Status<'a> {
     /// Returns the status of the server behind `admin`. `history` ends at `now`.
-    pub(super) fn of(admin: &'a Admin, history: Intervals, now: &Sample) -> Self {
+    pub(super) fn of(admin: &'a Admin, history: Intervals, now: &Snapshot) -> Self {
         let (stage, in_stage) = admin.readiness.stage();
         let activity = admin.scheduler.activity(MAX_BATCHES);
         Self {
