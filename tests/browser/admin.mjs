@@ -151,6 +151,7 @@ try {
       await window.assertFits();
     });
     assert.match(await text(page, '#banner'), /The figures are from before that/);
+    assert.equal(await page.title(), 'no answer – fetchd');
     await last;
   });
 } finally {

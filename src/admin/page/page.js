@@ -229,10 +229,17 @@ function show() {
   showSettings(status);
 }
 
+/// Names the state in the title, for those who have many tabs.
+function showTitle() {
+  const state = problem === null ? STAGES[status?.stage] ?? status?.stage : 'no answer';
+  document.title = state === undefined || state === 'serving' ? 'fetchd' : `${state} – fetchd`;
+}
+
 /// Says how old the figures are. If they're old, the banner says so, too.
 function showAge() {
   const age = Math.round((performance.now() - answered) / 1000);
   document.body.classList.toggle('stale', problem !== null);
+  showTitle();
   if (problem !== null) {
     const old = status === null ? '' : ' The figures are from before that.';
     showBanner('bad', 'The service does not answer.', `No answer for ${age} s (${problem}).${old}`);

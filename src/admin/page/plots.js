@@ -109,6 +109,7 @@ function showHistory(history) {
 function showOutcomes(history, start, at, when) {
   const series = outcomeSeries(history);
   const names = Object.keys(series);
+  const length = history.interval_s.length;
   const totals = history.interval_s.map((_, place) => sum(names.map((name) => series[name][place])));
   const most = Math.max(1, ...totals);
   const shapes = [];
@@ -117,7 +118,8 @@ function showOutcomes(history, start, at, when) {
     for (const name of names) {
       const height = (series[name][place] / most) * 84;
       bottom -= height;
-      if (height > 0) shapes.push(shape('rect', { class: name, x: start + place + 0.08, y: bottom.toFixed(2), width: 0.84, height: height.toFixed(2) }));
+      const isOver = place < length - 1;
+      if (height > 0) shapes.push(shape('rect', { class: isOver ? name : `${name} partial`, x: start + place + 0.08, y: bottom.toFixed(2), width: 0.84, height: height.toFixed(2) }));
     }
   });
   const value = (counts) => count(at === null ? sum(counts) : counts[at]);
