@@ -21,9 +21,8 @@ use crate::{causes::with_causes, config::Traces};
 /// Exports what's in the queue, one batch at a time.
 struct Exporter {
     queue: Arc<Queue>,
+    traces: Traces,
     otlp: SpanExporter,
-    timeout: Duration,
-    schedule_delay: Duration,
     /// Whether the last batch got lost.
     is_failing: bool,
 }
@@ -98,9 +97,8 @@ impl Exporter {
         };
         let exporter = Self {
             queue,
+            traces: traces.clone(),
             otlp,
-            timeout: traces.timeout,
-            schedule_delay: traces.schedule_delay,
             is_failing: false,
         };
         Ok((runtime, exporter))
@@ -117,7 +115,7 @@ impl Exporter {
                     let _ = flush.send(());
                 }
                 () = queue.full() => self.export_all(queue.batch()).await,
-                () = time::sleep(self.schedule_delay) => self.export_all(1).await,
+                () = time::sleep(self.traces.schedule_delay) => self.export_all(1).await,
             }
         }
     }
@@ -141,19 +139,30 @@ impl Exporter {
         }
     }
 
+    /// Uses a new connection from now on. The node of the collector may be gone, and then
+    /// nothing closes the old one for a quarter of an hour.
+    fn reconnect(&mut self) {
+        // It was possible at the start. If it isn't now, the old one may still recover.
+        if let Ok(otlp) = otlp(&self.traces) {
+            self.otlp = otlp;
+        }
+    }
+
     /// Exports a batch. If that fails, its spans are dropped.
     async fn export(&mut self, batch: Vec<EndedSpan>) {
         let count = batch.len();
         // They keep their places until the collector has them.
         let (spans, _places): (Vec<_>, Vec<_>) = batch.into_iter().map(EndedSpan::split).unzip();
-        let exported = time::timeout(self.timeout, self.otlp.export(spans)).await;
+        let timeout = self.traces.timeout;
+        let exported = time::timeout(timeout, self.otlp.export(spans)).await;
         let error = match exported {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("no answer within {:?}", self.timeout)),
+            Err(_) => Some(format!("no answer within {timeout:?}")),
         };
         if error.is_some() {
             self.queue.count_dropped(count);
+            self.reconnect();
         }
         // Once for each outage. The counter tells how many spans it cost.
         match (

@@ -34,6 +34,8 @@ pub(crate) enum Behaviour {
     Refuses,
     /// Never answers.
     Silent,
+    /// Accepts, but never reads from its first connection.
+    DeafAtFirst,
 }
 
 /// A running collector. Dropping it stops it.
@@ -89,6 +91,10 @@ impl Collector {
         let routes = Routes::new(service).prepare();
         let accepting = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
+            let _deaf = match behaviour {
+                Behaviour::DeafAtFirst => Some(listener.accept().await.unwrap()),
+                _ => None,
+            };
             loop {
                 let (tcp, _) = listener.accept().await.unwrap();
                 let (acceptor, routes) = (acceptor.clone(), routes.clone());
@@ -153,7 +159,7 @@ impl TraceService for Receiver {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         match self.behaviour {
-            Behaviour::Accepts => {}
+            Behaviour::Accepts | Behaviour::DeafAtFirst => {}
             Behaviour::Forgets => return Ok(Response::new(ExportTraceServiceResponse::default())),
             Behaviour::Late(delay) => tokio::time::sleep(delay).await,
             Behaviour::Refuses => return Err(Status::permission_denied("refused")),

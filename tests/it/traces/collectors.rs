@@ -124,6 +124,23 @@ async fn collector_that_fails_costs_spans_only() {
 }
 
 #[tokio::test]
+async fn connection_that_is_dead_is_replaced() {
+    let collector = Collector::that(Behaviour::DeafAtFirst).await;
+    let origin = Origin::new(|_| async { reply("there") }).await;
+    let service = serve(&collector, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "200")]);
+    let mut client = raw_client(&service.url).await;
+    let batch = batch(requests([origin.url("")]));
+    fetch(&mut client, batch.clone(), "01").await;
+    eventually(async || dropped(&service).await == 2.0).await;
+    fetch(&mut client, batch, "01").await;
+    collector.wait_for(2).await;
+    drop(client);
+    let log = stop(service).await;
+    let is_told = |line: &String| line.contains("the collector accepts spans again");
+    assert!(log.iter().any(is_told), "{log:#?}");
+}
+
+#[tokio::test]
 async fn slow_collector_gets_as_many_spans_as_fit() {
     let collector = Collector::that(Behaviour::Late(Duration::from_millis(300))).await;
     let origin = Origin::new(|_| async { reply("there") }).await;
