@@ -272,12 +272,14 @@ mod tests {
         let stats = HostStats::new();
         record(&stats, "slow", false, 900);
         record(&stats, "slow", false, 100);
-        record(&stats, "failing", true, 10);
+        record(&stats, "failing", true, 11);
+        record(&stats, "worse", true, 10);
+        record(&stats, "worse", true, 10);
         record(&stats, "fine", false, 20);
         let ranking = stats.ranking(2);
-        assert_eq!((ranking.tracked, ranking.forgotten), (3, 0));
+        assert_eq!((ranking.tracked, ranking.forgotten), (4, 0));
         assert_eq!(names(&ranking.slowest), ["slow", "fine"]);
-        assert_eq!(names(&ranking.failing), ["failing"]);
+        assert_eq!(names(&ranking.failing), ["worse", "failing"]);
         let slow = HostSummary {
             host: "slow".to_owned(),
             requests: 2,

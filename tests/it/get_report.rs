@@ -211,6 +211,28 @@ async fn requests_are_shown_as_they_were_sent_but_without_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn redirect_that_is_not_followed_has_no_credentials() {
+    let location = format!("http://user:{PASSWORD}@127.0.0.1:1/next");
+    let origin = Origin::new(move |_| {
+        let mut reply = reply("");
+        *reply.status_mut() = http::StatusCode::FOUND;
+        let headers = reply.headers_mut();
+        headers.insert("location", location.parse().unwrap());
+        headers.insert("content-location", location.parse().unwrap());
+        async { reply }
+    })
+    .await;
+    let files = Files::new();
+    let url = origin.url("");
+    fetchd(&files.command(&["--max-redirects", "0", &url]), "").await;
+    let response = &files.entries()[0]["response"];
+    assert_eq!(response["redirectURL"], "http://127.0.0.1:1/next");
+    for file in [&files.page, &files.archive] {
+        assert!(!fs::read_to_string(file).unwrap().contains(PASSWORD));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hostile_strings_stay_data() {
     let files = Files::new();
     let urls = [

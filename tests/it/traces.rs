@@ -193,6 +193,11 @@ async fn spans_continue_the_callers_trace() {
         let timing = ends[*index].timing.unwrap();
         let total = Duration::try_from(timing.total.unwrap()).unwrap();
         assert_eq!(duration(span).as_micros(), total.as_micros());
+        let queued = Duration::try_from(timing.queued.unwrap()).unwrap();
+        assert_eq!(
+            attributes["fetchd.queued"],
+            queued.as_secs_f64().to_string()
+        );
     }
     assert_eq!(events(&requests[&0]), ["attempt", "connect", "first byte"]);
     assert_eq!(

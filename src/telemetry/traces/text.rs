@@ -54,5 +54,6 @@ mod tests {
         assert!(long.len() <= MAX_TEXT && long.chars().all(|char| char == 'é'));
         let odd = clipped("x".to_owned() + &"é".repeat(MAX_TEXT));
         assert_eq!(odd.len(), MAX_TEXT - 1);
+        assert_eq!(event("x".repeat(MAX_TEXT)).len(), 256);
     }
 }
