@@ -46,6 +46,15 @@ pub(super) fn whole_number(
     }
 }
 
+/// Parses the variable of a flag that takes no value. An empty one is the same as none.
+pub(super) fn switch(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" | "" => Ok(false),
+        _ => Err("expected true or false"),
+    }
+}
+
 /// Creates a parser for sizes in `range`: `64KiB`, `10MiB`, or plain bytes.
 pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, String> + Clone {
     move |text| {

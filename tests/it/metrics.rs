@@ -239,7 +239,8 @@ async fn use_the_service(service: &Process, origin: &Origin, token: &str) {
         "http://10.1.2.3/".to_owned(),
         "http://[::1]/".to_owned(),
         "http://[2002::1]/".to_owned(),
-        "http://nowhere.invalid/".to_owned(),
+        // A label that's too long, so no name server is asked.
+        format!("http://{}.invalid/", "nowhere".repeat(10)),
         "http://127.0.0.1:1/".to_owned(),
         "ftp://127.0.0.1/".to_owned(),
         format!("https://{}/", origin.address),

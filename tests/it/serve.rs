@@ -246,6 +246,8 @@ async fn the_start_line_tells_where_each_limit_came_from() {
         &[
             ("FETCHD_STALL_TIMEOUT", "250ms"),
             ("FETCHD_MAX_BATCHES", "11"),
+            // An empty variable is the same as none.
+            ("FETCHD_ADMIN_HOSTS", ""),
         ],
     ));
     assert_eq!(start["version"], env!("CARGO_PKG_VERSION"));

@@ -82,7 +82,8 @@ def urls(plain, encrypted):
         *(f"https://localhost:{encrypted}/{path}" for path in ["fine", "close", "close"]),
         "https://127.0.0.1:1/",
         f"https://127.0.0.1:{plain}/",
-        "http://nowhere.invalid/",
+        # A label that is too long, so that no name server is asked.
+        f"http://{'nowhere' * 10}.invalid/",
         "http://10.0.0.1/",
         "http://[2002::1]/",
         "ftp://127.0.0.1/",

@@ -58,7 +58,7 @@ where
         line.insert("target", event.metadata().target());
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(Fields(fields)) = span.extensions().get() {
-                line.0.extend_from_slice(fields);
+                line.inherit(fields);
             }
         }
         if let Ok(mut text) = serde_json::to_string(&line) {
@@ -70,6 +70,16 @@ where
 }
 
 impl Fields {
+    /// Adds the fields of a span. If there are several of the same name, the innermost
+    /// counts.
+    fn inherit(&mut self, fields: &[(&'static str, Value)]) {
+        for field in fields {
+            if !self.0.iter().any(|(name, _)| *name == field.0) {
+                self.0.push(field.clone());
+            }
+        }
+    }
+
     fn insert(&mut self, name: &'static str, value: impl Into<Value>) {
         self.0.push((name, value.into()));
     }

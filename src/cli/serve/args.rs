@@ -3,7 +3,7 @@
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use clap::{ArgMatches, builder::BoolishValueParser};
+use clap::ArgMatches;
 use ipnet::IpNet;
 
 use super::{environment, help, sources::Sources};
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     pub(super) admin_listen: Option<AdminListen>,
 
     /// Shows the names of the slowest and the most failing hosts on the admin page [default: off]
-    #[arg(long, value_parser = BoolishValueParser::new())]
+    #[arg(long, value_parser = parse::switch)]
     admin_hosts: bool,
 
     /// PEM file of the certificate for callers and its intermediates, which turns on TLS (with HTTP/2

@@ -56,8 +56,16 @@ fn read(endpoint: Option<&OtlpEndpoint>, lookup: Lookup<'_>) -> Result<Option<Tr
             .resource
             .insert("service.name".to_owned(), name.value);
     }
-    if let Some(sampler) = first(&["OTEL_TRACES_SAMPLER"]) {
-        traces.sampler = sampler.sampler(first(&["OTEL_TRACES_SAMPLER_ARG"]).as_ref())?;
+    let argument = first(&["OTEL_TRACES_SAMPLER_ARG"]);
+    match (first(&["OTEL_TRACES_SAMPLER"]), argument) {
+        (Some(sampler), argument) => traces.sampler = sampler.sampler(argument.as_ref())?,
+        // OpenTelemetry ignores it, and traces all calls.
+        (None, Some(argument)) => {
+            return Err(argument.expected(
+                "expected OTEL_TRACES_SAMPLER=traceidratio or parentbased_traceidratio as well",
+            ));
+        }
+        (None, None) => {}
     }
     if let Some(size) = first(&["OTEL_BSP_MAX_QUEUE_SIZE"]) {
         traces.max_queue_size = size.count(1_000_000)?;

@@ -1,13 +1,13 @@
 //! The variables of OpenTelemetry.
 
-use std::process::Command;
-
 use futures_util::future::join_all;
 
 use super::{SOON, TRACE, fetch_one, serve, stop};
 use crate::support::{
     Process,
     collector::{Collector, attributes},
+    command::fetchd_with,
+    within_timeout,
 };
 
 #[tokio::test]
@@ -111,8 +111,8 @@ async fn nothing_is_traced_unless_asked_for() {
     assert!(collector.spans().is_empty());
 }
 
-#[test]
-fn wrong_settings_end_the_start() {
+#[tokio::test]
+async fn wrong_settings_end_the_start() {
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317");
     for (name, value, expected) in [
         (
@@ -145,6 +145,11 @@ fn wrong_settings_end_the_start() {
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "expected none"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem", "SSL_CERT_FILE"),
         ("OTEL_TRACES_SAMPLER", "sometimes", "expected always_on,"),
+        (
+            "OTEL_TRACES_SAMPLER_ARG",
+            "0.01",
+            "expected OTEL_TRACES_SAMPLER=",
+        ),
         ("OTEL_TRACES_EXPORTER", "zipkin", "expected otlp or none"),
         ("OTEL_RESOURCE_ATTRIBUTES", "=1", "expected a list"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "from 1 to"),
@@ -152,8 +157,13 @@ fn wrong_settings_end_the_start() {
         ("OTEL_BSP_SCHEDULE_DELAY", "-1", "milliseconds from 1"),
         ("OTEL_BSP_EXPORT_TIMEOUT", "0", "milliseconds from 1"),
         ("OTEL_SDK_DISABLED", "maybe", "expected true or false"),
+        (
+            "FETCHD_ADMIN_HOSTS",
+            "maybe",
+            "--admin-hosts: expected true or false",
+        ),
     ] {
-        refused(&[endpoint, (name, value)], name, expected);
+        refused(&[endpoint, (name, value)], name, expected).await;
     }
     for argument in ["2", "-1", "NaN", "much"] {
         let variables = [
@@ -165,16 +175,14 @@ fn wrong_settings_end_the_start() {
             &variables,
             "OTEL_TRACES_SAMPLER_ARG",
             "expected a number from 0 to 1",
-        );
+        )
+        .await;
     }
 }
 
-fn refused(variables: &[(&str, &str)], name: &str, expected: &str) {
-    let output = Command::new(env!("CARGO_BIN_EXE_fetchd"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off"])
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
+async fn refused(variables: &[(&str, &str)], name: &str, expected: &str) {
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off"];
+    let output = within_timeout(fetchd_with(&arguments, variables)).await;
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{name}: {line}");
     assert!(line.contains(expected), "{line}");
