@@ -1,6 +1,6 @@
 //! Measures what it costs to watch the service: small fetches with and without log lines,
 //! traces, scrapes and an open admin page, with few and with many sampled calls, and with a
-//! collector that's gone or doesn't answer. The settings take turns, and each round compares
+//! collector that's gone, slow or doesn't answer. The settings take turns, and each round compares
 //! them to the one with nothing on.
 //!
 //! `cargo bench --bench observability`
@@ -51,6 +51,7 @@ struct Setting {
 async fn main() {
     let collector = Collector::that(Behaviour::Forgets).await;
     let silent = Collector::that(Behaviour::Silent).await;
+    let slow = Collector::that(Behaviour::Late(Duration::from_secs(1))).await;
     let gone = "http://127.0.0.1:1";
     let origin = Origin::new(|_| async { reply(vec![b'x'; 1 << 10]) }).await;
     let batch = FetchBatchRequest {
@@ -64,6 +65,7 @@ async fn main() {
         ("all, 1 % traced", &*collector.url, "0.01", "info"),
         ("all, 100 % traced", &collector.url, "1", "info"),
         ("100 %, collector gone", gone, "1", QUIET),
+        ("100 %, collector slow", &slow.url, "1", QUIET),
         ("100 %, collector hung", &silent.url, "1", QUIET),
     ] {
         let is_watched = name.starts_with("all");
