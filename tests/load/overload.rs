@@ -141,7 +141,8 @@ async fn end_batch_of_unread_bodies(size: usize) {
     let mut config = allow_loopback();
     config.limits.max_in_flight = 8;
     config.limits.max_batches = Some(1);
-    config.limits.stall_timeout = Duration::from_secs(1);
+    // The call that is refused must come before this, also on a machine that's busy.
+    config.limits.stall_timeout = Duration::from_secs(3);
     let service = service_with(config).await;
     let mut client = service.raw_client().await;
     let _stalled = unread(&service, vec![origin.url(""); 6]).await;
