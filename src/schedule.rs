@@ -51,8 +51,8 @@ use crate::{
 pub(crate) use host_stats::{HostStats, HostSummary};
 use jobs::Jobs;
 use last_part::LastPart;
-pub(crate) use running::RunningBatch;
 use running::RunningBatches;
+pub(crate) use running::{BusyCaller, RunningBatch};
 
 /// Runs batches, within limits that apply to the whole process.
 ///

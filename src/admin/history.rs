@@ -31,7 +31,8 @@ pub(super) struct Snapshot {
 #[derive(Serialize)]
 pub(super) struct Intervals {
     interval_s: Vec<f64>,
-    outcomes: BTreeMap<&'static str, Vec<u64>>,
+    calls: ByLabel,
+    outcomes: ByLabel,
     latency: Vec<Latency>,
     overall_latency: Latency,
     in_flight: Vec<usize>,
@@ -39,7 +40,11 @@ pub(super) struct Intervals {
     waits: Waits,
 }
 
-/// Quantiles of how long requests took. `None` if there were no requests.
+/// A count for each interval, by a label. Labels that didn't occur are left out.
+type ByLabel = BTreeMap<&'static str, Vec<u64>>;
+
+/// Quantiles of how long requests took, as the upper bounds of their buckets. `None` if
+/// there were no requests.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 struct Latency {
     #[serde(rename = "p50_s")]
@@ -62,6 +67,9 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 
 /// The maximum number of snapshots, and thus of intervals. This makes 15 minutes.
 const MAX_SNAPSHOTS: usize = 90;
+
+/// The last bound of a duration, in seconds.
+const LONGEST: f64 = Totals::DURATIONS[Totals::DURATIONS.len() - 1];
 
 impl History {
     pub(super) fn new(first: Snapshot) -> Self {
@@ -87,8 +95,6 @@ impl History {
             .collect();
         let oldest = self.0.front().unwrap_or(now);
         let overall = now.totals.since(&oldest.totals);
-        let outcomes = overall.outcomes.iter().enumerate();
-        let outcomes = outcomes.filter(|(_, (_, count))| *count > 0);
         let waits = |count: fn(&gate::Waits) -> u64| {
             let waits = intervals.iter().map(|(start, end)| {
                 count(&end.state.gate.waits).saturating_sub(count(&start.state.gate.waits))
@@ -100,12 +106,8 @@ impl History {
                 .iter()
                 .map(|(start, end)| seconds(end.at.saturating_duration_since(start.at)))
                 .collect(),
-            outcomes: outcomes
-                .map(|(place, (outcome, _))| {
-                    let counts = added.iter().map(|added| added.outcomes[place].1);
-                    (*outcome, counts.collect())
-                })
-                .collect(),
+            calls: by_label(&added, |totals| &totals.calls),
+            outcomes: by_label(&added, |totals| &totals.outcomes),
             latency: added.iter().map(Latency::of).collect(),
             overall_latency: Latency::of(&overall),
             in_flight: ends.iter().map(|end| end.state.gate.in_flight).collect(),
@@ -119,6 +121,17 @@ impl History {
     }
 }
 
+fn by_label(added: &[Totals], counts: fn(&Totals) -> &[(&'static str, u64)]) -> ByLabel {
+    let mut labels = ByLabel::new();
+    for (interval, totals) in added.iter().enumerate() {
+        for (label, count) in counts(totals).iter().filter(|(_, count)| *count > 0) {
+            let of_label = labels.entry(label).or_insert_with(|| vec![0; added.len()]);
+            of_label[interval] = *count;
+        }
+    }
+    labels
+}
+
 impl Latency {
     fn of(totals: &Totals) -> Self {
         Self {
@@ -129,25 +142,21 @@ impl Latency {
     }
 }
 
-/// Estimates a quantile the way `histogram_quantile` of Prometheus does: durations are
-/// spread evenly within their bucket, and those in the last one are as long as its lower
-/// bound. Returns `None` if there are no durations.
+/// Returns the upper bound of the bucket that a quantile is in. Nothing more is known, since
+/// all durations of a bucket may be equal. For the last bucket, which has no upper bound,
+/// that's its lower one. Returns `None` if there are no durations.
 fn quantile(quantile: f64, counts: &[u64]) -> Option<f64> {
     let as_f64 = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    let total = as_f64(counts.iter().sum());
-    let rank = quantile * total;
-    let mut below = 0.0;
-    let mut lower = 0.0;
+    let total: u64 = counts.iter().sum();
+    let rank = quantile * as_f64(total);
+    let mut up_to = 0;
     for (count, upper) in counts.iter().zip(Totals::DURATIONS) {
-        let count = as_f64(*count);
-        if count > 0.0 && below + count >= rank {
-            let duration = lower + (upper - lower) * (rank - below) / count;
-            return Some(seconds(Duration::from_secs_f64(duration)));
+        up_to += count;
+        if *count > 0 && as_f64(up_to) >= rank {
+            return Some(upper);
         }
-        below += count;
-        lower = upper;
     }
-    (total > 0.0).then_some(lower)
+    (total > 0).then_some(LONGEST)
 }
 
 #[cfg(test)]
@@ -186,19 +195,21 @@ mod tests {
         busy.at += Duration::from_secs(10);
         history.push(busy.clone());
         end("2xx", 80);
+        metrics.batches.inc("RESOURCE_EXHAUSTED");
         let mut now = snapshot(&metrics, start, 24);
         now.state.gate.waits.host = 5;
         let intervals = serde_json::to_value(history.until(&now)).unwrap();
         let none = json!({"p50_s": null, "p90_s": null, "p99_s": null});
         let expected = json!({
             "interval_s": [10.0, 10.0, 4.0],
+            "calls": {"RESOURCE_EXHAUSTED": [0, 0, 1]},
             "outcomes": {"2xx": [2, 0, 1], "timeout": [1, 0, 0]},
             "latency": [
-                {"p50_s": 0.0875, "p90_s": 0.85, "p99_s": 0.985},
+                {"p50_s": 0.1, "p90_s": 1.0, "p99_s": 1.0},
                 none,
-                {"p50_s": 0.075, "p90_s": 0.095, "p99_s": 0.0995},
+                {"p50_s": 0.1, "p90_s": 0.1, "p99_s": 0.1},
             ],
-            "overall_latency": {"p50_s": 0.0833, "p90_s": 0.8, "p99_s": 0.98},
+            "overall_latency": {"p50_s": 0.1, "p90_s": 1.0, "p99_s": 1.0},
             "in_flight": [7, 7, 0],
             "queued": [100, 100, 0],
             "waits": {"batch": [0, 0, 0], "host": [3, 0, 2], "process": [0, 0, 0]},

@@ -10,8 +10,9 @@ use super::{
     settings::Settings,
 };
 use crate::{
+    caller::Identity,
     gate::{Hold, Standings},
-    schedule::{HostStats, HostSummary, RunningBatch},
+    schedule::{BusyCaller, HostStats, HostSummary, RunningBatch},
 };
 
 /// The state of a server, as of one moment.
@@ -25,6 +26,7 @@ pub(super) struct Status<'a> {
     /// Requests that wait for a slot, by the limit that holds their batch back.
     queued_by_limit: BTreeMap<&'static str, usize>,
     batches: Batches,
+    callers: Callers,
     history: Intervals,
     hosts: Option<Hosts>,
     settings: Settings<'a>,
@@ -59,10 +61,26 @@ struct Batch {
     held_by: Option<&'static str>,
 }
 
+/// The callers of the running batches.
+#[derive(Serialize)]
+struct Callers {
+    total: usize,
+    busiest: Vec<Caller>,
+}
+
+#[derive(Serialize)]
+struct Caller {
+    #[serde(rename = "caller")]
+    name: String,
+    batches: usize,
+    in_flight: usize,
+    queued: usize,
+}
+
 #[derive(Serialize)]
 struct Hosts {
     tracked: usize,
-    forgotten: u64,
+    evicted: u64,
     slowest: Vec<Host>,
     failing: Vec<Host>,
 }
@@ -71,20 +89,25 @@ struct Hosts {
 struct Host {
     #[serde(rename = "host")]
     name: String,
+    in_flight: u64,
+    recent_mean_s: Option<f64>,
     requests: u64,
     failures: u64,
-    mean_s: f64,
-    max_s: f64,
+    mean_s: Option<f64>,
+    max_s: Option<f64>,
 }
 
 /// How many running batches are listed.
 const MAX_BATCHES: usize = 100;
 
+/// How many callers are listed.
+const MAX_CALLERS: usize = 10;
+
 /// How many hosts are in each list.
 const MAX_HOSTS: usize = 10;
 
 /// The maximum length of a caller's name. Names in certificates may be longer.
-const MAX_CALLER: usize = 256;
+const MAX_NAME: usize = 256;
 
 impl<'a> Status<'a> {
     /// Returns the status of the server behind `admin`. `history` ends at `now`.
@@ -109,6 +132,7 @@ impl<'a> Status<'a> {
                 total: activity.total,
                 oldest: activity.oldest.into_iter().map(Batch::from).collect(),
             },
+            callers: Callers::from(activity.callers),
             history,
             hosts: admin.scheduler.host_stats().map(Hosts::from),
             settings: Settings::of(&admin.config),
@@ -119,12 +143,9 @@ impl<'a> Status<'a> {
 impl From<RunningBatch> for Batch {
     fn from(batch: RunningBatch) -> Self {
         let standing = batch.standing;
-        let mut caller = batch.caller.to_string();
-        // All names are ASCII.
-        caller.truncate(MAX_CALLER);
         Self {
             id: batch.id.to_string(),
-            caller,
+            caller: name(&batch.caller),
             age_s: seconds(batch.age),
             size: batch.size,
             done: batch.done,
@@ -135,13 +156,40 @@ impl From<RunningBatch> for Batch {
     }
 }
 
+impl From<Vec<BusyCaller>> for Callers {
+    fn from(callers: Vec<BusyCaller>) -> Self {
+        Self {
+            total: callers.len(),
+            busiest: callers.iter().take(MAX_CALLERS).map(Caller::from).collect(),
+        }
+    }
+}
+
+impl From<&BusyCaller> for Caller {
+    fn from(busy: &BusyCaller) -> Self {
+        Self {
+            name: name(&busy.caller),
+            batches: busy.batches,
+            in_flight: busy.in_flight,
+            queued: busy.waiting,
+        }
+    }
+}
+
+fn name(caller: &Identity) -> String {
+    let mut name = caller.to_string();
+    // All names are ASCII.
+    name.truncate(MAX_NAME);
+    name
+}
+
 impl From<&HostStats> for Hosts {
     fn from(stats: &HostStats) -> Self {
         let ranking = stats.ranking(MAX_HOSTS);
         let hosts = |hosts: Vec<_>| hosts.into_iter().map(Host::from).collect();
         Self {
             tracked: ranking.tracked,
-            forgotten: ranking.forgotten,
+            evicted: ranking.evicted,
             slowest: hosts(ranking.slowest),
             failing: hosts(ranking.failing),
         }
@@ -152,10 +200,12 @@ impl From<HostSummary> for Host {
     fn from(summary: HostSummary) -> Self {
         Self {
             name: summary.host,
+            in_flight: summary.in_flight,
+            recent_mean_s: summary.recent_mean.map(seconds),
             requests: summary.requests,
             failures: summary.failures,
-            mean_s: seconds(summary.mean),
-            max_s: seconds(summary.max),
+            mean_s: summary.mean.map(seconds),
+            max_s: summary.max.map(seconds),
         }
     }
 }

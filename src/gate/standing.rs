@@ -28,9 +28,10 @@ pub(crate) enum Hold {
     Batch,
     /// The limit of every host that the batch is waiting for.
     Host,
-    /// The share of the batch's caller. There are free slots, but they're for others.
+    /// The slots of the process. All are taken but those that are kept for other callers,
+    /// since the batch's caller has its share.
     Caller,
-    /// The slots of the process.
+    /// The slots of the process, all of which are taken.
     Process,
     /// The caller doesn't read, so its batch only has the reserved slot.
     Reader,

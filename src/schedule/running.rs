@@ -1,6 +1,7 @@
 //! The batches that are running, for people who look at a running service.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     sync::{
         Arc,
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::{Run, Scheduler};
 use crate::{
-    caller::Identity,
+    caller::{Caller, Identity},
     gate::{Standing, Standings},
     request::BatchId,
 };
@@ -39,12 +40,22 @@ pub(crate) struct RunningBatch {
     pub(crate) standing: Standing,
 }
 
+/// A caller with running batches, as of one moment.
+pub(crate) struct BusyCaller {
+    pub(crate) caller: Identity,
+    pub(crate) batches: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) waiting: usize,
+}
+
 /// The running batches, as of one moment.
 pub(crate) struct Activity {
     /// How many batches are running.
     pub(crate) total: usize,
-    /// The oldest of them.
+    /// The oldest of them, oldest first.
     pub(crate) oldest: Vec<RunningBatch>,
+    /// Their callers. Those with the most requests in flight come first.
+    pub(crate) callers: Vec<BusyCaller>,
     /// Where all batches stand at the gate.
     pub(crate) standings: Standings,
 }
@@ -65,20 +76,41 @@ impl RunningBatches {
 }
 
 impl Scheduler {
-    /// Returns the `most` oldest batches, how many there are, and where all of them stand.
+    /// Returns the `most` oldest batches, the callers of all batches, and where all of them
+    /// stand.
     pub(crate) fn activity(&self, most: usize) -> Activity {
-        let (total, oldest) = {
-            let runs = self.0.running.runs.lock();
-            let oldest: Vec<_> = runs.values().take(most).cloned().collect();
-            (runs.len(), oldest)
-        };
+        let mut runs: Vec<_> = self.0.running.runs.lock().values().cloned().collect();
+        // A batch may have begun before one whose headers arrived earlier.
+        runs.sort_by_key(|run| run.batch.arrival);
         let standings = self.0.gate.standings();
+        let oldest = runs.iter().take(most).map(|run| run.status(&standings));
         Activity {
-            total,
-            oldest: oldest.iter().map(|run| run.status(&standings)).collect(),
+            total: runs.len(),
+            oldest: oldest.collect(),
+            callers: busy_callers(&runs, &standings),
             standings,
         }
     }
+}
+
+fn busy_callers(runs: &[Arc<Run>], standings: &Standings) -> Vec<BusyCaller> {
+    let mut callers: BTreeMap<Caller, BusyCaller> = BTreeMap::new();
+    for run in runs {
+        let caller = &run.batch.identity;
+        let standing = run.jobs.standing(standings);
+        let busy = callers.entry(caller.caller).or_insert_with(|| BusyCaller {
+            caller: caller.clone(),
+            batches: 0,
+            in_flight: 0,
+            waiting: 0,
+        });
+        busy.batches += 1;
+        busy.in_flight += standing.in_flight;
+        busy.waiting += standing.waiting;
+    }
+    let mut callers: Vec<_> = callers.into_values().collect();
+    callers.sort_by_key(|caller| Reverse((caller.in_flight, caller.waiting)));
+    callers
 }
 
 impl Run {

@@ -4,9 +4,11 @@ use prometheus::{core::Metric as _, proto::Bucket};
 
 use super::{Metrics, registry::SECONDS};
 
-/// How often each outcome and each duration has occurred so far.
+/// How often each code, each outcome and each duration has occurred so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Totals {
+    /// Ended calls, by gRPC code. All totals have the same codes in the same order.
+    pub(crate) calls: Vec<(&'static str, u64)>,
     /// Ended requests, by outcome. All totals have the same outcomes in the same order.
     pub(crate) outcomes: Vec<(&'static str, u64)>,
     /// Dispatched requests that have ended, by duration: those up to each of
@@ -22,11 +24,9 @@ impl Totals {
     /// Returns the counts since `earlier`.
     #[must_use]
     pub(crate) fn since(&self, earlier: &Self) -> Self {
-        let outcomes = self.outcomes.iter().zip(&earlier.outcomes);
-        let outcomes = outcomes
-            .map(|((outcome, later), (_, earlier))| (*outcome, later.saturating_sub(*earlier)));
         Self {
-            outcomes: outcomes.collect(),
+            calls: added(&self.calls, &earlier.calls),
+            outcomes: added(&self.outcomes, &earlier.outcomes),
             durations: std::array::from_fn(|place| {
                 self.durations[place].saturating_sub(earlier.durations[place])
             }),
@@ -34,8 +34,19 @@ impl Totals {
     }
 }
 
+/// Returns the counts of `later` less those of `earlier`.
+fn added(
+    later: &[(&'static str, u64)],
+    earlier: &[(&'static str, u64)],
+) -> Vec<(&'static str, u64)> {
+    let counts = later.iter().zip(earlier);
+    counts
+        .map(|((label, later), (_, earlier))| (*label, later.saturating_sub(*earlier)))
+        .collect()
+}
+
 impl Metrics {
-    /// Returns the current values of the metrics of requests.
+    /// Returns the current values of the metrics of calls and requests.
     pub(crate) fn totals(&self) -> Totals {
         let metric = self.fetch_duration.metric();
         let histogram = metric.get_histogram();
@@ -48,6 +59,7 @@ impl Metrics {
             shorter = up_to;
         }
         Totals {
+            calls: self.batches.totals(),
             outcomes: self.fetches.totals(),
             durations,
         }
@@ -62,9 +74,10 @@ mod tests {
     use crate::config::Limits;
 
     #[test]
-    fn totals_are_counts_per_outcome_and_duration() {
+    fn totals_are_counts_per_code_outcome_and_duration() {
         let metrics = Metrics::new(&Limits::default());
         let before = metrics.totals();
+        metrics.batches.inc("INTERNAL");
         metrics.fetches.inc("2xx");
         for ms in [1, 5, 5, 700_000] {
             metrics.note_times(Duration::ZERO, Some(Duration::from_millis(ms)));
@@ -73,7 +86,8 @@ mod tests {
         let mut durations = [0; SECONDS.len() + 1];
         (durations[0], durations[2], durations[17]) = (1, 2, 1);
         assert_eq!(added.durations, durations);
-        let counted = added.outcomes.into_iter().filter(|(_, count)| *count > 0);
-        assert_eq!(counted.collect::<Vec<_>>(), [("2xx", 1)]);
+        let counted = added.calls.into_iter().chain(added.outcomes);
+        let counted = counted.filter(|(_, count)| *count > 0);
+        assert_eq!(counted.collect::<Vec<_>>(), [("INTERNAL", 1), ("2xx", 1)]);
     }
 }

@@ -1,5 +1,8 @@
 //! The admin page and its data.
 
+mod access;
+mod hosts;
+
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use fetchd::{
@@ -7,11 +10,14 @@ use fetchd::{
     proto::{FetchBatchRequest, FetchBatchResponse},
     server::Server,
 };
+use futures_util::{FutureExt, stream};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, oneshot},
     time,
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -19,8 +25,10 @@ use tonic::Streaming;
 
 use crate::support::{
     Origin, Process,
-    caller::{client, loopback},
-    eventually, gated_origin, metered_origin, reply, requests, within_timeout,
+    caller::{client, connect, loopback},
+    eventually, gated_origin, http2, metered_origin,
+    metrics::metrics,
+    reply, requests, within_timeout,
 };
 
 struct Response {
@@ -122,6 +130,32 @@ async fn a_batch_is_listed_while_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn batches_are_listed_oldest_first() {
+    let (origin, _gate) = gated_origin().await;
+    let service = Process::serve(&[]);
+    // The message of the older batch arrives last.
+    let (release, released) = oneshot::channel();
+    let batch = FetchBatchRequest {
+        requests: requests(vec![origin.url("")]),
+        ..Default::default()
+    };
+    let message = http2::message(&batch);
+    let frame = released.map(|_| Ok(Frame::data(message)));
+    let body = BodyExt::boxed(StreamBody::new(stream::once(frame)));
+    let (mut calls, _connection) = connect(&service.url, loopback(1)).await;
+    let _older = tokio::spawn(calls.send_request(http2::call(body)));
+    let active = "fetchd_connections{side=\"caller\",state=\"active\"}";
+    eventually(async || metrics(&service.admin).await[active] > 0.0).await;
+    let _newer = start(&service, loopback(2), vec![origin.url("")], 1).await;
+    becomes(&service.admin, "/batches/total", json!(1)).await;
+    release.send(()).unwrap();
+    becomes(&service.admin, "/batches/total", json!(2)).await;
+    let oldest = &status(&service.admin).await["batches"]["oldest"];
+    assert_eq!(oldest[0]["caller"], "127.0.0.1");
+    assert_eq!(oldest[1]["caller"], "127.0.0.2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_limit_that_holds_requests_back_is_named() {
     for (flags, concurrency, limit, queued) in [
         (&[][..], 2, "batch", 3),
@@ -214,132 +248,40 @@ async fn the_history_is_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hosts_are_named_only_if_the_operator_wants_that() {
-    let origin = Origin::new(|request| async move {
-        let mut reply = reply("there");
-        if request.uri().path() == "/broken" {
-            *reply.status_mut() = http::StatusCode::BAD_GATEWAY;
-        }
-        reply
-    })
-    .await;
-    let port = origin.address.port();
-    let urls = || {
-        vec![
-            format!("http://user:hunter2@Broken.localhost:{port}/broken?token=hunter2"),
-            format!("http://broken.localhost:{port}/path"),
-            format!("http://fine.localhost:{port}/path"),
-            "http://never sent/".to_owned(),
-        ]
-    };
-    let service = Process::serve(&[]);
-    finish(start(&service, loopback(1), urls(), 4).await).await;
-    let off = status(&service.admin).await;
-    assert_eq!(off["hosts"], Value::Null);
-    assert!(!off.to_string().contains("localhost"));
-
-    let service = Process::serve(&["--admin-hosts"]);
-    finish(start(&service, loopback(1), urls(), 4).await).await;
-    let on = status(&service.admin).await;
-    let hosts = &on["hosts"];
-    assert_eq!(
-        (&hosts["tracked"], &hosts["forgotten"]),
-        (&json!(2), &json!(0))
-    );
-    let failing = hosts["failing"].as_array().unwrap();
-    assert_eq!(failing.len(), 1);
-    assert_eq!(failing[0]["host"], "broken.localhost");
-    assert_eq!(failing[0]["requests"], 2);
-    assert_eq!(failing[0]["failures"], 1);
-    let slowest = hosts["slowest"].as_array().unwrap();
-    assert_eq!(slowest.len(), 2);
-    for secret in ["hunter2", "path", "user", "Broken"] {
-        assert!(!hosts.to_string().contains(secret), "{secret}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn settings_have_no_secrets() {
-    let folder = tempfile::tempdir().unwrap();
-    let tokens = folder.path().join("tokens");
-    std::fs::write(&tokens, "absent-caller hunter2-token-of-a-caller\n").unwrap();
-    let service = Process::serve_with(
-        &[
-            "--auth-token-file",
-            tokens.to_str().unwrap(),
-            "--deny-net",
-            "10.1.0.0/16",
-            "--allow-host",
-            "*.example.com,localhost",
-            "--allow-port",
-            "443,8443",
-        ],
-        &[("FETCHD_PROXY", "http://user:hunter2@127.0.0.1:3128")],
-    );
-    let settings = status(&service.admin).await["settings"].take();
-    assert_eq!(settings["proxy"], "http://127.0.0.1:3128/");
-    assert_eq!(settings["tokens"], true);
-    assert_eq!(settings["limits"]["max_in_flight"], 1024);
-    let egress = json!({
-        "allow_net": ["127.0.0.0/8"],
-        "deny_net": ["10.1.0.0/16"],
-        "allow_host": ["*.example.com", "localhost"],
-        "deny_host": [],
-        "allow_port": [443, 8443],
-    });
-    assert_eq!(settings["egress"], egress);
-    for path in ["/", "/status.json"] {
-        let body = send(&service.admin, "GET", path, "localhost").await.body;
-        for secret in [
-            "hunter2",
-            "absent-caller",
-            "user",
-            folder.path().to_str().unwrap(),
-        ] {
-            assert!(!body.contains(secret), "{secret} in {path}");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_the_page_itself_can_read_the_status() {
-    let service = Process::serve(&[]);
+async fn refused_calls_and_busy_callers_are_visible() {
+    let (origin, gate) = gated_origin().await;
+    let service = Process::serve(&["--max-batches", "3"]);
     let admin = &service.admin;
-    let page = send(admin, "GET", "/", admin).await;
-    assert_eq!(page.status, 200);
-    assert!(page.body.starts_with("<!doctype html>") && !page.body.contains("{{"));
-    for header in [
-        "content-type: text/html; charset=utf-8",
-        "content-security-policy: default-src 'none'; style-src 'sha256-",
-        "connect-src 'self'",
-        "frame-ancestors 'none'",
-        "x-content-type-options: nosniff",
-        "cache-control: no-store",
-        "referrer-policy: no-referrer",
-        "cross-origin-resource-policy: same-origin",
-    ] {
-        assert!(page.head.contains(header), "{header} in {}", page.head);
+    let nobody = json!({"total": 0, "busiest": []});
+    assert_eq!(status(admin).await["callers"], nobody);
+    let mut batches = Vec::new();
+    for (caller, size) in [(1, 2), (2, 4), (2, 4)] {
+        let urls = vec![origin.url(""); size];
+        batches.push(start(&service, loopback(caller), urls, 3).await);
     }
-    let head = send(admin, "HEAD", "/", admin).await;
-    let length = format!("content-length: {}", page.body.len());
-    assert!(head.status == 200 && head.body.is_empty() && head.head.contains(&length));
-    assert_eq!(send(admin, "POST", "/", admin).await.status, 405);
-    let unknown = send(admin, "GET", "/unknown", admin).await;
-    let paths = "expected /, /status.json, /metrics, /healthz or /readyz\n";
-    assert_eq!((unknown.status, unknown.body.as_str()), (404, paths));
-
-    let json = send(admin, "GET", "/status.json", admin).await;
-    assert!(json.head.contains("content-type: application/json"));
-    assert!(json.head.contains("cache-control: no-store"));
-    assert!(!json.head.contains("access-control"));
-    // A name that anybody could have registered to resolve to our address.
-    for path in ["/", "/status.json"] {
-        let status = send(admin, "GET", path, "rebind.example.com").await.status;
-        assert_eq!(status, 421, "{path}");
+    becomes(admin, "/load/in_flight", json!(8)).await;
+    let expected = json!({"total": 2, "busiest": [
+        {"caller": "127.0.0.2", "batches": 2, "in_flight": 6, "queued": 2},
+        {"caller": "127.0.0.1", "batches": 1, "in_flight": 2, "queued": 0},
+    ]});
+    assert_eq!(status(admin).await["callers"], expected);
+    let refused = FetchBatchRequest {
+        requests: requests(vec![origin.url("")]),
+        ..Default::default()
+    };
+    let mut client = client(&service.url, loopback(3)).await;
+    let refusal = client.fetch_batch(refused).await.unwrap_err();
+    assert_eq!(refusal.code(), tonic::Code::ResourceExhausted);
+    gate.add_permits(Semaphore::MAX_PERMITS);
+    for batch in batches {
+        finish(batch).await;
     }
-    for path in ["/metrics", "/healthz"] {
-        let status = send(admin, "GET", path, "rebind.example.com").await.status;
-        assert_eq!(status, 200, "{path}");
+    becomes(admin, "/callers", nobody).await;
+    let calls = &status(admin).await["history"]["calls"];
+    for (code, count) in [("OK", 3), ("RESOURCE_EXHAUSTED", 1)] {
+        let counts = calls[code].as_array().unwrap().iter();
+        let sum: u64 = counts.map(|count| count.as_u64().unwrap()).sum();
+        assert_eq!(sum, count, "{code}");
     }
 }
 
@@ -443,12 +385,12 @@ async fn every_field_is_documented() {
 }
 
 /// Collects the paths of all fields that aren't objects. `[]` are the items of a list, and
-/// `*` is any outcome.
+/// `*` is any outcome or code.
 fn collect_fields(path: &str, value: &Value, fields: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {
             for (name, value) in object {
-                let name = if path == "history.outcomes" {
+                let name = if ["history.outcomes", "history.calls"].contains(&path) {
                     "*"
                 } else {
                     name
