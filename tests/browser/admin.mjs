@@ -85,7 +85,7 @@ const count = (page, selector, number) =>
 const VIEWS = [375, 1280].flatMap((width) => ['light', 'dark'].map((colorScheme) => ({ width, colorScheme })));
 
 const origin = await startOrigin();
-const service = await startService('--admin-hosts', '--max-concurrency', '2', '--drain-timeout', '100s');
+const service = await startService('--admin-hosts', '--max-concurrency', '2', '--max-batches', '1', '--drain-timeout', '100s');
 try {
   await withBrowser(async (browser) => {
     if (flag === '--screenshots') return takePictures(browser);
@@ -104,10 +104,22 @@ try {
       await says(page, '#batch-rows', '127.0.0.1');
       await says(page, '#m-in-flight', '2');
       await says(page, '#held-list', '3 for the concurrency of their batch');
+      // None of its requests has ended, and it's the slowest host already.
+      await says(page, '#slowest tr:first-child td:nth-child(1)', 'held.localhost');
+      await says(page, '#slowest tr:first-child td:nth-child(2)', '2');
+      await says(page, '#caller-rows', '127.0.0.1');
     });
-    await everywhere((window) => window.assertFits());
+    await everywhere(({ page }) => page.locator('#refused').waitFor({ state: 'hidden' }));
 
-    // It goes on and leaves.
+    // A call that the server refuses can't be overlooked.
+    await fetchBatch(service, urls);
+    await everywhere(async (window) => {
+      await says(window.page, '#refused', '1 call ended with RESOURCE_EXHAUSTED in the last minute');
+      await says(window.page, '#refused', '--max-batches');
+      await window.assertFits();
+    });
+
+    // The batch goes on and leaves.
     while (!(await hasEnded(batch))) origin.release();
     await fetchBatch(service, [origin.url('failing.localhost', '503'), origin.url('fine.localhost', '404')]);
     await everywhere(async ({ page }) => {
@@ -119,6 +131,7 @@ try {
         assert.ok((await page.locator(`#plot-outcomes rect.${series}`).count()) > 0, series);
       }
       assert.match(await page.locator('#plot-latency path.p50').getAttribute('d'), /^M/);
+      assert.match(await text(page, '#plot-latency .legend'), /p50 ≤ [\d.]+ (ms|s)/);
       await page.locator('summary').first().click();
       await says(page, '#egress', '127.0.0.0/8');
     });
@@ -134,6 +147,7 @@ try {
     }
 
     await assertOnlyText(browser);
+    await assertRefreshes(browser);
 
     // A drain can't be overlooked, and neither can a service that's gone.
     const last = fetchBatch(service, urls);
@@ -151,6 +165,13 @@ try {
       await window.assertFits();
     });
     assert.match(await text(page, '#banner'), /The figures are from before that/);
+    // However far one scrolls, and the old figures are still readable.
+    for (const window of windows) {
+      await window.page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+      const top = await window.page.evaluate(() => document.querySelector('#banner').getBoundingClientRect().top);
+      assert.ok(top >= 0 && top < 20, `the banner is at ${top} px`);
+      assert.equal(await window.page.evaluate(() => getComputedStyle(document.querySelector('main')).opacity), '1');
+    }
     assert.equal(await page.title(), 'no answer – fetchd');
     await last;
   });
@@ -180,6 +201,39 @@ async function assertOnlyText(browser) {
   }
 }
 
+/// Asserts that a refresh shows the new figures, keeps batches in the order of the status,
+/// and moves no column.
+async function assertRefreshes(browser) {
+  const response = await fetch(`${service.page}status.json`);
+  const status = busy(await response.json());
+  const last = status.batches.oldest.pop();
+  for (const view of VIEWS) {
+    const window = await browser.open('about:blank', view);
+    const { page } = window;
+    let body = JSON.stringify(status);
+    await page.route('**/status.json', (route) => route.fulfill({ contentType: 'application/json', body }));
+    await page.goto(service.page);
+    await count(page, '#batch-rows tr', 3);
+    const edges = () =>
+      page.$$eval('th', (cells) => cells.map((cell) => cell.getBoundingClientRect().left));
+    const before = await edges();
+    const next = structuredClone(status);
+    next.batches.oldest.unshift(last);
+    for (const host of next.hosts.slowest) Object.assign(host, { in_flight: 1_024, recent_mean_s: 599, mean_s: null });
+    next.callers.busiest[0].queued = 1_234_567;
+    next.batches.oldest[0].held_by = 'caller';
+    next.queued_by_limit.caller = 12;
+    body = JSON.stringify(next);
+    await count(page, '#batch-rows tr', 4);
+    assert.deepEqual(await edges(), before);
+    await says(page, '#batch-rows tr:first-child', 'process');
+    await says(page, '#held-list', '12 for a slot of the process: the free ones are kept for other callers');
+    const ids = await page.locator('#batch-rows code').allInnerTexts();
+    assert.deepEqual(ids, next.batches.oldest.map(({ id }) => id));
+    await window.close();
+  }
+}
+
 /// Returns whether `batch` has ended, after whatever can happen now has happened.
 async function hasEnded(batch) {
   const turn = new Promise((resolve) => setTimeout(resolve, 5, false));
@@ -191,12 +245,11 @@ async function takePictures(browser) {
   const response = await fetch(`${service.page}status.json`);
   const status = JSON.stringify(busy(await response.json()));
   for (const view of VIEWS) {
-    const height = view.width < 700 ? 1480 : 1190;
-    const window = await browser.open('about:blank', { ...view, height });
+    const window = await browser.open('about:blank', view);
     await window.page.route('**/status.json', (route) => route.fulfill({ contentType: 'application/json', body: status }));
     await window.page.goto(service.page);
     await says(window.page, '#stage', 'serving');
-    await window.screenshot(join(pictures, `admin-${view.width}-${view.colorScheme}.png`));
+    await window.screenshot(join(pictures, `admin-${view.width}-${view.colorScheme}.png`), { fullPage: true });
     await window.close();
   }
 }
@@ -205,23 +258,37 @@ async function takePictures(browser) {
 function busy(status) {
   const length = 90;
   const series = (at) => Array.from({ length }, (_, interval) => Math.max(0, Math.round(at(interval))));
+  const bucket = (seconds) => [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30].find((bound) => bound >= seconds);
   const wave = (interval) => 1 + 0.3 * Math.sin(interval / 9);
   const trouble = (interval) => (interval > 58 && interval < 74 ? Math.sin(((interval - 58) / 16) * Math.PI) : 0);
   status.uptime_s = 277_000;
   status.load = { batches: 4, in_flight: 312, queued: 6_480, queued_bytes: 41_200_000, connections: 37, stalled: 0 };
   status.queued_by_limit = { batch: 5_320, host: 1_160, caller: 0, process: 0, reader: 0 };
   status.settings.limits.max_per_host = 64;
+  status.settings.limits.max_batches = 256;
   status.batches = {
     total: 4,
     oldest: [
       ['9f2c61d07ab34e58', 'spiffe://prod.example/ns/search/sa/indexer', 184.2, 10_000, 6_120, 200, 3_680, 'batch'],
       ['41e0c7b2958dfa36', 'billing', 42.7, 2_400, 1_188, 64, 1_148, 'host'],
       ['d3708ee1f4429bc5', 'link-checker', 12.4, 2_000, 312, 48, 1_640, 'batch'],
-      ['07ba5d9c3e6f1a84', '10.20.4.17', 0.8, 12, 0, 0, 12, 'host'],
+      ['07ba5d9c3e6f1a84', 'billing', 0.8, 12, 0, 0, 12, 'host'],
     ].map(([id, caller, age_s, size, done, in_flight, queued, held_by]) => ({ id, caller, age_s, size, done, in_flight, queued, held_by })),
+  };
+  status.callers = {
+    total: 3,
+    busiest: [
+      { caller: 'spiffe://prod.example/ns/search/sa/indexer', batches: 1, in_flight: 200, queued: 3_680 },
+      { caller: 'billing', batches: 2, in_flight: 64, queued: 1_160 },
+      { caller: 'link-checker', batches: 1, in_flight: 48, queued: 1_640 },
+    ],
   };
   status.history = {
     interval_s: Array(length).fill(10),
+    calls: {
+      OK: series((at) => 12 * wave(at)),
+      RESOURCE_EXHAUSTED: series((at) => (at > 84 ? 52 : 0)),
+    },
     outcomes: {
       '2xx': series((at) => 2_400 * wave(at) - 700 * trouble(at)),
       '3xx': series((at) => 90 * wave(at)),
@@ -231,28 +298,29 @@ function busy(status) {
       dns: series((at) => (at % 11 === 0 ? 4 : 0)),
     },
     latency: Array.from({ length }, (_, at) => ({
-      p50_s: 0.11 * wave(at),
-      p90_s: 0.42 * wave(at) + 2.1 * trouble(at),
-      p99_s: 1.6 * wave(at) + 11 * trouble(at),
+      p50_s: bucket(0.085 * wave(at)),
+      p90_s: bucket(0.42 * wave(at) + 2.1 * trouble(at)),
+      p99_s: bucket(1.6 * wave(at) + 11 * trouble(at)),
     })),
-    overall_latency: { p50_s: 0.112, p90_s: 0.61, p99_s: 4.9 },
+    overall_latency: { p50_s: 0.1, p90_s: 1, p99_s: 5 },
     in_flight: [...series((at) => 300 * wave(at) + 180 * trouble(at)).slice(1), 312],
     queued: [...series((at) => 6_000 * wave(at) + 4_000 * trouble(at)).slice(1), 6_480],
     waits: { batch: series((at) => 1_400 * wave(at)), host: series((at) => 300 * wave(at)), process: series(() => 0) },
   };
-  const host = (host, requests, failures, mean_s, max_s) => ({ host, requests, failures, mean_s, max_s });
+  const host = (host, in_flight, recent_mean_s, requests, failures, mean_s, max_s) =>
+    ({ host, in_flight, recent_mean_s, requests, failures, mean_s, max_s });
   status.hosts = {
     tracked: 184,
-    forgotten: 0,
+    evicted: 0,
     slowest: [
-      host('reports.partner.example', 412, 31, 4.82, 30),
-      host('media.archive.example', 1_930, 4, 2.61, 18.4),
-      host('api.payments.example', 14_212, 2_310, 1.94, 30),
+      host('reports.partner.example', 80, 11.9, 412, 31, 4.82, 30),
+      host('media.archive.example', 12, 2.4, 1_930, 4, 2.61, 18.4),
+      host('api.payments.example', 40, 0.31, 14_212, 2_310, 1.94, 30),
     ],
     failing: [
-      host('api.payments.example', 14_212, 2_310, 1.94, 30),
-      host('old-shop.example', 96, 96, 0.02, 0.1),
-      host('reports.partner.example', 412, 31, 4.82, 30),
+      host('api.payments.example', 40, 0.31, 14_212, 2_310, 1.94, 30),
+      host('old-shop.example', 0, null, 96, 96, 0.02, 0.1),
+      host('reports.partner.example', 80, 11.9, 412, 31, 4.82, 30),
     ],
   };
   return status;

@@ -63,19 +63,42 @@ function bar(share) {
   return element('span', { class: share > 0.9 ? 'bar high' : 'bar', 'aria-hidden': 'true' }, fill);
 }
 
-function showMeter(id, value, limit, share) {
-  const content = [element('b', {}, value), ' ', element('small', {}, limit), bar(share)];
+function showMeter(id, value, share, limit) {
+  const content = [element('b', {}, value), bar(share), element('small', {}, limit)];
   byId(id).querySelector('dd').replaceChildren(...content);
 }
 
 function showLoad({ load, settings: { limits } }) {
   const { max_batches, max_in_flight, max_queued_bytes, max_connections } = limits;
   const { batches, in_flight, queued, queued_bytes, connections } = load;
-  showMeter('m-batches', count(batches), `of ${count(max_batches)}`, batches / max_batches);
-  showMeter('m-in-flight', count(in_flight), `of ${count(max_in_flight)}`, in_flight / max_in_flight);
-  const room = `${bytes(queued_bytes)} of ${bytes(max_queued_bytes)}`;
-  showMeter('m-queued', count(queued), room, queued_bytes / max_queued_bytes);
-  showMeter('m-connections', count(connections), `of ${count(max_connections)}`, connections / max_connections);
+  showMeter('m-batches', count(batches), batches / max_batches, `of ${count(max_batches)}`);
+  showMeter('m-in-flight', count(in_flight), in_flight / max_in_flight, `of ${count(max_in_flight)} slots`);
+  // Their number has no limit, but their bytes do.
+  const held = `messages: ${bytes(queued_bytes)} of ${bytes(max_queued_bytes)}`;
+  showMeter('m-queued', count(queued), queued_bytes / max_queued_bytes, held);
+  showMeter('m-connections', count(connections), connections / max_connections, `of ${count(max_connections)}`);
+}
+
+/// Returns how many of `counts`, one for each interval, are from the last minute.
+const inLastMinute = (counts) => counts.slice(-6).reduce((sum, number) => sum + number, 0);
+
+/// The flags that a code may be due to.
+const LIMITS = { RESOURCE_EXHAUSTED: ['--max-batches', '--max-batches-per-caller', '--max-queued-bytes', '--stall-timeout'] };
+
+function showRefused({ history }) {
+  const lines = Object.entries(history.calls)
+    .filter(([code]) => code !== 'OK' && code !== 'CANCELLED')
+    .map(([code, counts]) => [code, inLastMinute(counts)])
+    .filter(([, number]) => number > 0)
+    .sort(([, a], [, b]) => b - a)
+    .map(([code, number]) => {
+      const line = element('li', {}, element('b', {}, plural(number, 'call')), ` ended with ${code} in the last minute`);
+      const flags = (LIMITS[code] ?? []).flatMap((flag) => [', ', element('code', {}, flag)]);
+      if (flags.length > 0) line.append('. Limits: ', ...flags.slice(1));
+      return line;
+    });
+  byId('refused').replaceChildren(...lines);
+  byId('refused').hidden = lines.length === 0;
 }
 
 /// The limits that hold requests back: what to call them in a table and in a sentence, and
@@ -83,8 +106,8 @@ function showLoad({ load, settings: { limits } }) {
 const HOLDS = {
   batch: ['concurrency', 'for the concurrency of their batch'],
   host: ['host', 'for their host', '--max-per-host'],
-  caller: ['share of caller', 'for slots that are kept for other callers', '--max-in-flight'],
   process: ['process', 'for a slot of the process', '--max-in-flight'],
+  caller: ['process', 'for a slot of the process: the free ones are kept for other callers', '--max-in-flight'],
   reader: ['slow reader', 'for their caller to read'],
 };
 
@@ -102,7 +125,7 @@ function showHolds({ load, queued_by_limit, history }) {
   }
   byId('held-list').replaceChildren(...lines);
   const recent = Object.entries(history.waits)
-    .map(([limit, waits]) => [limit, waits.slice(-6).reduce((sum, number) => sum + number, 0)])
+    .map(([limit, waits]) => [limit, inLastMinute(waits)])
     .filter(([, number]) => number > 0)
     .map(([limit, number]) => `${count(number)} for ${limit === 'batch' ? 'their batch' : `the ${limit}`}`);
   const past = recent.length > 0 ? ` In the last minute, requests got their slot after a wait: ${recent.join(', ')}.` : '';
@@ -131,12 +154,12 @@ function showBatches({ batches: { total, oldest } }) {
       rows.delete(id);
     }
   }
-  for (const batch of oldest) {
-    if (!rows.has(batch.id)) {
-      rows.set(batch.id, batchRow());
-      byId('batch-rows').append(rows.get(batch.id));
-    }
-    const cells = rows.get(batch.id).children;
+  oldest.forEach((batch, place) => {
+    if (!rows.has(batch.id)) rows.set(batch.id, batchRow());
+    const row = rows.get(batch.id);
+    const there = byId('batch-rows').children[place];
+    if (there !== row) byId('batch-rows').insertBefore(row, there ?? null);
+    const cells = row.children;
     setText(cells[0].firstChild, batch.id);
     setText(cells[1], batch.caller);
     setText(cells[2].firstChild, `${count(batch.done)} of ${count(batch.size)}`);
@@ -145,27 +168,47 @@ function showBatches({ batches: { total, oldest } }) {
     setText(cells[4], count(batch.queued));
     setText(cells[5], batch.held_by === null ? '–' : (HOLDS[batch.held_by]?.[0] ?? batch.held_by));
     setText(cells[6], duration(batch.age_s));
-  }
+  });
   document.querySelector('.batches').hidden = total === 0;
   byId('no-batches').hidden = total > 0;
   setText(byId('batches-count'), total > oldest.length ? `the oldest ${oldest.length} of ${count(total)}` : '');
 }
 
-function hostRow(...values) {
-  return element('tr', {}, ...values.map((value, at) => element('td', at > 0 ? { class: 'number' } : {}, value)));
+function tableRow(...values) {
+  return element('tr', {}, ...values.map((value, at) => element('td', at > 0 ? { class: 'number' } : {}, ...[value].flat())));
 }
 
+function showCallers({ callers: { total, busiest }, settings: { limits } }) {
+  byId('callers-section').hidden = total === 0;
+  const rows = busiest.map(({ caller, batches, in_flight, queued }) => {
+    const row = tableRow(caller, count(batches), count(in_flight), '', count(queued));
+    const share = in_flight / limits.max_in_flight;
+    row.children[3].className = 'share';
+    row.children[3].append(element('span', {}, `${Math.round(100 * share)} %`), bar(share));
+    return row;
+  });
+  byId('caller-rows').replaceChildren(...rows);
+  setText(byId('callers-count'), total > busiest.length ? `the busiest ${busiest.length} of ${count(total)}` : '');
+}
+
+/// Returns the parts of a name. Lines may break between them.
+const breakable = (host) => host.split(/(?<=\.)/).flatMap((part) => [part, element('wbr')]);
+
+/// Writes a share that isn't 0 in whole percents.
+const percent = (share) => (share < 0.01 ? '< 1 %' : `${Math.round(100 * share)} %`);
+
 function showHosts({ hosts }) {
-  byId('host-tables').hidden = hosts === null || hosts.tracked === 0;
-  const reason = hosts === null ? 'Names of hosts are not recorded. --admin-hosts turns that on.' : 'No host had a request in the last 15 minutes.';
-  setText(byId('no-hosts'), reason);
-  byId('no-hosts').hidden = hosts !== null && hosts.tracked > 0;
+  byId('hosts-section').hidden = hosts === null;
+  byId('unnamed-hosts').hidden = hosts !== null;
   if (hosts === null) return;
-  const forgotten = hosts.forgotten > 0 ? `, ${count(hosts.forgotten)} forgotten for lack of room` : '';
-  setText(byId('hosts-count'), `${plural(hosts.tracked, 'host')} in 15 minutes${forgotten}`);
-  const slowest = hosts.slowest.map(({ host, mean_s, max_s, requests }) => hostRow(host, duration(mean_s), duration(max_s), count(requests)));
+  byId('host-tables').hidden = hosts.tracked === 0;
+  byId('no-hosts').hidden = hosts.tracked > 0;
+  const evicted = hosts.evicted > 0 ? `, ${count(hosts.evicted)} evicted` : '';
+  setText(byId('hosts-count'), `${plural(hosts.tracked, 'host')} in 15 minutes${evicted}`);
+  const slowest = hosts.slowest.map(({ host, in_flight, recent_mean_s, mean_s, max_s, requests }) =>
+    tableRow(breakable(host), count(in_flight), duration(recent_mean_s), duration(mean_s), duration(max_s), count(requests)));
   byId('slowest').replaceChildren(...slowest);
-  const failing = hosts.failing.map(({ host, failures, requests }) => hostRow(host, count(failures), `${Math.round((100 * failures) / requests)} %`, count(requests)));
+  const failing = hosts.failing.map(({ host, failures, requests }) => tableRow(breakable(host), count(failures), percent(failures / requests), count(requests)));
   if (failing.length === 0) failing.push(element('tr', {}, element('td', { colspan: '4', class: 'quiet' }, 'No request has failed.')));
   byId('failing').replaceChildren(...failing);
 }
@@ -222,8 +265,10 @@ function show() {
   byId('stage').dataset.stage = status.stage;
   setText(byId('uptime'), `up ${duration(status.uptime_s)}`);
   showLoad(status);
+  showRefused(status);
   showHolds(status);
   showHistory(status.history);
+  showCallers(status);
   showBatches(status);
   showHosts(status);
   showSettings(status);

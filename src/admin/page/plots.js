@@ -1,5 +1,8 @@
 // The plots of the last 15 minutes.
 
+/// The upper bound of the longest latency that has one, in seconds.
+const LONGEST = 600;
+
 const SVG = 'http://www.w3.org/2000/svg';
 
 function shape(name, attributes) {
@@ -143,6 +146,19 @@ function reasons(history, at) {
   return ` (${errors.slice(0, 3).join(', ')}${errors.length > 3 ? ', …' : ''})`;
 }
 
+/// Writes the upper bound of a bucket. The last two buckets share one, since the last has no
+/// bound.
+function bound(seconds) {
+  if (seconds === null) return '–';
+  return seconds === LONGEST ? `> ${scale(300)}` : `≤ ${scale(seconds)}`;
+}
+
+/// Writes a round duration exactly.
+function scale(seconds) {
+  if (seconds < 1) return `${Number((1000 * seconds).toFixed(1))} ms`;
+  return seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`;
+}
+
 function showLatency(history, start, at, when) {
   const names = ['p99', 'p90', 'p50'];
   const values = (name) => history.latency.map((latency) => latency[`${name}_s`]);
@@ -151,12 +167,11 @@ function showLatency(history, start, at, when) {
   const power = (value, round) => 10 ** round(Math.log10(Math.max(value, 0.001)));
   const low = power(Math.min(0.01, ...all), Math.floor);
   const high = power(Math.max(0.1, ...all), Math.ceil);
-  const scale = (value) => (value < 1 ? duration(value) : `${value} s`);
   const y = (value) => 100 - (Math.log(Math.max(value, low) / low) / Math.log(high / low)) * 84;
   const shapes = names.map((name) => shape('path', { class: name, d: steps(values(name), y, start) }));
   const shown = at === null ? history.overall_latency : history.latency[at];
-  const legend = ['p50', 'p90', 'p99'].map((name) => [name, name, duration(shown[`${name}_s`])]);
-  plots.latency.show({ shapes, unit: when ?? 'from dispatch to end', top: scale(high), bottom: scale(low), legend });
+  const legend = ['p50', 'p90', 'p99'].map((name) => [name, name, bound(shown[`${name}_s`])]);
+  plots.latency.show({ shapes, unit: when ?? 'from dispatch to end, by bucket', top: scale(high), bottom: scale(low), legend });
 }
 
 function showAmount(plot, values, start, at, when) {
