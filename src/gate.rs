@@ -31,7 +31,7 @@ use crate::{caller::Caller, request::Sendable};
 use batch::{BatchState, HostId};
 pub(crate) use counts::{Counts, Waits};
 pub(crate) use standing::{Hold, Standing, Standings};
-use state::{BatchId, State};
+use state::{BatchKey, State};
 
 /// Limits how many requests are in flight, for all batches together.
 ///
@@ -45,14 +45,14 @@ pub(crate) struct Gate {
 /// A batch's waiting requests. Dropping it removes them from the gate.
 pub(crate) struct BatchQueue {
     gate: Gate,
-    id: BatchId,
+    id: BatchKey,
     changed: Arc<Notify>,
 }
 
 /// Permission to have one request in flight. Dropping it frees the slot.
 pub(crate) struct Slot {
     gate: Gate,
-    batch: BatchId,
+    batch: BatchKey,
     host: HostId,
 }
 
@@ -192,7 +192,7 @@ impl BatchQueue {
 impl Slot {
     /// Drops a slot that has already been freed, so that we don't free it twice.
     fn forget(mut self) {
-        self.batch = BatchId::MAX;
+        self.batch = BatchKey::MAX;
     }
 }
 
@@ -210,7 +210,7 @@ impl Drop for BatchQueue {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if self.batch != BatchId::MAX {
+        if self.batch != BatchKey::MAX {
             self.gate.state().release(self.batch, self.host);
         }
     }

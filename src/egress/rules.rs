@@ -18,10 +18,10 @@ use super::HostPattern;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Rules {
     /// Networks to allow even though they're denied by default. Default: none.
-    #[serde(serialize_with = "as_texts")]
+    #[serde(serialize_with = "as_networks")]
     pub allow_net: Vec<IpNet>,
     /// Networks to deny. Default: none.
-    #[serde(serialize_with = "as_texts")]
+    #[serde(serialize_with = "as_networks")]
     pub deny_net: Vec<IpNet>,
     /// If this isn't empty, then only these hosts are allowed in URLs. Note that we still
     /// check the addresses they resolve to. Default: empty.
@@ -73,6 +73,11 @@ impl Rules {
         }
         Ok(())
     }
+}
+
+/// Writes networks without the bits beyond their prefixes, as they're applied.
+fn as_networks<S: Serializer>(networks: &[IpNet], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(networks.iter().map(|network| network.trunc().to_string()))
 }
 
 fn as_texts<T: ToString, S: Serializer>(items: &[T], serializer: S) -> Result<S::Ok, S::Error> {
@@ -134,6 +139,16 @@ mod tests {
             let expected = format!("expected an IPv4 network; write {inner}");
             assert_eq!((invalid.flag, invalid.expected), ("allow-net", expected));
         }
+    }
+
+    #[test]
+    fn networks_are_written_as_they_are_applied() {
+        let rules = allowing(&["10.1.2.3/8", "fd00:1::2/16"]);
+        let json = serde_json::to_value(rules).unwrap();
+        assert_eq!(
+            json["allow_net"],
+            serde_json::json!(["10.0.0.0/8", "fd00::/16"])
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{batch::HostId, state::BatchId};
+use super::{batch::HostId, state::BatchKey};
 
 /// All hosts with requests in flight. We don't track them if hosts have no limit.
 pub(super) struct Hosts {
@@ -25,7 +25,7 @@ pub(super) struct HostState {
 
 /// A queue that's waiting for its host.
 pub(super) struct Waiter {
-    pub(super) batch: BatchId,
+    pub(super) batch: BatchKey,
     pub(super) host: HostId,
 }
 
@@ -39,7 +39,7 @@ impl Hosts {
 
     /// Takes a slot for `host`. If the host is full, this returns false, and the queue
     /// `id` of `batch` starts waiting for it.
-    pub(super) fn take(&mut self, host: &Arc<str>, batch: BatchId, id: HostId) -> bool {
+    pub(super) fn take(&mut self, host: &Arc<str>, batch: BatchKey, id: HostId) -> bool {
         let Some(limit) = self.limit else {
             return true;
         };

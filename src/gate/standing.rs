@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use super::{
     BatchQueue, Gate,
     batch::{BatchState, Limit},
-    state::{BatchId, State},
+    state::{BatchKey, State},
 };
 
 /// The standing of every batch at a gate, at one moment.
-pub(crate) struct Standings(BTreeMap<BatchId, Standing>);
+pub(crate) struct Standings(BTreeMap<BatchKey, Standing>);
 
 /// How many of a batch's requests are in flight and waiting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{caller::Caller, request::Sendable};
 
-pub(super) type BatchId = u64;
+pub(super) type BatchKey = u64;
 
 /// All batches and free slots.
 pub(super) struct State {
@@ -24,15 +24,15 @@ pub(super) struct State {
     /// All callers with a batch. We use a tree because it's faster than hashing here:
     /// there are few callers, and we look them up several times for every request.
     pub(super) callers: BTreeMap<Caller, CallerUsage>,
-    pub(super) batches: BTreeMap<BatchId, BatchState>,
-    next_batch: BatchId,
+    pub(super) batches: BTreeMap<BatchKey, BatchState>,
+    next_batch: BatchKey,
     /// Batches that have nothing in flight and might get their reserved slot. We empty
     /// this whenever slots or requests change.
-    idle: VecDeque<BatchId>,
+    idle: VecDeque<BatchKey>,
     /// Batches waiting for a shared slot.
     turns: Turns,
     /// Batches that gained a request to hand out after we acquired the lock.
-    changed: Vec<BatchId>,
+    changed: Vec<BatchKey>,
     hosts: Hosts,
     waits: Waits,
 }
@@ -52,7 +52,7 @@ impl State {
         }
     }
 
-    pub(super) fn join(&mut self, batch: BatchState) -> BatchId {
+    pub(super) fn join(&mut self, batch: BatchState) -> BatchKey {
         let id = self.next_batch;
         self.next_batch += 1;
         let usage = self.callers.entry(batch.caller).or_default();
@@ -65,13 +65,13 @@ impl State {
         id
     }
 
-    pub(super) fn take(&mut self, id: BatchId) -> Option<(Sendable, HostId)> {
+    pub(super) fn take(&mut self, id: BatchKey) -> Option<(Sendable, HostId)> {
         self.batches.get_mut(&id)?.started.pop_front()
     }
 
     /// Frees a request's slot, then takes the next request of the same batch. We don't
     /// notify the batch about that one, since it's returned right here.
-    pub(super) fn exchange(&mut self, id: BatchId, host: HostId) -> Option<(Sendable, HostId)> {
+    pub(super) fn exchange(&mut self, id: BatchKey, host: HostId) -> Option<(Sendable, HostId)> {
         self.free(id, host);
         let taken = self.take(id);
         self.notify();
@@ -79,7 +79,7 @@ impl State {
     }
 
     /// Queues a request again. Returns false if the batch is closed.
-    pub(super) fn put_back(&mut self, id: BatchId, request: Sendable, host: &str) -> bool {
+    pub(super) fn put_back(&mut self, id: BatchKey, request: Sendable, host: &str) -> bool {
         let Some(batch) = self.batches.get_mut(&id) else {
             return false;
         };
@@ -93,13 +93,13 @@ impl State {
         true
     }
 
-    pub(super) fn is_empty(&self, id: BatchId) -> bool {
+    pub(super) fn is_empty(&self, id: BatchKey) -> bool {
         let batch = self.batches.get(&id);
         batch.is_none_or(|batch| batch.waiting == 0 && batch.started.is_empty())
     }
 
     /// Closes a batch and returns all of its requests that haven't been taken.
-    pub(super) fn close(&mut self, id: BatchId) -> Vec<Sendable> {
+    pub(super) fn close(&mut self, id: BatchKey) -> Vec<Sendable> {
         let Some(batch) = self.batches.get_mut(&id) else {
             return Vec::new();
         };
@@ -113,7 +113,7 @@ impl State {
     }
 
     /// Closes a batch, and removes it as soon as its slots are free.
-    pub(super) fn leave(&mut self, id: BatchId) {
+    pub(super) fn leave(&mut self, id: BatchKey) {
         self.close(id);
         if let Some(batch) = self.batches.get_mut(&id) {
             batch.phase = Phase::Left;
@@ -123,7 +123,7 @@ impl State {
         }
     }
 
-    fn remove(&mut self, id: BatchId) {
+    fn remove(&mut self, id: BatchKey) {
         let Some(batch) = self.batches.remove(&id) else {
             return;
         };
@@ -139,13 +139,13 @@ impl State {
     }
 
     /// Frees a request's slot.
-    pub(super) fn release(&mut self, id: BatchId, host: HostId) {
+    pub(super) fn release(&mut self, id: BatchKey, host: HostId) {
         self.free(id, host);
         self.notify();
     }
 
     /// Records that one of the batch's workers is waiting for the caller to read.
-    pub(super) fn stall(&mut self, id: BatchId) {
+    pub(super) fn stall(&mut self, id: BatchKey) {
         if let Some(batch) = self.batches.get_mut(&id) {
             batch.stalled += 1;
             if batch.stalled == 1 {
@@ -156,7 +156,7 @@ impl State {
 
     /// Records that one of the batch's workers is no longer waiting for the caller to
     /// read.
-    pub(super) fn unstall(&mut self, id: BatchId) {
+    pub(super) fn unstall(&mut self, id: BatchKey) {
         if let Some(batch) = self.batches.get_mut(&id) {
             batch.stalled -= 1;
             if batch.stalled == 0 {
@@ -187,7 +187,7 @@ impl State {
     }
 
     /// Frees a request's slot, then starts any requests that can use it.
-    fn free(&mut self, id: BatchId, host: HostId) {
+    fn free(&mut self, id: BatchKey, host: HostId) {
         let Some(batch) = self.batches.get_mut(&id) else {
             return;
         };

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::state::BatchId;
+use super::state::BatchKey;
 use crate::caller::Caller;
 
 /// Batches waiting for a shared slot.
@@ -20,7 +20,7 @@ pub(super) struct Turns {
 struct Waiting {
     place: Place,
     /// In turn. Never empty.
-    batches: VecDeque<BatchId>,
+    batches: VecDeque<BatchKey>,
 }
 
 /// A caller's place in the order. Callers with fewer slots come first, and those with
@@ -36,7 +36,7 @@ struct Place {
 impl Turns {
     /// Adds a batch for `caller`, as the last of the caller's batches. The caller holds this
     /// many slots.
-    pub(super) fn push(&mut self, caller: Caller, held: usize, batch: BatchId) {
+    pub(super) fn push(&mut self, caller: Caller, held: usize, batch: BatchKey) {
         if let Some(waiting) = self.callers.get_mut(&caller) {
             waiting.batches.push_back(batch);
         } else {
@@ -55,7 +55,7 @@ impl Turns {
 
     /// Removes and returns the next batch that `is_allowed` accepts. Batches that it
     /// doesn't accept keep their place.
-    pub(super) fn pop(&mut self, is_allowed: impl Fn(BatchId) -> bool) -> Option<BatchId> {
+    pub(super) fn pop(&mut self, is_allowed: impl Fn(BatchKey) -> bool) -> Option<BatchKey> {
         let (caller, position) = self.find(is_allowed)?;
         let mut waiting = self.take(caller)?;
         let batch = waiting.batches.remove(position);
@@ -67,7 +67,7 @@ impl Turns {
 
     /// Finds the next caller with a batch that `is_allowed` accepts, and the batch's
     /// position among the caller's batches.
-    fn find(&self, is_allowed: impl Fn(BatchId) -> bool) -> Option<(Caller, usize)> {
+    fn find(&self, is_allowed: impl Fn(BatchKey) -> bool) -> Option<(Caller, usize)> {
         self.order.values().find_map(|caller| {
             let mut batches = self.callers[caller].batches.iter();
             let position = batches.position(|batch| is_allowed(*batch))?;
@@ -76,7 +76,7 @@ impl Turns {
     }
 
     /// Removes one of the caller's batches, if it's in here.
-    pub(super) fn remove(&mut self, caller: Caller, batch: BatchId) {
+    pub(super) fn remove(&mut self, caller: Caller, batch: BatchKey) {
         let Some(waiting) = self.callers.get_mut(&caller) else {
             return;
         };
@@ -101,7 +101,7 @@ impl Turns {
     }
 
     /// Adds a caller, as the last of those with equally many slots.
-    fn insert(&mut self, caller: Caller, held: usize, batches: VecDeque<BatchId>) {
+    fn insert(&mut self, caller: Caller, held: usize, batches: VecDeque<BatchKey>) {
         let turn = self.next_turn;
         self.next_turn += 1;
         let place = Place { held, turn };

@@ -1,11 +1,11 @@
 //! Starts requests by giving free slots to the batches that wait for them.
 
-use super::{BatchId, State};
+use super::{BatchKey, State};
 use crate::gate::{batch::Limit, slots::Source};
 
 impl State {
     /// Queues the batch for a slot, if it has a request that could start.
-    pub(super) fn enqueue(&mut self, id: BatchId) {
+    pub(super) fn enqueue(&mut self, id: BatchKey) {
         let Some(batch) = self.batches.get_mut(&id) else {
             return;
         };
@@ -70,7 +70,7 @@ impl State {
         }
     }
 
-    fn start_in_turn(&mut self, id: BatchId, source: Source) {
+    fn start_in_turn(&mut self, id: BatchKey, source: Source) {
         if let Some(batch) = self.batches.get_mut(&id) {
             batch.has_turn = false;
             if batch.may_share() {
@@ -82,7 +82,7 @@ impl State {
 
     /// Starts the batch's first request whose host isn't full, if there is one. It gets a
     /// slot from `source`, so that must have a free one.
-    fn start(&mut self, id: BatchId, source: Source) {
+    fn start(&mut self, id: BatchKey, source: Source) {
         let Some(batch) = self.batches.get_mut(&id) else {
             return;
         };
