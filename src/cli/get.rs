@@ -9,6 +9,7 @@ mod body_files;
 pub(super) mod embedded;
 mod exports;
 mod failures;
+mod final_url;
 mod har;
 mod header_values;
 mod input;

@@ -13,6 +13,7 @@ use fetchd::client::{Error, Outcome};
 use serde::Serialize;
 
 use super::{
+    final_url::final_url,
     new_file::NewFile,
     phases::{Phases, micros},
     summary::{Remaining, Summary},
@@ -115,9 +116,7 @@ impl Report {
             size: response.map_or(0, |response| response.body.len()),
             attempts: stats.attempts,
             redirects: stats.redirects,
-            final_url: response
-                .filter(|_| stats.redirects > 0)
-                .map(|response| response.url.as_str()),
+            final_url: final_url(url, outcome),
             reused: stats.connection_reused,
         };
         self.file.append(data(&row)?.as_bytes())

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use crate::cli::{
-    get::{header_values, pending, phases::Phases},
+    get::{final_url::final_url, header_values, pending, phases::Phases},
     redact::without_credentials,
 };
 
@@ -272,7 +272,6 @@ impl<'a> OwnFields<'a> {
     fn new(pending: &'a pending::Entry, outcome: &'a Outcome) -> Self {
         let is_invalid = Url::parse(&pending.url).is_err();
         let stats = &outcome.stats;
-        let response = outcome.response.as_ref();
         Self {
             index: outcome.index,
             id: pending.id.as_deref(),
@@ -281,9 +280,7 @@ impl<'a> OwnFields<'a> {
             redirects: stats.redirects,
             connection_reused: stats.connection_reused,
             truncated: stats.truncated,
-            final_url: response
-                .filter(|_| stats.redirects > 0)
-                .map(|response| response.url.as_str()),
+            final_url: final_url(&pending.url, outcome),
             reason: outcome.error.as_ref().map(Error::name),
             message: outcome.error.as_ref().map(Error::to_string),
         }

@@ -3,14 +3,16 @@
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use fetchd::client::{Error, FetchStats, Outcome, Response};
+use fetchd::client::{Error, FetchStats, Outcome};
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use url::Url;
 
 use crate::cli::{
-    get::header_values::{HeaderValues, text},
+    get::{
+        final_url::final_url,
+        header_values::{HeaderValues, text},
+    },
     redact::without_credentials,
 };
 
@@ -99,10 +101,7 @@ impl<'a> Record<'a> {
             body_base64: None,
             file: None,
             error: outcome.error.as_ref().map(ErrorFields::new),
-            // Without a redirect, the URLs only differ in spelling.
-            final_url: response
-                .filter(|_| stats.redirects > 0)
-                .and_then(|response| final_url(url, response)),
+            final_url: final_url(url, outcome),
             redirects: stats.redirects,
             http_version: response.map(|response| format!("{:?}", response.version)),
             body_bytes: response.map_or(0, |response| response.body.len()),
@@ -145,16 +144,6 @@ impl Timing {
             connection_reused: stats.connection_reused,
         }
     }
-}
-
-/// Returns the URL that responded, if it's not the requested one.
-fn final_url<'a>(url: &str, response: &'a Response) -> Option<&'a str> {
-    let mut requested = Url::parse(url).ok()?;
-    requested.set_fragment(None);
-    // These fail if the URL can't have credentials, and then there's nothing to remove.
-    let _ = requested.set_username("");
-    let _ = requested.set_password(None);
-    (response.url != requested).then_some(response.url.as_str())
 }
 
 fn headers(headers: &HeaderMap) -> BTreeMap<&str, HeaderValues> {
