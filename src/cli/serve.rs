@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use futures_util::future::OptionFuture;
+use serde::Serialize;
 use tokio::{
     runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
@@ -25,6 +26,15 @@ use fetchd::{
     server::{Server, Shutdown},
 };
 use listeners::Listeners;
+
+/// All limits, for the log.
+#[derive(Serialize)]
+struct AllLimits<'a> {
+    #[serde(flatten)]
+    process: &'a Limits,
+    #[serde(flatten)]
+    requests: &'a RequestLimits,
+}
 
 /// Runs the server until a signal asks us to shut down.
 pub(super) fn run(args: &Args) -> ExitCode {
@@ -98,7 +108,10 @@ fn runtime(args: &Args) -> anyhow::Result<Runtime> {
 async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     shut_down_on_signals(&shutdown)?;
-    let limits = limits(&config.limits, &config.request_limits);
+    let limits = serde_json::json!(AllLimits {
+        process: &config.limits,
+        requests: &config.request_limits,
+    });
     let egress = egress::Shown::from(&config.egress);
     let callers = config.callers.clone();
     let traces = config.traces.as_ref().map(|traces| traces.endpoint.clone());
@@ -131,17 +144,6 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Returns all limits as a JSON object, for the log.
-fn limits(process: &Limits, request: &RequestLimits) -> serde_json::Value {
-    let mut limits = serde_json::json!(process);
-    if let (Some(limits), serde_json::Value::Object(request)) =
-        (limits.as_object_mut(), serde_json::json!(request))
-    {
-        limits.extend(request);
-    }
-    limits
 }
 
 /// Requests a shutdown at every SIGTERM or SIGINT. The second one cuts the drain short.
