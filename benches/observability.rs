@@ -23,11 +23,12 @@ use support::{
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::Channel;
 
-/// The fetches of a call, and the calls of each setting in a round. The ratio decides for
-/// each call.
+/// The fetches of a call, and the calls of each setting in a round. Together they're those of
+/// W1 in the comparison, 100,000 with 50 in flight, in enough calls for a ratio of them to be
+/// traced.
 const REQUESTS: usize = 500;
-const CALLS: usize = 100;
-const ROUNDS: usize = 15;
+const CALLS: usize = 200;
+const ROUNDS: usize = 9;
 
 /// How often the page and the metrics are read. Both is more often than usual.
 const READ_INTERVAL: Duration = Duration::from_secs(1);
