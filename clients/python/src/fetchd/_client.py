@@ -1,0 +1,330 @@
+"""The client for threads."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+
+import grpc
+
+from ._assembly import Body
+from ._credentials import Pem
+from ._endpoint import Endpoint
+from ._list import Call, Settings, Taker
+from ._list import List as RequestList
+from ._options import CHANNEL_OPTIONS, METHOD, ClientOptions, Metadata
+from ._order import in_order
+from ._source import Source
+from ._stream import StreamedBody, StreamedResponse
+from .headers import HeadersInput
+from .request import RequestInput, Seconds, is_list
+from .result import Result
+from .v1 import fetchd_pb2 as pb
+
+_AHEAD = 2
+"""Messages of a call that are received before the list has handled them."""
+
+
+class Client:
+    """Fetches lists of requests through one fetchd service, or several replicas of it.
+
+    A client may be used by several threads at once, and also after a fork. Making one does no I/O
+    apart from reading files; it connects with its first list. It keeps its connections, so keep
+    the client too.
+
+    :param endpoints: an address such as ``localhost:50051``, ``http://localhost:50051`` or
+        ``https://fetchd.example``; several, as a list or separated by commas; or a name with many
+        addresses, such as that of a headless Service
+    :param tls_ca: the certificates to trust, as the path of a PEM file or as bytes. Default: those
+        that come with grpcio.
+    :param tls_cert: the client's certificate, if the service asks for one, likewise
+    :param tls_key: its private key, likewise
+    :param token: the token to send with each call
+    :param token_file: a file with the token, which is read again for each call
+    :param give_up_after: seconds for which no replica may answer, before the remaining requests
+        end with ``SERVICE_LOST``. Four times as long if the replicas are full.
+    :param silence_timeout: seconds for which a replica may send nothing on a call. Services send
+        an empty message every 10 s, so keep it well above that.
+    :param headers: header lines of all requests that don't set the same header
+    :param request_timeout: ``timeout`` of all requests that set none. This and the following are
+        described at :class:`fetchd.Request`.
+
+    Raises ``TypeError``, ``ValueError`` or ``OSError`` if a setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        endpoints: Union[str, Iterable[str]],
+        *,
+        tls_ca: Optional[Pem] = None,
+        tls_cert: Optional[Pem] = None,
+        tls_key: Optional[Pem] = None,
+        token: Optional[str] = None,
+        token_file: Union[str, "os.PathLike[str]", None] = None,
+        give_up_after: Seconds = 30.0,
+        silence_timeout: Seconds = 30.0,
+        headers: Optional[HeadersInput] = None,
+        request_timeout: Optional[Seconds] = None,
+        idle_timeout: Optional[Seconds] = None,
+        connect_timeout: Optional[Seconds] = None,
+        max_redirects: Optional[int] = None,
+        max_body_bytes: Optional[int] = None,
+        truncate: Optional[bool] = None,
+        max_attempts: Optional[int] = None,
+    ) -> None:
+        self._options = ClientOptions(
+            endpoints,
+            tls_ca=tls_ca,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            token=token,
+            token_file=token_file,
+            give_up_after=give_up_after,
+            silence_timeout=silence_timeout,
+            headers=headers,
+            limits={
+                "request_timeout": request_timeout,
+                "idle_timeout": idle_timeout,
+                "connect_timeout": connect_timeout,
+                "max_redirects": max_redirects,
+                "max_body_bytes": max_body_bytes,
+                "truncate": truncate,
+                "max_attempts": max_attempts,
+            },
+        )
+        self._lock = threading.Lock()
+        self._connections: List[_Connection] = []
+        self._process: Optional[int] = None
+        self._inherited: List[_Connection] = []
+        self._is_closed = False
+
+    def fetch_all(
+        self,
+        requests: Iterable[RequestInput],
+        *,
+        concurrency: Optional[int] = None,
+        timeout: Optional[Seconds] = None,
+        metadata: Optional[Metadata] = None,
+        **limits: Any,
+    ) -> List[Result]:
+        """Fetches a list, and returns one result for each request, in the same order.
+
+        A request that fails has an ``error`` in its result.
+
+        :param requests: URLs and :class:`fetchd.Request` objects, of any number
+        :param concurrency: requests in flight at once. Default 50; services lower it to their
+            maximum, usually 512.
+        :param timeout: seconds for the whole list. Requests that are unfinished by then end with
+            ``BATCH_DEADLINE``. Default: no limit.
+        :param metadata: gRPC headers for the calls, such as ``traceparent``
+        :param limits: ``request_timeout``, ``idle_timeout``, ``connect_timeout``,
+            ``max_redirects``, ``max_body_bytes``, ``truncate`` and ``max_attempts`` of the requests
+            that don't set their own. They replace those of the client.
+
+        Raises ``TypeError`` or ``ValueError`` for wrong arguments, before anything is sent.
+        """
+        results = list(
+            self.fetch(
+                requests, concurrency=concurrency, timeout=timeout, metadata=metadata, **limits
+            )
+        )
+        results.sort(key=lambda result: result.index)
+        return results
+
+    def fetch(
+        self,
+        requests: Iterable[RequestInput],
+        *,
+        concurrency: Optional[int] = None,
+        timeout: Optional[Seconds] = None,
+        metadata: Optional[Metadata] = None,
+        ordered: bool = False,
+        **limits: Any,
+    ) -> Iterator[Result]:
+        """Like :meth:`fetch_all`, but returns the results as they arrive.
+
+        ``result.index`` and ``result.request`` tell which request a result belongs to. Closing the
+        iterator, or leaving a loop over it, cancels the requests that have no result. An iterator
+        of requests may be endless. It is read in the calling thread, up to 1,000 requests ahead.
+
+        While no results are taken, the service sends no more of them. After its stall timeout,
+        usually 60 s, it takes the caller for gone.
+
+        :param ordered: return each result as soon as it and all earlier ones have arrived. Up to
+            10,000 results wait for an earlier one.
+        """
+        listed = is_list(requests)
+        settings = self._options.settings(concurrency, timeout, metadata, limits)
+        source = Source(requests, listed)
+        return self._results(source, settings, ordered)
+
+    def stream(
+        self,
+        request: RequestInput,
+        *,
+        timeout: Optional[Seconds] = None,
+        metadata: Optional[Metadata] = None,
+        **limits: Any,
+    ) -> StreamedResponse:
+        """Sends one request, and returns its response when the head has arrived.
+
+        Use it for bodies that are too large for memory, with ``max_body_bytes`` (default 10 MiB)
+        and ``request_timeout`` (default 30 s) to match. Leave the response's ``with`` block, or
+        close it, to cancel the rest.
+
+        Raises :class:`fetchd.FetchError` if there is no response.
+        """
+        settings = self._options.settings(1, timeout, metadata, limits)
+        body = StreamedBody()
+        steps = self._steps(Source([request], True), settings, body.begin)
+        return StreamedResponse(body, steps)
+
+    def close(self) -> None:
+        """Closes the connections. Lists that are not complete end with an error."""
+        with self._lock:
+            self._is_closed = True
+            connections, self._connections = self._connections, []
+            is_own = self._process == os.getpid()
+        if is_own:
+            for connection in connections:
+                connection.channel.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        names = ", ".join(address.name for address in self._options.addresses)
+        return f"<Client {names}>"
+
+    def _results(self, source: Taker, settings: Settings, ordered: bool) -> Iterator[Result]:
+        steps = self._steps(source, settings, Body)
+        # The generator begins when its first result is taken.
+        return in_order(steps) if ordered else _flatten(steps)
+
+    def _steps(self, source: Taker, settings: Settings, make_body: Any) -> Iterator[RequestList]:
+        """Runs a list. Yields it whenever there may be something to take from it."""
+        connections = self._connected()
+        requests = RequestList(source, connections, settings, time.monotonic(), make_body)
+        events = _Events()
+        try:
+            while True:
+                now = time.monotonic()
+                for call in requests.advance(now):
+                    metadata = self._options.call_metadata(settings)
+                    events.start(call, metadata)
+                yield requests
+                paused = time.monotonic() - now
+                requests.pause(paused)
+                if requests.is_done():
+                    return
+                now += paused
+                events.wait(requests, requests.next_time(now))
+        finally:
+            requests.cancel()
+            events.close()
+
+    def _connected(self) -> List[_Connection]:
+        """Returns the connections of this process."""
+        with self._lock:
+            if self._is_closed:
+                raise ValueError("the client is closed")
+            if self._process != os.getpid():
+                # The parent's connections can't be used, nor closed, after a fork.
+                self._inherited += self._connections
+                self._connections = [
+                    _Connection(address.name, self._channel(address.target, address.uses_tls))
+                    for address in self._options.addresses
+                ]
+                self._process = os.getpid()
+            return self._connections
+
+    def _channel(self, target: str, uses_tls: bool) -> grpc.Channel:
+        if uses_tls:
+            return grpc.secure_channel(target, self._options.credentials, options=CHANNEL_OPTIONS)
+        return grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+
+
+class _Connection(Endpoint):
+    """An endpoint and its channel."""
+
+    def __init__(self, name: str, channel: grpc.Channel) -> None:
+        super().__init__(name)
+        self.channel = channel
+        self.fetch_batch: Any = channel.unary_stream(
+            METHOD,
+            request_serializer=pb.FetchBatchRequest.SerializeToString,
+            response_deserializer=pb.FetchBatchResponse.FromString,
+        )
+
+
+class _Events:
+    """What arrives on the calls of a list. Each call has a thread that reads it."""
+
+    def __init__(self) -> None:
+        # Bounded by the permits of the readers.
+        self._queue: queue.SimpleQueue[Tuple[Call, Any, Any]] = queue.SimpleQueue()
+        self._readers: Dict[Call, threading.Semaphore] = {}
+
+    def start(self, call: Call, metadata: Any) -> None:
+        """Makes a call."""
+        connection = call.endpoint
+        assert isinstance(connection, _Connection)
+        stream = connection.fetch_batch(call.message, metadata=metadata)
+        call.cancel = stream.cancel
+        permits = threading.Semaphore(_AHEAD)
+        self._readers[call] = permits
+        reader = threading.Thread(
+            target=self._read, args=(call, stream, permits), name="fetchd-call", daemon=True
+        )
+        reader.start()
+
+    def wait(self, requests: RequestList, until: Optional[float]) -> None:
+        """Waits for something to arrive, and passes all that has arrived to the list."""
+        timeout = None if until is None else max(0.0, until - time.monotonic())
+        try:
+            event = self._queue.get(timeout=timeout)
+            while True:
+                self._pass_on(requests, *event)
+                event = self._queue.get_nowait()
+        except queue.Empty:
+            pass
+
+    def close(self) -> None:
+        """Lets all readers run to the end of their calls."""
+        for permits in self._readers.values():
+            permits.release(1 << 20)
+
+    def _pass_on(self, requests: RequestList, call: Call, message: Any, error: Any) -> None:
+        now = time.monotonic()
+        if message is not None:
+            self._readers[call].release()
+            requests.on_message(call, message, now)
+        else:
+            del self._readers[call]
+            requests.on_end(call, error, now)
+
+    def _read(self, call: Call, stream: Any, permits: threading.Semaphore) -> None:
+        error: Optional[grpc.RpcError] = None
+        try:
+            for message in stream:
+                self._queue.put((call, message, None))
+                permits.acquire()
+        except grpc.RpcError as caught:
+            error = caught
+        self._queue.put((call, None, error))
+
+
+def _flatten(steps: Iterator[RequestList]) -> Iterator[Result]:
+    """Returns the results of a list as they arrive."""
+    try:
+        for requests in steps:
+            while requests.results:
+                yield requests.results.popleft()
+    finally:
+        steps.close()  # type: ignore[attr-defined]
