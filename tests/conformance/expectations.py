@@ -37,6 +37,10 @@ def check_result(expected, actual, what):
             check(digest(content_of(value)), {k: actual[k] for k in ("size", "sha256")}, f"{what}: body")
         elif field == "error":
             check_error(value, actual["error"], what)
+        elif field == "text":
+            # A client may leave the text to its callers.
+            if "text" in actual:
+                check(value, actual["text"], f"{what}: text")
         elif field == "headers":
             for name in {name for name, _ in value}:
                 mine = [v for n, v in value if n == name]

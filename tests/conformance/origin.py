@@ -34,6 +34,7 @@ class Origin:
         with self._changed:
             self._behaviours = behaviours
             self.received = collections.Counter()
+            self.echoed = {}
             self.closed = []
             self.waiting = 0
 
@@ -91,7 +92,10 @@ class Origin:
         if behaviour.get("close"):
             return False
         if behaviour.get("echo"):
-            behaviour = dict(behaviour, body={"text": f"{method}\n" + head.decode("latin-1").partition("\r\n")[2].lower() + body.decode("latin-1")})
+            lines = head.decode("latin-1").partition("\r\n")[2].lower()
+            echo = f"{method}\n{lines}{body.decode('latin-1')}"
+            behaviour = dict(behaviour, body={"text": echo})
+            self.echoed[digest(echo.encode("latin-1"))["sha256"]] = echo
         content = content_of(behaviour.get("body", ""), path)
         writer.write(self._head(behaviour, len(content)))
         if method == "HEAD" or behaviour.get("no_body"):
@@ -113,7 +117,7 @@ class Origin:
         release = self._release
         with self._changed:
             self.waiting += 1
-        closed = asyncio.ensure_future(reader.read(1))
+        closed = asyncio.ensure_future(read_to_end(reader))
         over = asyncio.ensure_future(release.wait())
         try:
             await asyncio.wait([closed, over], return_when=asyncio.FIRST_COMPLETED)
@@ -142,6 +146,14 @@ class Origin:
         for name, value in behaviour.get("headers", []):
             lines.append(f"{name}: {value}".replace("{origin}", self.url))
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+async def read_to_end(reader):
+    """Returns when the peer has closed the connection."""
+    try:
+        await reader.read()
+    except ConnectionError:
+        pass
 
 
 _CONTENT = {}

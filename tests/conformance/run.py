@@ -7,9 +7,10 @@ conformance/README.md describes. With --only, cases run whose file and name cont
 """
 
 import argparse
+import base64
 import json
 import pathlib
-import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "interop"))
 from driver import Driver
 from expectations import Unexpected, check, check_result, shorten
 from fetch import generate_client
-from origin import Origin
+from origin import Origin, content_of
 from services import Fake, Services
 
 # Seconds for an event that a case waits for.
@@ -34,7 +35,6 @@ class Suite:
         self.binary = binary
         self.messages, _ = generate_client(root / "proto")
         self.origin = Origin()
-        self.shared = Services(binary)
         self.cases = []
         for file in sorted((root / "conformance").glob("*.json")):
             for case in json.loads(file.read_text())["cases"]:
@@ -43,6 +43,11 @@ class Suite:
         self.secrets = self._made.name
         script = [root / "deploy/secrets.sh", self.secrets, "crawler"]
         subprocess.run(script, check=True, stdout=subprocess.DEVNULL)
+        # An authority that nobody uses.
+        script[1] = f"{self.secrets}/other"
+        subprocess.run(script, check=True, stdout=subprocess.DEVNULL)
+        shutil.copy(f"{self.secrets}/other/ca.crt", f"{self.secrets}/other.crt")
+        self.shared = Services(binary)
 
     def stop(self):
         self.shared.stop()
@@ -95,12 +100,13 @@ class Run:
         case, expected = self._case, self._case["expect"]
         self._fill_up()
         job = self._job()
-        before = driver.peak_memory() if "memory" in expected else 0
+        before = self._warm_up(driver, job) if "memory" in expected else 0
         begun = time.time()
         driver.begin(job)
         for action in case.get("when", []):
             if not self._origin.wait_for_requests(action["requests"], PATIENCE):
                 raise Unexpected(f"the origin did not receive {action['requests']} requests")
+            time.sleep(action.get("after", 0))
             if "write" in action:
                 pathlib.Path(self._fill(action["write"])).write_text(action["text"])
             else:
@@ -123,6 +129,12 @@ class Run:
         if "closed_within" in expected:
             self._check_closed(expected["closed_within"], answer["cancelled_at"])
 
+    def _warm_up(self, driver, job):
+        """Runs a small job, and returns the memory of the driver."""
+        driver.begin({**job, "mode": "arrive", "requests": [{"url": self._origin.url}]})
+        driver.answer()
+        return driver.peak_memory()
+
     def _job(self):
         job = {"endpoints": self.endpoints, "mode": "collect", "requests": []}
         job.update(self._filled(self._case["job"]))
@@ -130,11 +142,10 @@ class Run:
         for request in job["requests"]:
             for index in range(request.pop("repeat", 1)):
                 requests.append(json.loads(json.dumps(request).replace("{i}", str(index))))
+                if "body_bytes" in requests[-1]:
+                    body = content_of({"bytes": requests[-1].pop("body_bytes")})
+                    requests[-1]["body_base64"] = base64.b64encode(body).decode()
         job["requests"] = requests
-        job["endpoints"] = [
-            endpoint.replace("127.0.0.1", self._case.get("host", "127.0.0.1"))
-            for endpoint in job["endpoints"]
-        ]
         return job
 
     def _fill_up(self):
@@ -162,6 +173,11 @@ class Run:
                 first, last = mine.pop("from", 0), mine.pop("to", len(results))
                 if first <= index < last:
                     check_result(mine, result, f"result {index}")
+        for index, texts in enumerate(expected.get("echoed", [])):
+            echo = self._origin.echoed.get(results[index]["sha256"], "")
+            for text in texts:
+                if text not in echo:
+                    raise Unexpected(f"request {index}: expected {shorten(text)} in {shorten(echo)}")
         if "some" in expected:
             for pattern in expected["some"]:
                 least = pattern.get("least", 1)
@@ -193,6 +209,13 @@ class Run:
                 for batch, _ in fake.received
             ]
             check(self._filled(expected["calls"]), actual, "requests of each call")
+        for url, count in expected.get("received", {}).items():
+            batches = [batch for fake in self._fakes for batch, _ in fake.received]
+            actual = sum(request.url == url for batch in batches for request in batch.requests)
+            check(count, actual, f"times that {url} was received")
+        if "most_per_path" in expected:
+            path, count = max(self._origin.received.items(), key=lambda item: item[1])
+            check({"most": expected["most_per_path"]}, count, f"requests for {path} at the origin")
         if "call_count" in expected:
             check(expected["call_count"], sum(len(fake.received) for fake in self._fakes), "calls")
         for path, value in expected.get("sent", {}).items():
@@ -212,6 +235,9 @@ class Run:
 
     def _fill(self, text):
         text = text.replace("{origin}", self._origin.url)
+        if "{endpoint}" in text or "{port}" in text:
+            text = text.replace("{endpoint}", self.endpoints[0])
+            text = text.replace("{port}", self.endpoints[0].rpartition(":")[2])
         return text.replace("{secrets}", self._suite.secrets)
 
 

@@ -29,15 +29,22 @@ class Services:
         self.addresses = [address for _, address in self._all]
 
     def act(self, action, replica):
-        """Drains, kills or freezes a replica."""
+        """Drains, kills or freezes a replica: that of a number, or the busiest."""
         signals = {"drain": signal.SIGTERM, "kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
-        self._all[replica][0].send_signal(signals[action])
+        services = [service for service, _ in self._all]
+        service = max(services, key=open_files) if replica == "busy" else services[replica]
+        service.send_signal(signals[action])
 
     def stop(self):
         for service, _ in self._all:
             service.kill()
         for service, _ in self._all:
             service.wait()
+
+
+def open_files(process):
+    """Returns how many files a process has open, which are mostly its connections."""
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
 
 
 class Fake:
@@ -49,7 +56,8 @@ class Fake:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self.received = []
-        self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(32))
+        unlimited = [("grpc.max_receive_message_length", -1)]
+        self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(32), options=unlimited)
         handler = grpc.unary_stream_rpc_method_handler(
             self._fetch_batch,
             messages.FetchBatchRequest.FromString,

@@ -203,10 +203,13 @@ def answer_of(job: Dict[str, Any], results: Any, cancelled_at: Optional[float]) 
 
 
 def main() -> None:
+    # One event loop for all jobs, as in a program.
+    loop = asyncio.new_event_loop()
     for line in sys.stdin:
         job = json.loads(line)
         try:
-            answer = asyncio.run(run_async(job)) if "--asyncio" in sys.argv else run(job)
+            is_async = "--asyncio" in sys.argv
+            answer = loop.run_until_complete(run_async(job)) if is_async else run(job)
             answer = {"failure": None, "cancelled_at": None, **answer}
         except (OSError, TypeError, ValueError) as error:
             failure = {"name": type(error).__name__, "message": str(error)}

@@ -21,6 +21,7 @@ from ._options import CHANNEL_OPTIONS, METHOD, ClientOptions, Metadata
 from ._order import Order
 from ._source import Source
 from ._stream import AsyncStreamedResponse, StreamedBody
+from .errors import client_closed
 from .headers import HeadersInput
 from .request import RequestInput, Seconds, is_list
 from .result import Result
@@ -188,6 +189,8 @@ class AsyncClient:
         try:
             while True:
                 now = time.monotonic()
+                if self._is_closed:
+                    requests.abort(client_closed())
                 for call in requests.advance(now):
                     events.start(call, self._options.call_metadata(settings))
                 yield requests

@@ -19,6 +19,7 @@ from ._options import CHANNEL_OPTIONS, METHOD, ClientOptions, Metadata
 from ._order import in_order
 from ._source import Source
 from ._stream import StreamedBody, StreamedResponse
+from .errors import client_closed
 from .headers import HeadersInput
 from .request import RequestInput, Seconds, is_list
 from .result import Result
@@ -215,6 +216,8 @@ class Client:
         try:
             while True:
                 now = time.monotonic()
+                if self._is_closed:
+                    requests.abort(client_closed())
                 for call in requests.advance(now):
                     metadata = self._options.call_metadata(settings)
                     events.start(call, metadata)
@@ -275,7 +278,13 @@ class _Events:
         """Makes a call."""
         connection = call.endpoint
         assert isinstance(connection, _Connection)
-        stream = connection.fetch_batch(call.message, metadata=metadata)
+        try:
+            stream = connection.fetch_batch(call.message, metadata=metadata)
+        except ValueError:
+            # Another thread has closed the client, which the list notices in its next turn.
+            self._queue.put((call, None, None))
+            self._readers[call] = threading.Semaphore()
+            return
         call.cancel = stream.cancel
         permits = threading.Semaphore(_AHEAD)
         self._readers[call] = permits

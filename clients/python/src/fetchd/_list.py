@@ -169,6 +169,11 @@ class List:
             self._close(call)
             call.cancel()
 
+    def abort(self, error: FetchError) -> None:
+        """Cancels all calls, and ends all requests with ``error``."""
+        self._close_source(error)
+        self._fail_calls(error)
+
     def on_message(self, call: Call, message: pb.FetchBatchResponse, now: float) -> None:
         """Handles a message of a call."""
         if call not in self._calls:
@@ -220,9 +225,7 @@ class List:
             self._end(call, _failure.silent(call.silence_timeout), now)
         outage_end = self._outage.end()
         if outage_end is not None and now >= outage_end:
-            error = self._outage.error(endpoint.name for endpoint in self._endpoints)
-            self._close_source(error)
-            self._fail_calls(error)
+            self.abort(self._outage.error(endpoint.name for endpoint in self._endpoints))
 
     def _has_room(self) -> bool:
         if self._closed_by is not None:

@@ -24,6 +24,7 @@ class FetchError(Exception):
       with the request, which must not be sent again since it may have reached its origin,
     - ``CALL_FAILED``: the service refused the call (``code`` says why),
     - ``CONTRACT_BROKEN``: the service sent a response that violates the contract,
+    - ``CANCELLED``: the client was closed,
     - ``INVALID_REQUEST`` if the request cannot be sent.
     """
     message: str
@@ -89,3 +90,8 @@ def service_lost(message: str) -> FetchError:
 def deadline_passed() -> FetchError:
     """Returns the error for requests that missed the time limit of their list."""
     return FetchError("BATCH_DEADLINE", "the deadline of the batch passed first", retryable=True)
+
+
+def client_closed() -> FetchError:
+    """Returns the error for requests of a client that was closed."""
+    return FetchError("CANCELLED", "the client was closed")
