@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from typing import Any, AsyncIterable, AsyncIterator, Deque, Dict, Iterable, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, AsyncIterable, AsyncIterator, Deque, Dict, Iterable, List, Optional, Tuple, Union
 
 import grpc
 import grpc.aio
@@ -26,6 +26,11 @@ from .headers import HeadersInput
 from .request import RequestInput, Seconds, is_list
 from .result import Result
 from .v1 import fetchd_pb2 as pb
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._options import Limits
 
 _AHEAD = 2
 """Messages of a call that are received before the list has handled them."""
@@ -50,13 +55,7 @@ class AsyncClient:
         give_up_after: Seconds = 30.0,
         silence_timeout: Seconds = 30.0,
         headers: Optional[HeadersInput] = None,
-        request_timeout: Optional[Seconds] = None,
-        idle_timeout: Optional[Seconds] = None,
-        connect_timeout: Optional[Seconds] = None,
-        max_redirects: Optional[int] = None,
-        max_body_bytes: Optional[int] = None,
-        truncate: Optional[bool] = None,
-        max_attempts: Optional[int] = None,
+        **limits: Unpack[Limits],
     ) -> None:
         self._options = ClientOptions(
             endpoints,
@@ -68,15 +67,7 @@ class AsyncClient:
             give_up_after=give_up_after,
             silence_timeout=silence_timeout,
             headers=headers,
-            limits={
-                "request_timeout": request_timeout,
-                "idle_timeout": idle_timeout,
-                "connect_timeout": connect_timeout,
-                "max_redirects": max_redirects,
-                "max_body_bytes": max_body_bytes,
-                "truncate": truncate,
-                "max_attempts": max_attempts,
-            },
+            limits=limits,
         )
         self._connections: List[_Connection] = []
         self._loop: Optional[asyncio.AbstractEventLoop] = None
@@ -91,7 +82,7 @@ class AsyncClient:
         concurrency: Optional[int] = None,
         timeout: Optional[Seconds] = None,
         metadata: Optional[Metadata] = None,
-        **limits: Any,
+        **limits: Unpack[Limits],
     ) -> List[Result]:
         """Fetches a list, and returns one result for each request, in the same order.
 
@@ -115,7 +106,7 @@ class AsyncClient:
         timeout: Optional[Seconds] = None,
         metadata: Optional[Metadata] = None,
         ordered: bool = False,
-        **limits: Any,
+        **limits: Unpack[Limits],
     ) -> AsyncIterator[Result]:
         """Like :meth:`fetch_all`, but returns the results as they arrive.
 
@@ -134,7 +125,7 @@ class AsyncClient:
         *,
         timeout: Optional[Seconds] = None,
         metadata: Optional[Metadata] = None,
-        **limits: Any,
+        **limits: Unpack[Limits],
     ) -> AsyncStreamedResponse:
         """Sends one request. Use it with ``async with``, which returns when the head has arrived.
 
@@ -222,7 +213,7 @@ class AsyncClient:
         return self._connections
 
     def _channel(self, target: str, uses_tls: bool) -> grpc.aio.Channel:
-        if uses_tls:
+        if uses_tls and self._options.credentials is not None:
             return grpc.aio.secure_channel(
                 target, self._options.credentials, options=CHANNEL_OPTIONS
             )

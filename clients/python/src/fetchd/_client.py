@@ -6,7 +6,7 @@ import os
 import queue
 import threading
 import time
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 import grpc
 
@@ -24,6 +24,11 @@ from .headers import HeadersInput
 from .request import RequestInput, Seconds, is_list
 from .result import Result
 from .v1 import fetchd_pb2 as pb
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._options import Limits
 
 _AHEAD = 2
 """Messages of a call that are received before the list has handled them."""
@@ -50,8 +55,9 @@ class Client:
     :param silence_timeout: seconds for which a replica may send nothing on a call. Services send
         an empty message every 10 s, so keep it well above that.
     :param headers: header lines of all requests that don't set the same header
-    :param request_timeout: ``timeout`` of all requests that set none. This and the following are
-        described at :class:`fetchd.Request`.
+    :param limits: ``request_timeout``, ``idle_timeout``, ``connect_timeout``, ``max_redirects``,
+        ``max_body_bytes``, ``truncate`` and ``max_attempts`` of all requests that set none.
+        :class:`fetchd.Request` describes them.
 
     Raises ``TypeError``, ``ValueError`` or ``OSError`` if a setting cannot be used.
     """
@@ -68,13 +74,7 @@ class Client:
         give_up_after: Seconds = 30.0,
         silence_timeout: Seconds = 30.0,
         headers: Optional[HeadersInput] = None,
-        request_timeout: Optional[Seconds] = None,
-        idle_timeout: Optional[Seconds] = None,
-        connect_timeout: Optional[Seconds] = None,
-        max_redirects: Optional[int] = None,
-        max_body_bytes: Optional[int] = None,
-        truncate: Optional[bool] = None,
-        max_attempts: Optional[int] = None,
+        **limits: Unpack[Limits],
     ) -> None:
         self._options = ClientOptions(
             endpoints,
@@ -86,15 +86,7 @@ class Client:
             give_up_after=give_up_after,
             silence_timeout=silence_timeout,
             headers=headers,
-            limits={
-                "request_timeout": request_timeout,
-                "idle_timeout": idle_timeout,
-                "connect_timeout": connect_timeout,
-                "max_redirects": max_redirects,
-                "max_body_bytes": max_body_bytes,
-                "truncate": truncate,
-                "max_attempts": max_attempts,
-            },
+            limits=limits,
         )
         self._lock = threading.Lock()
         self._connections: List[_Connection] = []
@@ -109,7 +101,7 @@ class Client:
         concurrency: Optional[int] = None,
         timeout: Optional[Seconds] = None,
         metadata: Optional[Metadata] = None,
-        **limits: Any,
+        **limits: Unpack[Limits],
     ) -> List[Result]:
         """Fetches a list, and returns one result for each request, in the same order.
 
@@ -143,7 +135,7 @@ class Client:
         timeout: Optional[Seconds] = None,
         metadata: Optional[Metadata] = None,
         ordered: bool = False,
-        **limits: Any,
+        **limits: Unpack[Limits],
     ) -> Iterator[Result]:
         """Like :meth:`fetch_all`, but returns the results as they arrive.
 
@@ -168,7 +160,7 @@ class Client:
         *,
         timeout: Optional[Seconds] = None,
         metadata: Optional[Metadata] = None,
-        **limits: Any,
+        **limits: Unpack[Limits],
     ) -> StreamedResponse:
         """Sends one request, and returns its response when the head has arrived.
 
@@ -248,7 +240,7 @@ class Client:
             return self._connections
 
     def _channel(self, target: str, uses_tls: bool) -> grpc.Channel:
-        if uses_tls:
+        if uses_tls and self._options.credentials is not None:
             return grpc.secure_channel(target, self._options.credentials, options=CHANNEL_OPTIONS)
         return grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
 

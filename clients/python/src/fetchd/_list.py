@@ -42,9 +42,11 @@ class Taker(Protocol):
     @property
     def has_ended(self) -> bool:
         """True if there are no more requests."""
+        ...
 
     def take(self, count: int, size: int) -> ListOf[Union[Pending, Result]]:
         """Returns the next requests, or none if there are none at the moment."""
+        ...
 
 
 @dataclass(frozen=True)

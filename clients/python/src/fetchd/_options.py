@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _address, request
 from ._credentials import Pem, Token, channel_credentials
@@ -13,6 +13,21 @@ from .headers import HeadersInput, to_lines
 from .request import Seconds
 from .timing import parse_seconds
 from .v1 import fetchd_pb2 as pb
+
+if TYPE_CHECKING:
+    from typing_extensions import TypedDict
+
+    class Limits(TypedDict, total=False):
+        """The options of requests that don't set their own."""
+
+        request_timeout: Optional[Seconds]
+        idle_timeout: Optional[Seconds]
+        connect_timeout: Optional[Seconds]
+        max_redirects: Optional[int]
+        max_body_bytes: Optional[int]
+        truncate: Optional[bool]
+        max_attempts: Optional[int]
+
 
 METHOD = "/fetchd.v1.FetchService/FetchBatch"
 
@@ -61,7 +76,7 @@ class ClientOptions:
         give_up_after: Seconds,
         silence_timeout: Seconds,
         headers: Optional[HeadersInput],
-        limits: Dict[str, Any],
+        limits: Limits,
     ) -> None:
         tls = {"tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key}
         first_tls = next((name for name, value in tls.items() if value is not None), None)
@@ -83,7 +98,7 @@ class ClientOptions:
         concurrency: Optional[int],
         timeout: Optional[Seconds],
         metadata: Optional[Metadata],
-        limits: Dict[str, Any],
+        limits: Limits,
     ) -> Settings:
         """Returns the settings of a list. Raises ``TypeError`` or ``ValueError`` if one is not
         valid."""
@@ -92,7 +107,7 @@ class ClientOptions:
         return Settings(
             concurrency=concurrency or 0,
             timeout=None if timeout is None else parse_seconds("timeout", timeout),
-            options=_request_options({**self._limits, **limits}),
+            options=_request_options(self._limits, limits),
             headers=self._headers,
             metadata=_metadata(metadata),
             silence_timeout=self._silence_timeout,
@@ -106,8 +121,25 @@ class ClientOptions:
         return (*settings.metadata, ("authorization", self._token.authorization()))
 
 
-def _request_options(limits: Dict[str, Any]) -> Optional[pb.FetchOptions]:
-    given = {name: value for name, value in limits.items() if value is not None}
+_LIMITS = (
+    "request_timeout",
+    "idle_timeout",
+    "connect_timeout",
+    "max_redirects",
+    "max_body_bytes",
+    "truncate",
+    "max_attempts",
+)
+
+
+def _request_options(*limits: Limits) -> Optional[pb.FetchOptions]:
+    """Returns the options as a message. Later limits replace earlier ones."""
+    given: dict[str, Any] = {}
+    for some in limits:
+        given.update((name, value) for name, value in some.items() if value is not None)
+        for name in some:
+            if name not in _LIMITS:
+                raise TypeError(f"unexpected option {name!r}, expected one of {', '.join(_LIMITS)}")
     timeout = given.pop("request_timeout", None)
     return request.options(timeout=timeout, timeout_name="request_timeout", **given)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator, List, Mapping, Sequence, Tuple, Union
+from typing import Any, Iterable, Iterator, List, Mapping, Sequence, Tuple, Union
 
 HeaderValue = Union[str, bytes]
 HeadersInput = Union[
@@ -55,19 +55,17 @@ def to_lines(headers: HeadersInput) -> List[Tuple[str, bytes]]:
 
     Raises ``TypeError`` or ``ValueError`` if a name or a value is not possible in HTTP.
     """
-    lines: List[Tuple[str, bytes]] = []
-    if isinstance(headers, Mapping):
-        for name, values in headers.items():
-            if isinstance(values, (str, bytes)):
-                values = [values]
-            lines.extend((_name(name), _value(name, value)) for value in values)
-        return lines
     if isinstance(headers, (str, bytes)):
         raise TypeError(f"headers: expected a dict or pairs, got {type(headers).__name__}")
-    for pair in headers:
+    lines: List[Tuple[str, bytes]] = []
+    pairs: Iterable[Any] = headers.items() if isinstance(headers, Mapping) else headers
+    for pair in pairs:
         if isinstance(pair, (str, bytes)) or len(pair) != 2:
             raise ValueError("headers: expected pairs of a name and a value")
-        lines.append((_name(pair[0]), _value(pair[0], pair[1])))
+        name, values = pair
+        if isinstance(values, (str, bytes)) or not isinstance(headers, Mapping):
+            values = [values]
+        lines.extend((_name(name), _value(name, value)) for value in values)
     return lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json as json_module
-from typing import Any, Iterable, Optional, Union
+from typing import Any, Optional, Union
 
 from . import timing
 from .headers import Headers, HeadersInput, to_lines
@@ -206,4 +206,4 @@ def is_list(requests: object) -> bool:
         raise TypeError(
             f"requests: expected a list of URLs or Requests, got {type(requests).__name__}"
         )
-    return isinstance(requests, Iterable) and hasattr(requests, "__len__")
+    return hasattr(requests, "__len__")

@@ -3,7 +3,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from typing import Any as _Any, ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -72,7 +72,7 @@ class FetchBatchRequest(_message.Message):
     options: FetchOptions
     concurrency: int
     timeout: _duration_pb2.Duration
-    def __init__(self, requests: _Optional[_Iterable[_Union[FetchRequest, _Mapping]]] = ..., options: _Optional[_Union[FetchOptions, _Mapping]] = ..., concurrency: _Optional[int] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, requests: _Optional[_Iterable[_Union[FetchRequest, _Mapping[str, _Any]]]] = ..., options: _Optional[_Union[FetchOptions, _Mapping[str, _Any]]] = ..., concurrency: _Optional[int] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class FetchRequest(_message.Message):
     __slots__ = ("url", "method", "headers", "body", "options")
@@ -86,7 +86,7 @@ class FetchRequest(_message.Message):
     headers: _containers.RepeatedCompositeFieldContainer[Header]
     body: bytes
     options: FetchOptions
-    def __init__(self, url: _Optional[str] = ..., method: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., body: _Optional[bytes] = ..., options: _Optional[_Union[FetchOptions, _Mapping]] = ...) -> None: ...
+    def __init__(self, url: _Optional[str] = ..., method: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping[str, _Any]]]] = ..., body: _Optional[bytes] = ..., options: _Optional[_Union[FetchOptions, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class Header(_message.Message):
     __slots__ = ("name", "value")
@@ -112,13 +112,13 @@ class FetchOptions(_message.Message):
     max_body_bytes: int
     body_overflow: BodyOverflow
     max_attempts: int
-    def __init__(self, timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., connect_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., max_redirects: _Optional[int] = ..., max_body_bytes: _Optional[int] = ..., body_overflow: _Optional[_Union[BodyOverflow, str]] = ..., max_attempts: _Optional[int] = ...) -> None: ...
+    def __init__(self, timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., connect_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., max_redirects: _Optional[int] = ..., max_body_bytes: _Optional[int] = ..., body_overflow: _Optional[_Union[BodyOverflow, str]] = ..., max_attempts: _Optional[int] = ...) -> None: ...
 
 class FetchBatchResponse(_message.Message):
     __slots__ = ("parts",)
     PARTS_FIELD_NUMBER: _ClassVar[int]
     parts: _containers.RepeatedCompositeFieldContainer[ResultPart]
-    def __init__(self, parts: _Optional[_Iterable[_Union[ResultPart, _Mapping]]] = ...) -> None: ...
+    def __init__(self, parts: _Optional[_Iterable[_Union[ResultPart, _Mapping[str, _Any]]]] = ...) -> None: ...
 
 class ResultPart(_message.Message):
     __slots__ = ("index", "head", "body", "end")
@@ -130,7 +130,7 @@ class ResultPart(_message.Message):
     head: ResponseHead
     body: bytes
     end: FetchEnd
-    def __init__(self, index: _Optional[int] = ..., head: _Optional[_Union[ResponseHead, _Mapping]] = ..., body: _Optional[bytes] = ..., end: _Optional[_Union[FetchEnd, _Mapping]] = ...) -> None: ...
+    def __init__(self, index: _Optional[int] = ..., head: _Optional[_Union[ResponseHead, _Mapping[str, _Any]]] = ..., body: _Optional[bytes] = ..., end: _Optional[_Union[FetchEnd, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class ResponseHead(_message.Message):
     __slots__ = ("status", "headers", "url", "version")
@@ -142,7 +142,7 @@ class ResponseHead(_message.Message):
     headers: _containers.RepeatedCompositeFieldContainer[Header]
     url: str
     version: HttpVersion
-    def __init__(self, status: _Optional[int] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., url: _Optional[str] = ..., version: _Optional[_Union[HttpVersion, str]] = ...) -> None: ...
+    def __init__(self, status: _Optional[int] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping[str, _Any]]]] = ..., url: _Optional[str] = ..., version: _Optional[_Union[HttpVersion, str]] = ...) -> None: ...
 
 class FetchEnd(_message.Message):
     __slots__ = ("error", "attempts", "redirects", "body_bytes", "truncated", "timing")
@@ -158,7 +158,7 @@ class FetchEnd(_message.Message):
     body_bytes: int
     truncated: bool
     timing: Timing
-    def __init__(self, error: _Optional[_Union[FetchError, _Mapping]] = ..., attempts: _Optional[int] = ..., redirects: _Optional[int] = ..., body_bytes: _Optional[int] = ..., truncated: bool = ..., timing: _Optional[_Union[Timing, _Mapping]] = ...) -> None: ...
+    def __init__(self, error: _Optional[_Union[FetchError, _Mapping[str, _Any]]] = ..., attempts: _Optional[int] = ..., redirects: _Optional[int] = ..., body_bytes: _Optional[int] = ..., truncated: bool = ..., timing: _Optional[_Union[Timing, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class Timing(_message.Message):
     __slots__ = ("queued", "first_byte", "total", "dns", "connect", "tls", "connection_reused", "earlier")
@@ -178,7 +178,7 @@ class Timing(_message.Message):
     tls: _duration_pb2.Duration
     connection_reused: bool
     earlier: _duration_pb2.Duration
-    def __init__(self, queued: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., first_byte: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., total: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., dns: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., connect: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., tls: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., connection_reused: bool = ..., earlier: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, queued: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., first_byte: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., total: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., dns: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., connect: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., tls: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., connection_reused: bool = ..., earlier: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class FetchError(_message.Message):
     __slots__ = ("reason", "message", "retryable")
