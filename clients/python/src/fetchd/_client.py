@@ -265,6 +265,7 @@ class _Events:
         # Bounded by the permits of the readers.
         self._queue: queue.SimpleQueue[Tuple[Call, Any, Any]] = queue.SimpleQueue()
         self._readers: Dict[Call, threading.Semaphore] = {}
+        self._is_closed = False
 
     def start(self, call: Call, metadata: Any) -> None:
         """Makes a call."""
@@ -298,8 +299,9 @@ class _Events:
 
     def close(self) -> None:
         """Lets all readers run to the end of their calls."""
+        self._is_closed = True
         for permits in self._readers.values():
-            permits.release(1 << 20)
+            permits.release()
 
     def _pass_on(self, requests: RequestList, call: Call, message: Any, error: Any) -> None:
         now = time.monotonic()
@@ -314,8 +316,9 @@ class _Events:
         error: Optional[grpc.RpcError] = None
         try:
             for message in stream:
-                self._queue.put((call, message, None))
-                permits.acquire()
+                if not self._is_closed:
+                    self._queue.put((call, message, None))
+                    permits.acquire()
         except grpc.RpcError as caught:
             error = caught
         self._queue.put((call, None, error))

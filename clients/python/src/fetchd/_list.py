@@ -79,7 +79,9 @@ class Call:
     ) -> None:
         self.endpoint = endpoint
         self.assembly = Assembly(requests, make_body)
-        self.message = pb.FetchBatchRequest(requests=[pending.message for pending in requests])
+        self.message = pb.FetchBatchRequest()
+        for pending in requests:
+            pending.write_to(self.message)
         self.slots = slots
         self.silence_timeout = silence_timeout
         size = sum(pending.size for pending in requests)

@@ -10,7 +10,9 @@ from .request import IDEMPOTENT, to_message
 from .v1 import fetchd_pb2 as pb
 
 _OVERHEAD = 6
-"""What a request takes in a call besides its own message: the tag and the length."""
+"""What a request takes in a call besides its own message: the tag and the length, in bytes."""
+_URL_OVERHEAD = 2 * _OVERHEAD
+"""What a plain URL takes besides its text."""
 
 
 class Pending:
@@ -31,9 +33,15 @@ class Pending:
     def __init__(self, index: int, request: object) -> None:
         self.index = index
         self.request = request
-        self.message: pb.FetchRequest = to_message(request)
-        self.size = self.message.ByteSize() + _OVERHEAD
-        self.is_idempotent = self.message.method in IDEMPOTENT
+        self.message: Optional[pb.FetchRequest] = None
+        """The message. ``None`` for a plain URL, which its call writes without one."""
+        if isinstance(request, str) and request.isascii():
+            self.size = len(request) + _URL_OVERHEAD
+            self.is_idempotent = True
+        else:
+            self.message = to_message(request)
+            self.size = self.message.ByteSize() + _OVERHEAD
+            self.is_idempotent = self.message.method in IDEMPOTENT
         self.losses = 0
         self.failed_at: Optional[Set[str]] = None
         """Names of the endpoints that have failed the request."""
@@ -50,7 +58,7 @@ class Pending:
         """
         message = pb.FetchRequest()
         # The caller may use the request again, with a client that has other headers.
-        message.CopyFrom(self.message)
+        message.CopyFrom(self.message or to_message(self.request))
         own = {line.name.lower() for line in message.headers}
         if "@" in urllib.parse.urlsplit(message.url).netloc:
             own.add("authorization")
@@ -59,6 +67,14 @@ class Pending:
                 message.headers.add(name=name, value=value)
         self.message = message
         self.size = message.ByteSize() + _OVERHEAD
+
+    def write_to(self, batch: pb.FetchBatchRequest) -> None:
+        """Adds the request to a call."""
+        if self.message is not None:
+            batch.requests.add().CopyFrom(self.message)
+        else:
+            assert isinstance(self.request, str)
+            batch.requests.add(url=self.request)
 
     def avoid(self, endpoint: str) -> None:
         """Makes the request avoid an endpoint, if there is another one."""

@@ -75,7 +75,7 @@ def _name(name: object) -> str:
     raise ValueError(f"headers: expected a name in ASCII, got {name!r}")
 
 
-def _value(name: str, value: object) -> bytes:
+def _value(name: object, value: object) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, str):
