@@ -1,0 +1,174 @@
+package fetchd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// endpoints are all endpoints of a client.
+type endpoints struct {
+	all []*endpoint
+
+	mu sync.Mutex
+	// changed is closed and replaced when the health of an endpoint changes.
+	changed chan struct{}
+	// turn is where the search for the next endpoint begins, so that endpoints
+	// with the same load take turns.
+	turn int
+	// lastFailure is the last failure of any call or probe.
+	lastFailure *failure
+}
+
+// minLosses is how often a request may be lost, at least. With many endpoints,
+// it is two losses for each. There has to be a limit, because a request could
+// kill every service that it reaches.
+const minLosses = 6
+
+func newEndpoints(all []*endpoint) *endpoints {
+	return &endpoints{all: all, changed: make(chan struct{})}
+}
+
+func (e *endpoints) maxLosses() int {
+	return max(minLosses, 2*len(e.all))
+}
+
+// pick returns the usable endpoint with the least load for a request, or nil if
+// there is none now. The endpoints that have failed the request come last, and
+// those that have refused it are left out.
+func (e *endpoints) pick(p *pending, now time.Time) *endpoint {
+	e.mu.Lock()
+	first := e.turn
+	e.turn++
+	e.mu.Unlock()
+	var best *endpoint
+	for offset := range e.all {
+		candidate := e.all[(first+offset)%len(e.all)]
+		if !candidate.isUsable(now, false) || p.refusal != nil && p.avoids(candidate) {
+			continue
+		}
+		if best == nil || p.prefers(candidate, best) {
+			best = candidate
+		}
+	}
+	return best
+}
+
+// prefers returns true if the endpoint a is better for the request than b.
+func (p *pending) prefers(a, b *endpoint) bool {
+	if avoidsA := p.avoids(a); avoidsA != p.avoids(b) {
+		return !avoidsA
+	}
+	return a.load() < b.load()
+}
+
+// hasUntried returns true if an endpoint that is not ejected has not failed the
+// request yet.
+func (e *endpoints) hasUntried(p *pending) bool {
+	for _, endpoint := range e.all {
+		if !p.avoids(endpoint) && !endpoint.isEjected() {
+			return true
+		}
+	}
+	return false
+}
+
+// startProbes starts all probes that are due. Their results reach everybody who
+// waits for a change.
+func (e *endpoints) startProbes(ctx context.Context, now time.Time) {
+	for _, endpoint := range e.all {
+		e.startProbe(ctx, endpoint, now, false)
+	}
+}
+
+// startProbe probes the endpoint if that is due. With isFresh, it is due as well
+// if the endpoint has not answered recently.
+func (e *endpoints) startProbe(ctx context.Context, endpoint *endpoint, now time.Time, isFresh bool) {
+	if !endpoint.startProbe(now, isFresh) {
+		return
+	}
+	go func() {
+		failed := endpoint.probe(ctx)
+		e.notify(failed)
+	}()
+}
+
+// recordFailure records that a call to the endpoint has failed.
+func (e *endpoints) recordFailure(endpoint *endpoint, failed *failure) {
+	endpoint.recordFailure(failed)
+	e.notify(failed)
+}
+
+// notify wakes everybody who waits for a change.
+func (e *endpoints) notify(failed *failure) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if failed != nil {
+		e.lastFailure = failed
+	}
+	close(e.changed)
+	e.changed = make(chan struct{})
+}
+
+// change returns a channel that is closed when the health of an endpoint
+// changes.
+func (e *endpoints) change() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.changed
+}
+
+func (e *endpoints) last() *failure {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lastFailure
+}
+
+// nextProbe returns when the next probe is due.
+func (e *endpoints) nextProbe() (next time.Time, ok bool) {
+	for _, endpoint := range e.all {
+		if due, isDue := endpoint.probeDue(); isDue && (!ok || due.Before(next)) {
+			next, ok = due, true
+		}
+	}
+	return next, ok
+}
+
+func (e *endpoints) hasUsable(now time.Time) bool {
+	for _, endpoint := range e.all {
+		if endpoint.isUsable(now, false) {
+			return true
+		}
+	}
+	return false
+}
+
+// refusal returns the error of a request that no endpoint accepts, apart from
+// those that don't answer. It returns nil if one may accept it.
+func (e *endpoints) refusal(p *pending, now time.Time) *Error {
+	if p.refusal != nil && !e.hasUntried(p) {
+		return p.refusal
+	}
+	for _, endpoint := range e.all {
+		if !endpoint.isForeign(now) {
+			return nil
+		}
+	}
+	return e.last().err
+}
+
+// names lists the first few addresses, for messages.
+func (e *endpoints) names() string {
+	const most = 8
+	names := make([]string, 0, most)
+	for _, endpoint := range e.all[:min(most, len(e.all))] {
+		names = append(names, endpoint.name)
+	}
+	text := strings.Join(names, ", ")
+	if more := len(e.all) - most; more > 0 {
+		text = fmt.Sprintf("%s and %d more", text, more)
+	}
+	return text
+}

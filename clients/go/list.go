@@ -1,0 +1,462 @@
+package fetchd
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// A list sends the requests of a source, in as many calls as necessary. If
+// requests are lost it sends them again, until each has a result. All of this
+// runs in the goroutine that takes the results, apart from the calls.
+type list struct {
+	client    *Client
+	endpoints *endpoints
+	source    source
+	settings  listSettings
+	// concurrency is the number of slots.
+	concurrency int
+	// maxRequests is the largest number of requests of a call.
+	maxRequests int
+	// isWhole is true until the first call, if all requests fit it.
+	isWhole bool
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	// deadline is the time limit, if hasDeadline is set.
+	deadline    time.Time
+	hasDeadline bool
+
+	queue    []*pending
+	isClosed bool // The source is not read anymore.
+	calls    map[*call]struct{}
+	inFlight int
+	events   chan event
+	results  []Result
+	outage   outage
+	// unavailable is the error of all requests, after an outage that has lasted
+	// too long and until an endpoint is admitted.
+	unavailable *Error
+}
+
+const (
+	maxListRequests = 10_000
+	maxCallRequests = 1_000
+	maxCallBytes    = 8 << 20
+	// deadlineGrace is how long services have to report the ends of their
+	// requests after the deadline.
+	deadlineGrace = time.Second
+)
+
+func newList(ctx context.Context, client *Client, source source, settings listSettings) *list {
+	l := &list{
+		client:      client,
+		endpoints:   client.endpoints,
+		source:      source,
+		settings:    settings,
+		concurrency: settings.concurrency,
+		maxRequests: maxCallRequests,
+		calls:       make(map[*call]struct{}),
+		events:      make(chan event),
+		outage:      outage{giveUpAfter: client.settings.giveUpAfter},
+	}
+	if l.concurrency == 0 {
+		l.concurrency = defaultConcurrency
+	}
+	if source.fitsOneCall() {
+		l.isWhole = true
+		l.maxRequests = maxListRequests
+	}
+	l.ctx, l.cancel = client.withCancel(ctx)
+	l.deadline, l.hasDeadline = ctx.Deadline()
+	if settings.timeout != nil {
+		timeout := time.Now().Add(*settings.timeout)
+		if !l.hasDeadline || timeout.Before(l.deadline) {
+			l.deadline, l.hasDeadline = timeout, true
+		}
+	}
+	return l
+}
+
+// withCancel returns a context that also ends when the client is closed.
+func (c *Client) withCancel(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(c.ctx, func() { cancel(errClosed) })
+	return ctx, func(cause error) {
+		stop()
+		cancel(cause)
+	}
+}
+
+// stop cancels all calls that are not complete.
+func (l *list) stop() {
+	l.source.stop()
+	l.cancel(context.Canceled)
+}
+
+// run yields the results until there are no more or yield returns false.
+func (l *list) run(yield func(int, Result) bool) {
+	for {
+		if !l.yieldResults(yield) {
+			return
+		}
+		changed := l.endpoints.change()
+		select {
+		case event := <-l.events:
+			l.handle(event)
+		default:
+		}
+		now := time.Now()
+		l.expire(now)
+		l.startCalls(now)
+		if len(l.results) > 0 {
+			continue
+		}
+		if l.isDone() {
+			return
+		}
+		l.wait(now, changed)
+	}
+}
+
+// yieldResults yields all complete results. It returns false if the loop has
+// ended.
+func (l *list) yieldResults(yield func(int, Result) bool) bool {
+	if len(l.results) == 0 {
+		return true
+	}
+	begun := time.Now()
+	for index := range l.results {
+		if !yield(l.results[index].Index, l.results[index]) {
+			return false
+		}
+		l.results[index] = Result{}
+	}
+	l.results = l.results[:0]
+	l.outage.pause(time.Since(begun))
+	return true
+}
+
+func (l *list) isDone() bool {
+	return l.hasAllRequests() && len(l.queue) == 0 && len(l.calls) == 0
+}
+
+func (l *list) hasAllRequests() bool {
+	return l.isClosed || l.source.hasEnded()
+}
+
+// expire ends what has taken too long.
+func (l *list) expire(now time.Time) {
+	if l.ctx.Err() != nil {
+		l.failAll(stopped(l.ctx))
+		return
+	}
+	if l.hasDeadline && !now.Before(l.deadline) {
+		l.failRequests(batchDeadline())
+	}
+	if l.hasDeadline && !now.Before(l.deadline.Add(deadlineGrace)) {
+		l.failCalls(batchDeadline())
+	}
+	if end, ok := l.outage.end(); ok && !now.Before(end) {
+		l.giveUp()
+	}
+}
+
+// startCalls makes all calls that are worth making now.
+func (l *list) startCalls(now time.Time) {
+	for l.hasRoom() {
+		l.takeRequests(now)
+		l.endRefused(now)
+		if len(l.queue) == 0 {
+			return
+		}
+		l.endpoints.startProbes(l.client.ctx, now)
+		if !l.startCall(now) {
+			l.noteOutage(now)
+			return
+		}
+	}
+}
+
+// hasRoom returns true if there are enough free slots for another call. With
+// fewer, there would be many small calls.
+func (l *list) hasRoom() bool {
+	return l.inFlight == 0 || 2*(l.concurrency-l.inFlight) >= l.concurrency
+}
+
+// takeRequests reads the requests of the next call.
+func (l *list) takeRequests(now time.Time) {
+	if l.unavailable != nil && l.endpoints.hasUsable(now) {
+		l.unavailable = nil
+	}
+	for !l.hasAllRequests() {
+		size := 0
+		for _, pending := range l.queue {
+			size += pending.size
+		}
+		if len(l.queue) >= l.maxRequests || size >= maxCallBytes {
+			return
+		}
+		taken := l.source.take(l.maxRequests-len(l.queue), maxCallBytes-size)
+		if len(taken) == 0 {
+			return
+		}
+		for _, input := range taken {
+			switch {
+			case input.err != nil:
+				l.finish(Result{Index: input.index, Err: input.err})
+			case l.unavailable != nil:
+				l.finish(Result{Index: input.index, Err: l.unavailable})
+			default:
+				l.queue = append(l.queue, input.pending)
+			}
+		}
+		if len(l.results) > 0 {
+			return
+		}
+	}
+}
+
+// startCall starts the next call. It returns false if it can't be made now.
+func (l *list) startCall(now time.Time) bool {
+	var at *endpoint
+	for _, pending := range l.queue {
+		if at = l.endpoints.pick(pending, now); at != nil {
+			break
+		}
+	}
+	if at == nil {
+		return false
+	}
+	requests, rest, mustBeFresh := l.split(at, now)
+	if mustBeFresh && !at.isUsable(now, true) {
+		l.endpoints.startProbe(l.client.ctx, at, now, true)
+		return false
+	}
+	l.queue = rest
+	slots := l.concurrency - l.inFlight
+	call := newCall(l.ctx, at, requests, slots, l.client.settings.silenceTimeout)
+	call.message.Options = l.settings.batchOptions()
+	call.message.Concurrency = uint32(slots)
+	if l.isWhole {
+		// The whole list is in this call, so the default is that of the service.
+		call.message.Concurrency = uint32(l.settings.concurrency)
+		l.isWhole = false
+	}
+	if l.hasDeadline {
+		call.message.Timeout = durationpb.New(max(l.deadline.Sub(now), time.Millisecond))
+	}
+	l.calls[call] = struct{}{}
+	l.inFlight += call.inFlight()
+	at.addLoad(slots)
+	go call.run(l.events)
+	return true
+}
+
+// split divides the queue into the requests of the next call to an endpoint and
+// the rest. The endpoint must have answered recently if one of them must not be
+// sent twice.
+func (l *list) split(at *endpoint, now time.Time) (requests, rest []*pending, mustBeFresh bool) {
+	size := 0
+	for _, pending := range l.queue {
+		fits := len(requests) < l.maxRequests && (size+pending.size <= maxCallBytes || len(requests) == 0)
+		if !fits || len(pending.failedAt) > 0 && !l.suits(pending, at, now) {
+			rest = append(rest, pending)
+			continue
+		}
+		size += pending.size
+		requests = append(requests, pending)
+		mustBeFresh = mustBeFresh || !pending.isIdempotent
+	}
+	return requests, rest, mustBeFresh
+}
+
+// suits returns true if no other endpoint is better for a request that some have
+// failed.
+func (l *list) suits(p *pending, at *endpoint, now time.Time) bool {
+	best := l.endpoints.pick(p, now)
+	return best != nil && (best == at || p.avoids(best) == p.avoids(at) && p.refusal == nil)
+}
+
+// handle handles an event of a call.
+func (l *list) handle(event event) {
+	call := event.call
+	if _, isOpen := l.calls[call]; !isOpen {
+		return
+	}
+	if event.failed == nil {
+		l.outage.recordAnswer()
+	}
+	l.inFlight -= call.inFlight()
+	for _, result := range event.results {
+		pending := call.pending[result.Index]
+		call.pending[result.Index] = nil
+		call.unfinished--
+		result.Index = pending.index
+		l.finishOrResend(pending, call.endpoint, result)
+	}
+	l.inFlight += call.inFlight()
+	if event.hasEnded {
+		l.close(call)
+	}
+	if event.failed != nil {
+		l.resendLost(call, event.failed)
+	}
+}
+
+func (l *list) close(call *call) {
+	l.inFlight -= call.inFlight()
+	call.cancel()
+	delete(l.calls, call)
+}
+
+// finishOrResend finishes a request, unless its end says that the service shuts
+// down and it may be sent again.
+func (l *list) finishOrResend(p *pending, at *endpoint, result Result) {
+	err, _ := result.Err.(*Error)
+	disposition := endDisposition(err, result.Stats.Attempts)
+	if disposition == final {
+		at.recordResult()
+		l.finish(result)
+		return
+	}
+	l.endpoints.recordFailure(at, (&failure{err: err, disposition: disposition}).at(at.name))
+	if mayResend(p, at, disposition, l.endpoints) {
+		l.queue = append(l.queue, p)
+	} else {
+		l.finish(result)
+	}
+}
+
+// resendLost sends the requests without a result again, or ends them.
+func (l *list) resendLost(call *call, failed *failure) {
+	l.endpoints.recordFailure(call.endpoint, failed)
+	l.outage.begin(time.Now(), failed)
+	for _, pending := range call.pending {
+		switch {
+		case pending == nil:
+		case mayResend(pending, call.endpoint, failed.disposition, l.endpoints):
+			if failed.disposition == refused || failed.disposition == foreign {
+				pending.refusal = failed.err
+			}
+			l.queue = append(l.queue, pending)
+		default:
+			l.finish(Result{Index: pending.index, Err: failed.finalError()})
+		}
+	}
+}
+
+// endRefused ends the requests that every endpoint has refused, apart from those
+// that don't answer.
+func (l *list) endRefused(now time.Time) {
+	kept := l.queue[:0]
+	for _, pending := range l.queue {
+		if err := l.endpoints.refusal(pending, now); err != nil {
+			l.finish(Result{Index: pending.index, Err: err})
+		} else {
+			kept = append(kept, pending)
+		}
+	}
+	l.queue = kept
+}
+
+// noteOutage begins the outage if no endpoint may get requests.
+func (l *list) noteOutage(now time.Time) {
+	if !l.endpoints.hasUsable(now) {
+		l.outage.begin(now, l.endpoints.last())
+	}
+}
+
+// giveUp ends all requests, since no endpoint accepts them.
+func (l *list) giveUp() {
+	err := l.outage.err(l.endpoints.names())
+	l.outage.recordAnswer()
+	l.unavailable = err
+	l.failQueue(err)
+	l.failCalls(err)
+}
+
+// failAll ends all requests, and reads no more of them.
+func (l *list) failAll(err *Error) {
+	l.failCalls(err)
+	l.failRequests(err)
+}
+
+// failRequests ends the requests that are not in a call, and reads no more of
+// them.
+func (l *list) failRequests(err *Error) {
+	l.failQueue(err)
+	if !l.isClosed {
+		l.isClosed = true
+		for _, index := range l.source.stop() {
+			l.finish(Result{Index: index, Err: err})
+		}
+	}
+}
+
+func (l *list) failCalls(err *Error) {
+	for call := range l.calls {
+		l.close(call)
+		for _, pending := range call.pending {
+			if pending != nil {
+				l.finish(Result{Index: pending.index, Err: err})
+			}
+		}
+	}
+}
+
+// failQueue ends the requests that were read and are not in a call.
+func (l *list) failQueue(err *Error) {
+	for _, pending := range l.queue {
+		l.finish(Result{Index: pending.index, Err: err})
+	}
+	l.queue = nil
+}
+
+func (l *list) finish(result Result) {
+	l.results = append(l.results, result)
+}
+
+// wait waits until something happens.
+func (l *list) wait(now time.Time, changed <-chan struct{}) {
+	var arrival <-chan struct{}
+	if l.hasRoom() && !l.hasAllRequests() {
+		arrival = l.source.arrival()
+	}
+	timer := time.NewTimer(l.nextTime(now).Sub(now))
+	defer timer.Stop()
+	select {
+	case event := <-l.events:
+		l.handle(event)
+	case <-arrival:
+		l.source.gather()
+	case <-changed:
+		if l.endpoints.hasUsable(time.Now()) {
+			l.outage.recordProbe()
+		}
+	case <-l.ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// maxWait limits a wait without another limit.
+const maxWait = time.Hour
+
+// nextTime returns when to look again if nothing happens.
+func (l *list) nextTime(now time.Time) time.Time {
+	next := now.Add(maxWait)
+	consider := func(at time.Time, ok bool) {
+		if ok && at.Before(next) {
+			next = at
+		}
+	}
+	consider(l.deadline.Add(deadlineGrace), l.hasDeadline)
+	consider(l.outage.end())
+	consider(l.deadline, l.hasDeadline && !l.isClosed)
+	if len(l.queue) > 0 {
+		consider(l.deadline, l.hasDeadline)
+		consider(l.endpoints.nextProbe())
+	}
+	return next
+}

@@ -1,0 +1,225 @@
+package fetchd
+
+import (
+	"iter"
+	"sync"
+	"time"
+)
+
+// A source has the requests of a list.
+type source interface {
+	// fitsOneCall returns true if all requests fit one call.
+	fitsOneCall() bool
+	// take returns the requests that are there, of at most count and bytes. One
+	// larger request may be taken alone. A seqSource goes on reading up to them.
+	take(count, bytes int) []input
+	// arrival returns a channel that receives if requests may have arrived.
+	arrival() <-chan struct{}
+	// gather waits a little for the requests that take has asked for.
+	gather()
+	// hasEnded returns true if all requests have been taken.
+	hasEnded() bool
+	// stop ends reading. It returns the indices of the requests that were not
+	// taken, as far as they are known.
+	stop() []int
+}
+
+// An input is a request of a source, or the reason why it can't be sent.
+type input struct {
+	pending *pending
+	index   int
+	err     *Error
+}
+
+func newInput(index int, request *Request) input {
+	pending, err := newPending(index, request)
+	return input{pending: pending, index: index, err: err}
+}
+
+func (i input) size() int {
+	if i.pending == nil {
+		return 0
+	}
+	return i.pending.size
+}
+
+// A sliceSource has all requests from the beginning.
+type sliceSource struct {
+	requests []Request
+	// ahead are converted requests, of which next is the first.
+	ahead []input
+	taken int
+}
+
+func (s *sliceSource) fitsOneCall() bool {
+	if len(s.requests) > maxListRequests {
+		return false
+	}
+	bytes := 0
+	for index := range s.requests {
+		bytes += s.at(index).size()
+	}
+	return bytes <= maxCallBytes
+}
+
+// at converts the request at index. All earlier ones must have been converted.
+func (s *sliceSource) at(index int) input {
+	if index-s.taken == len(s.ahead) {
+		s.ahead = append(s.ahead, newInput(index, &s.requests[index]))
+	}
+	return s.ahead[index-s.taken]
+}
+
+func (s *sliceSource) take(count, bytes int) []input {
+	end := s.taken
+	for ; end < len(s.requests) && end-s.taken < count; end++ {
+		bytes -= s.at(end).size()
+		if bytes < 0 && end > s.taken {
+			break
+		}
+	}
+	taken := s.ahead[:end-s.taken]
+	s.ahead = s.ahead[end-s.taken:]
+	s.taken = end
+	return taken
+}
+
+func (s *sliceSource) hasEnded() bool           { return s.taken == len(s.requests) }
+func (s *sliceSource) arrival() <-chan struct{} { return nil }
+func (s *sliceSource) gather()                  {}
+
+func (s *sliceSource) stop() []int {
+	var rest []int
+	for ; s.taken < len(s.requests); s.taken++ {
+		rest = append(rest, s.taken)
+	}
+	s.ahead = nil
+	return rest
+}
+
+// A seqSource reads requests from a sequence, in a goroutine of its own, because
+// a sequence may block while results arrive.
+type seqSource struct {
+	arrived chan struct{}
+	full    chan struct{}
+
+	mu sync.Mutex
+	// wanted is signalled when more requests are wanted, or when reading stops.
+	wanted *sync.Cond
+	buffer []input
+	size   int
+	// count and bytes are how much may be in the buffer.
+	count, bytes int
+	ended        bool
+	stopped      bool
+}
+
+// gatherTime is how long to wait for more requests once one has arrived, so that
+// requests that follow each other closely share a call.
+const gatherTime = time.Millisecond
+
+func newSeqSource(requests iter.Seq[Request]) *seqSource {
+	source := &seqSource{arrived: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+	source.wanted = sync.NewCond(&source.mu)
+	go source.read(requests)
+	return source
+}
+
+func (s *seqSource) read(requests iter.Seq[Request]) {
+	index := 0
+	if s.waitUntilWanted() {
+		for request := range requests {
+			if !s.add(newInput(index, &request)) {
+				break
+			}
+			index++
+		}
+	}
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	signal(s.full)
+	signal(s.arrived)
+}
+
+// waitUntilWanted waits until the buffer has room. It returns false if reading
+// stops.
+func (s *seqSource) waitUntilWanted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.stopped && (len(s.buffer) >= s.count || s.size >= s.bytes) {
+		s.wanted.Wait()
+	}
+	return !s.stopped
+}
+
+// add adds a request, and waits until the next one is wanted. It returns false
+// if reading stops.
+func (s *seqSource) add(input input) bool {
+	s.mu.Lock()
+	s.buffer = append(s.buffer, input)
+	s.size += input.size()
+	isFull := len(s.buffer) >= s.count || s.size >= s.bytes
+	s.mu.Unlock()
+	if isFull {
+		signal(s.full)
+	}
+	signal(s.arrived)
+	return s.waitUntilWanted()
+}
+
+func (s *seqSource) fitsOneCall() bool { return false }
+
+func (s *seqSource) take(count, bytes int) []input {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end, size := 0, 0
+	for ; end < len(s.buffer) && end < count; end++ {
+		next := s.buffer[end].size()
+		if size+next > bytes && end > 0 {
+			break
+		}
+		size += next
+	}
+	taken := s.buffer[:end]
+	s.buffer = s.buffer[end:]
+	s.size -= size
+	s.count, s.bytes = count-end, bytes-size
+	s.wanted.Signal()
+	return taken
+}
+
+func (s *seqSource) arrival() <-chan struct{} { return s.arrived }
+
+func (s *seqSource) gather() {
+	select {
+	case <-s.full:
+	case <-time.After(gatherTime):
+	}
+}
+
+func (s *seqSource) hasEnded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended && len(s.buffer) == 0
+}
+
+func (s *seqSource) stop() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	s.wanted.Signal()
+	var rest []int
+	for _, input := range s.buffer {
+		rest = append(rest, input.index)
+	}
+	s.buffer = nil
+	return rest
+}
+
+func signal(channel chan struct{}) {
+	select {
+	case channel <- struct{}{}:
+	default:
+	}
+}
