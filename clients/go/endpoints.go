@@ -3,6 +3,7 @@ package fetchd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,8 +37,7 @@ func (e *endpoints) maxLosses() int {
 }
 
 // pick returns the usable endpoint with the least load for a request, or nil if
-// there is none now. The endpoints that have failed the request come last, and
-// those that have refused it are left out.
+// there is none now.
 func (e *endpoints) pick(p *pending, now time.Time) *endpoint {
 	e.mu.Lock()
 	first := e.turn
@@ -46,22 +46,29 @@ func (e *endpoints) pick(p *pending, now time.Time) *endpoint {
 	var best *endpoint
 	for offset := range e.all {
 		candidate := e.all[(first+offset)%len(e.all)]
-		if !candidate.isUsable(now, false) || p.refusal != nil && p.avoids(candidate) {
+		if !candidate.isUsable(now, false) || !e.suits(p, candidate, now) {
 			continue
 		}
-		if best == nil || p.prefers(candidate, best) {
+		if best == nil || candidate.load() < best.load() {
 			best = candidate
 		}
 	}
 	return best
 }
 
-// prefers returns true if the endpoint a is better for the request than b.
-func (p *pending) prefers(a, b *endpoint) bool {
-	if avoidsA := p.avoids(a); avoidsA != p.avoids(b) {
-		return !avoidsA
+// suits returns true if a usable endpoint may get the request. One that has
+// refused it never may, and one that has failed it only may if all others have,
+// too.
+func (e *endpoints) suits(p *pending, candidate *endpoint, now time.Time) bool {
+	if !p.avoids(candidate) {
+		return true
 	}
-	return a.load() < b.load()
+	if p.refusal != nil {
+		return false
+	}
+	return !slices.ContainsFunc(e.all, func(other *endpoint) bool {
+		return other.isUsable(now, false) && !p.avoids(other)
+	})
 }
 
 // hasUntried returns true if an endpoint that is not ejected has not failed the

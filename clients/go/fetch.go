@@ -39,8 +39,9 @@ func WithTimeout(timeout time.Duration) FetchOption {
 }
 
 // WithRequestDefaults sets the options of the requests that don't set their own.
+// Options that it leaves out keep their default.
 func WithRequestDefaults(options Options) FetchOption {
-	return func(s *listSettings) { s.defaults = options }
+	return func(s *listSettings) { s.defaults = options.or(s.defaults) }
 }
 
 func (s *listSettings) apply(options []FetchOption) {

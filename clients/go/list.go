@@ -261,7 +261,7 @@ func (l *list) split(at *endpoint, now time.Time) (requests, rest []*pending, mu
 	size := 0
 	for _, pending := range l.queue {
 		fits := len(requests) < l.maxRequests && (size+pending.size <= maxCallBytes || len(requests) == 0)
-		if !fits || len(pending.failedAt) > 0 && !l.suits(pending, at, now) {
+		if !fits || !l.endpoints.suits(pending, at, now) {
 			rest = append(rest, pending)
 			continue
 		}
@@ -270,13 +270,6 @@ func (l *list) split(at *endpoint, now time.Time) (requests, rest []*pending, mu
 		mustBeFresh = mustBeFresh || !pending.isIdempotent
 	}
 	return requests, rest, mustBeFresh
-}
-
-// suits returns true if no other endpoint is better for a request that some have
-// failed.
-func (l *list) suits(p *pending, at *endpoint, now time.Time) bool {
-	best := l.endpoints.pick(p, now)
-	return best != nil && (best == at || p.avoids(best) == p.avoids(at) && p.refusal == nil)
 }
 
 // handle handles an event of a call.

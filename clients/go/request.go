@@ -1,7 +1,6 @@
 package fetchd
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -70,15 +69,13 @@ func readBody(request *http.Request) ([]byte, error) {
 		return nil, nil
 	}
 	defer request.Body.Close()
-	if request.ContentLength <= 0 {
-		return io.ReadAll(request.Body)
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return nil, err
 	}
-	body := make([]byte, request.ContentLength)
-	if _, err := io.ReadFull(request.Body, body); err != nil {
-		return nil, fmt.Errorf("fetchd: the request body is shorter than its ContentLength %d: %w", request.ContentLength, err)
-	}
-	if extra, _ := request.Body.Read(make([]byte, 1)); extra > 0 {
-		return nil, fmt.Errorf("fetchd: the request body is longer than its ContentLength %d", request.ContentLength)
+	// 0 and -1 stand for an unknown length.
+	if length := request.ContentLength; length > 0 && length != int64(len(body)) {
+		return nil, invalidRequest("ContentLength: expected that of the body, %d, got %d", len(body), length)
 	}
 	return body, nil
 }

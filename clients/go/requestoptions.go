@@ -1,6 +1,7 @@
 package fetchd
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -36,6 +37,19 @@ type Options struct {
 	// idempotent requests are repeated after something was written. Default 3,
 	// maximum 10.
 	MaxAttempts int
+}
+
+// or returns the options with the defaults for those that are not set.
+func (o Options) or(defaults Options) Options {
+	return Options{
+		Timeout:        cmp.Or(o.Timeout, defaults.Timeout),
+		IdleTimeout:    cmp.Or(o.IdleTimeout, defaults.IdleTimeout),
+		ConnectTimeout: cmp.Or(o.ConnectTimeout, defaults.ConnectTimeout),
+		MaxRedirects:   cmp.Or(o.MaxRedirects, defaults.MaxRedirects),
+		MaxBodyBytes:   cmp.Or(o.MaxBodyBytes, defaults.MaxBodyBytes),
+		Truncate:       o.Truncate || defaults.Truncate,
+		MaxAttempts:    cmp.Or(o.MaxAttempts, defaults.MaxAttempts),
+	}
 }
 
 // message returns the options as a message, or nil if all are the default.

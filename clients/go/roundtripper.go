@@ -29,16 +29,20 @@ import (
 //   - If the service is lost with an idempotent request before the head of the
 //     response has arrived, it is sent again.
 //
-// Options such as [WithRequestDefaults] replace these defaults: a timeout, an
-// idle timeout and a body size as large as the service allows, 30 s for
-// connecting, and one attempt.
+// The options of the client for its lists don't apply. Without options of its
+// own, the timeout, the idle timeout and the size of the body are as large as
+// the service allows, connecting takes up to 30 s, and there is one attempt.
+// [WithRequestDefaults] sets others.
 func (c *Client) RoundTripper(options ...FetchOption) http.RoundTripper {
-	return &roundTripper{client: c, options: options}
+	transport := &roundTripper{client: c}
+	transport.settings.defaults = transportOptions
+	transport.settings.apply(options)
+	return transport
 }
 
 type roundTripper struct {
-	client  *Client
-	options []FetchOption
+	client   *Client
+	settings listSettings
 }
 
 const (
@@ -65,18 +69,18 @@ func (t *roundTripper) RoundTrip(request *http.Request) (*http.Response, error) 
 	if err != nil {
 		return nil, err
 	}
-	addsGzip := wantsGzip(request)
-	if addsGzip {
-		sent.Header.Set("Accept-Encoding", "gzip")
+	coding := contentCoding(request)
+	if coding != "" {
+		sent.Header.Set("Accept-Encoding", coding)
 	}
-	settings, invalid := t.client.listSettings(append([]FetchOption{WithRequestDefaults(transportOptions)}, t.options...))
-	if invalid != nil {
-		return nil, invalid
+	if err := t.settings.check(); err != nil {
+		return nil, err
 	}
 	if deadline, ok := request.Context().Deadline(); ok {
-		sent.Options.Timeout = max(time.Until(deadline), time.Millisecond)
+		remaining := max(time.Until(deadline), time.Millisecond)
+		sent.Options.Timeout = min(remaining, t.settings.defaults.Timeout)
 	}
-	head, body, failed := t.client.open(request.Context(), &sent, settings)
+	head, body, failed := t.client.open(request.Context(), &sent, t.settings)
 	if failed != nil {
 		return nil, failed
 	}
@@ -87,7 +91,7 @@ func (t *roundTripper) RoundTrip(request *http.Request) (*http.Response, error) 
 		response.Body = http.NoBody
 		return response, nil
 	}
-	if addsGzip && strings.EqualFold(response.Header.Get("Content-Encoding"), "gzip") {
+	if coding == "gzip" && strings.EqualFold(response.Header.Get("Content-Encoding"), "gzip") {
 		response.Header.Del("Content-Encoding")
 		response.Header.Del("Content-Length")
 		response.ContentLength = -1
@@ -136,10 +140,18 @@ func (c *onceCloser) Close() error {
 	return c.err
 }
 
-// wantsGzip returns true if http.Transport would ask for gzip by itself.
-func wantsGzip(request *http.Request) bool {
-	return request.Header.Get("Accept-Encoding") == "" && request.Header.Get("Range") == "" &&
-		request.Method != http.MethodHead
+// contentCoding returns the coding to ask for, or "" if the request does so
+// itself. As http.Transport does, the client decompresses the body. Otherwise it
+// would not know whether the service has.
+func contentCoding(request *http.Request) string {
+	switch {
+	case request.Header.Get("Accept-Encoding") != "" || request.Header.Get("Range") != "":
+		return ""
+	case request.Method == http.MethodHead:
+		return "identity"
+	default:
+		return "gzip"
+	}
 }
 
 // hasBody returns true if the response has a body, even an empty one.

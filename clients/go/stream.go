@@ -64,18 +64,17 @@ func (c *Client) open(ctx context.Context, request *Request, settings listSettin
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := c.withCancel(ctx)
-	single := &single{client: c, ctx: ctx, pending: pending, settings: settings}
+	single := &single{client: c, pending: pending, settings: settings}
+	single.ctx, single.cancel = c.withCancel(ctx)
 	single.outage.giveUpAfter = c.settings.giveUpAfter
 	if settings.timeout != nil {
 		single.deadline = time.Now().Add(*settings.timeout)
 	}
 	head, body, err := single.send()
 	if err != nil {
-		cancel(nil)
+		single.cancel(nil)
 		return nil, nil, err
 	}
-	body.cancel = cancel
 	return head, body, nil
 }
 
@@ -83,6 +82,7 @@ func (c *Client) open(ctx context.Context, request *Request, settings listSettin
 type single struct {
 	client   *Client
 	ctx      context.Context
+	cancel   context.CancelCauseFunc
 	pending  *pending
 	settings listSettings
 	// deadline is zero if there is none.
@@ -97,10 +97,12 @@ func (s *single) send() (*fetchdv1.ResponseHead, *streamBody, *Error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		head, body, failed := s.call(at)
+		first, body, failed := s.call(at)
 		if failed == nil {
 			at.recordResult()
-			return head, body, nil
+			body.cancel = s.cancel
+			body.take(first)
+			return first.Head, body, nil
 		}
 		if s.ctx.Err() != nil {
 			return nil, nil, stopped(s.ctx)
@@ -176,8 +178,9 @@ func (s *single) wait(now time.Time, changed <-chan struct{}) {
 	}
 }
 
-// call makes the call and waits for the head of the response.
-func (s *single) call(at *endpoint) (*fetchdv1.ResponseHead, *streamBody, *failure) {
+// call makes the call and waits for the first part of the response, which has
+// its head.
+func (s *single) call(at *endpoint) (*fetchdv1.ResultPart, *streamBody, *failure) {
 	at.addLoad(1)
 	call := newCall(s.ctx, at, []*pending{s.pending}, 1, s.client.settings.silenceTimeout)
 	call.message.Options = s.settings.batchOptions()
@@ -193,8 +196,7 @@ func (s *single) call(at *endpoint) (*fetchdv1.ResponseHead, *streamBody, *failu
 		body.close()
 		return nil, nil, failed
 	}
-	body.take(first)
-	return first.Head, body, nil
+	return first, body, nil
 }
 
 // headFailure returns why the first part of a response has no head.
@@ -221,6 +223,13 @@ func newHTTPResponse(head *fetchdv1.ResponseHead, body *streamBody) *http.Respon
 	}
 	if major, minor, ok := http.ParseHTTPVersion(response.Proto); ok {
 		response.ProtoMajor, response.ProtoMinor = major, minor
+	}
+	// As with net/http, what frames the body is not in the header.
+	if _, ok := response.Header["Transfer-Encoding"]; ok {
+		response.TransferEncoding = []string{"chunked"}
+		response.Header.Del("Transfer-Encoding")
+		response.Header.Del("Content-Length")
+		response.Header.Del("Trailer")
 	}
 	if length, err := strconv.ParseInt(response.Header.Get("Content-Length"), 10, 64); err == nil && length >= 0 {
 		response.ContentLength = length

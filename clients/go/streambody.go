@@ -70,9 +70,12 @@ func (b *streamBody) WriteTo(w io.Writer) (int64, error) {
 // fill receives until the buffer has bytes. It returns an error if there are no
 // more.
 func (b *streamBody) fill() error {
-	for len(b.buffer) == 0 {
+	for {
 		if b.isClosed.Load() {
 			return http.ErrBodyReadAfterClose
+		}
+		if len(b.buffer) > 0 {
+			return nil
 		}
 		if b.err == nil && b.end != nil {
 			b.err = b.result()
@@ -82,7 +85,6 @@ func (b *streamBody) fill() error {
 		}
 		b.receive()
 	}
-	return nil
 }
 
 // receive takes the next part.
