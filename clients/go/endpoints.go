@@ -3,6 +3,7 @@ package fetchd
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -16,9 +17,6 @@ type endpoints struct {
 	mu sync.Mutex
 	// changed is closed and replaced when the health of an endpoint changes.
 	changed chan struct{}
-	// turn is where the search for the next endpoint begins, so that endpoints
-	// with the same load take turns.
-	turn int
 	// lastFailure is the last failure of any call or probe.
 	lastFailure *failure
 }
@@ -39,10 +37,8 @@ func (e *endpoints) maxLosses() int {
 // pick returns the usable endpoint with the least load for a request, or nil if
 // there is none now.
 func (e *endpoints) pick(p *pending, now time.Time) *endpoint {
-	e.mu.Lock()
-	first := e.turn
-	e.turn++
-	e.mu.Unlock()
+	// Endpoints with the same load get the same share.
+	first := rand.IntN(len(e.all))
 	var best *endpoint
 	for offset := range e.all {
 		candidate := e.all[(first+offset)%len(e.all)]

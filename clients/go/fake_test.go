@@ -78,3 +78,6 @@ func results(first, last int) *fetchdv1.FetchBatchResponse {
 func answerAll(request *fetchdv1.FetchBatchRequest, stream grpc.ServerStreamingServer[fetchdv1.FetchBatchResponse]) error {
 	return stream.Send(results(0, len(request.Requests)))
 }
+
+// maxMessage lets a fake accept what the service accepts.
+var maxMessage = grpc.MaxRecvMsgSize(16 << 20)

@@ -2,62 +2,12 @@ package fetchd
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"sync"
-
-	"google.golang.org/grpc/credentials"
 )
-
-// tlsFiles performs handshakes with certificates from files. It reads them for
-// each connection, so that they can be replaced.
-type tlsFiles struct {
-	credentials.TransportCredentials
-	config            *tls.Config
-	ca, cert, keyFile string
-}
-
-func (f *tlsFiles) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	config, err := f.read()
-	if err != nil {
-		return nil, nil, err
-	}
-	return credentials.NewTLS(config).ClientHandshake(ctx, authority, conn)
-}
-
-func (f *tlsFiles) Clone() credentials.TransportCredentials {
-	clone := *f
-	clone.TransportCredentials = f.TransportCredentials.Clone()
-	return &clone
-}
-
-// read returns the configuration with the present contents of the files.
-func (f *tlsFiles) read() (*tls.Config, error) {
-	config := f.config.Clone()
-	if f.ca != "" {
-		pem, err := os.ReadFile(f.ca)
-		if err != nil {
-			return nil, fmt.Errorf("fetchd: WithCAFile: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("fetchd: WithCAFile: expected a file of PEM certificates, got %q", f.ca)
-		}
-	}
-	if f.cert != "" {
-		pair, err := tls.LoadX509KeyPair(f.cert, f.keyFile)
-		if err != nil {
-			return nil, fmt.Errorf("fetchd: WithCertificateFiles: expected PEM files of a certificate and its key, got %q and %q: %w", f.cert, f.keyFile, err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
-}
 
 // A tokenSource sends a token with each call.
 type tokenSource func(context.Context) (string, error)
