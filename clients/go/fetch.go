@@ -125,8 +125,8 @@ func (c *Client) listSettings(options []FetchOption) (listSettings, *Error) {
 // refuse yields err for each request.
 func refuse(requests iter.Seq[Request], err *Error, yield func(int, Result) bool) {
 	index := 0
-	for range requests {
-		if !yield(index, Result{Index: index, Err: err}) {
+	for request := range requests {
+		if !yield(index, Result{Index: index, Request: &request, Err: err}) {
 			return
 		}
 		index++

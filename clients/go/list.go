@@ -17,8 +17,9 @@ type list struct {
 	settings  listSettings
 	// concurrency is the number of slots.
 	concurrency int
-	// maxRequests is the largest number of requests of a call.
-	maxRequests int
+	// maxSlots and maxRequests are the largest numbers of slots and requests of
+	// a call.
+	maxSlots, maxRequests int
 	// isWhole is true until the first call, if all requests fit it.
 	isWhole bool
 
@@ -56,7 +57,6 @@ func newList(ctx context.Context, client *Client, source source, settings listSe
 		source:      source,
 		settings:    settings,
 		concurrency: settings.concurrency,
-		maxRequests: maxCallRequests,
 		calls:       make(map[*call]struct{}),
 		events:      make(chan event),
 		outage:      outage{giveUpAfter: client.settings.giveUpAfter},
@@ -64,9 +64,18 @@ func newList(ctx context.Context, client *Client, source source, settings listSe
 	if l.concurrency == 0 {
 		l.concurrency = defaultConcurrency
 	}
-	if source.fitsOneCall() {
+	l.maxSlots = l.concurrency
+	switch count := len(client.endpoints.all); {
+	case source.fitsOneCall():
 		l.isWhole = true
 		l.maxRequests = maxListRequests
+	case count == 1:
+		l.maxRequests = maxCallRequests
+	default:
+		// Each endpoint gets its share. Requests are not sent ahead, because
+		// another endpoint may be free earlier.
+		l.maxSlots = (l.concurrency + count - 1) / count
+		l.maxRequests = min(l.maxSlots, maxCallRequests)
 	}
 	l.ctx, l.cancel = client.withCancel(ctx)
 	l.deadline, l.hasDeadline = ctx.Deadline()
@@ -202,14 +211,14 @@ func (l *list) takeRequests(now time.Time) {
 		if len(taken) == 0 {
 			return
 		}
-		for _, input := range taken {
+		for _, pending := range taken {
 			switch {
-			case input.err != nil:
-				l.finish(Result{Index: input.index, Err: input.err})
+			case pending.invalid != nil:
+				l.finish(pending.failed(pending.invalid))
 			case l.unavailable != nil:
-				l.finish(Result{Index: input.index, Err: l.unavailable})
+				l.finish(pending.failed(l.unavailable))
 			default:
-				l.queue = append(l.queue, input.pending)
+				l.queue = append(l.queue, pending)
 			}
 		}
 		if len(l.results) > 0 {
@@ -235,7 +244,7 @@ func (l *list) startCall(now time.Time) bool {
 		return false
 	}
 	l.queue = rest
-	slots := l.concurrency - l.inFlight
+	slots := min(l.concurrency-l.inFlight, l.maxSlots)
 	call := newCall(l.ctx, at, requests, slots, l.client.settings.silenceTimeout)
 	call.message.Options = l.settings.batchOptions()
 	call.message.Concurrency = uint32(slots)
@@ -286,7 +295,7 @@ func (l *list) handle(event event) {
 		pending := call.pending[result.Index]
 		call.pending[result.Index] = nil
 		call.unfinished--
-		result.Index = pending.index
+		result.Index, result.Request = pending.index, pending.request
 		l.finishOrResend(pending, call.endpoint, result)
 	}
 	l.inFlight += call.inFlight()
@@ -335,7 +344,7 @@ func (l *list) resendLost(call *call, failed *failure) {
 			}
 			l.queue = append(l.queue, pending)
 		default:
-			l.finish(Result{Index: pending.index, Err: failed.finalError()})
+			l.finish(pending.failed(failed.finalError()))
 		}
 	}
 }
@@ -346,7 +355,7 @@ func (l *list) endRefused(now time.Time) {
 	kept := l.queue[:0]
 	for _, pending := range l.queue {
 		if err := l.endpoints.refusal(pending, now); err != nil {
-			l.finish(Result{Index: pending.index, Err: err})
+			l.finish(pending.failed(err))
 		} else {
 			kept = append(kept, pending)
 		}
@@ -382,8 +391,8 @@ func (l *list) failRequests(err *Error) {
 	l.failQueue(err)
 	if !l.isClosed {
 		l.isClosed = true
-		for _, index := range l.source.stop() {
-			l.finish(Result{Index: index, Err: err})
+		for _, pending := range l.source.stop() {
+			l.finish(pending.failed(err))
 		}
 	}
 }
@@ -393,7 +402,7 @@ func (l *list) failCalls(err *Error) {
 		l.close(call)
 		for _, pending := range call.pending {
 			if pending != nil {
-				l.finish(Result{Index: pending.index, Err: err})
+				l.finish(pending.failed(err))
 			}
 		}
 	}
@@ -402,7 +411,7 @@ func (l *list) failCalls(err *Error) {
 // failQueue ends the requests that were read and are not in a call.
 func (l *list) failQueue(err *Error) {
 	for _, pending := range l.queue {
-		l.finish(Result{Index: pending.index, Err: err})
+		l.finish(pending.failed(err))
 	}
 	l.queue = nil
 }

@@ -62,7 +62,7 @@ func TestLongListsAreSplit(t *testing.T) {
 		fake := newFake(t, answerAll, maxMessage)
 		all := newClient(t, fake.address).FetchAll(testContext(t), test.requests, fetchd.WithConcurrency(1))
 		for index, result := range all {
-			if result.Err != nil || result.Index != index {
+			if result.Err != nil || result.Index != index || result.Request != &test.requests[index] {
 				t.Fatalf("%s: result %d: %v", name, index, result.Err)
 			}
 		}
@@ -121,7 +121,8 @@ func TestSequenceIsReadLazily(t *testing.T) {
 	}
 	taken := 0
 	for index, result := range newClient(t, fake.address).FetchSeq(testContext(t), endless) {
-		if result.Err != nil || index != result.Index {
+		url := fmt.Sprintf("http://origin.example/%d", index+1)
+		if result.Err != nil || index != result.Index || result.Request.URL != url {
 			t.Fatalf("%d: %+v", index, result)
 		}
 		if taken++; taken == 2500 {
@@ -235,8 +236,8 @@ func TestContextEndsAList(t *testing.T) {
 		stalling.waitUntilGone(t, time.Now())
 		stalling.waitUntilGone(t, time.Now())
 		// It ended before the list began.
-		for _, result := range client.FetchAll(ctx, list) {
-			if !errors.Is(result.Err, test.err) {
+		for index, result := range client.FetchAll(ctx, list) {
+			if result.Request != &list[index] || !errors.Is(result.Err, test.err) {
 				t.Errorf("%s: got %v", name, result.Err)
 			}
 		}

@@ -146,7 +146,10 @@ func isASCII(text string) bool {
 // A pending is a request without a result.
 type pending struct {
 	index   int
+	request *Request
 	message *fetchdv1.FetchRequest
+	// invalid is set if the request can't be sent.
+	invalid *Error
 	// size is the size of the message in a call, in bytes.
 	size         int
 	isIdempotent bool
@@ -157,17 +160,23 @@ type pending struct {
 	refusal *Error
 }
 
-func newPending(index int, request *Request) (*pending, *Error) {
+func newPending(index int, request *Request) *pending {
 	message, err := request.message()
 	if err != nil {
-		return nil, err
+		return &pending{index: index, request: request, invalid: err}
 	}
 	return &pending{
 		index:        index,
+		request:      request,
 		message:      message,
 		size:         proto.Size(message) + fieldOverhead,
 		isIdempotent: isIdempotent(message.Method),
-	}, nil
+	}
+}
+
+// failed returns the result of a request that has failed with err.
+func (p *pending) failed(err *Error) Result {
+	return Result{Index: p.index, Request: p.request, Err: err}
 }
 
 // fieldOverhead is what a request takes in a call besides its own message: the

@@ -15,6 +15,8 @@ import (
 type Result struct {
 	// Index is the position of the request in its list, from 0.
 	Index int
+	// Request is the request.
+	Request *Request
 	// Response is the response of the origin. If Err is set, it is nil or
 	// incomplete: the service may have received only a part of it.
 	Response *Response

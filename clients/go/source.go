@@ -12,42 +12,23 @@ type source interface {
 	fitsOneCall() bool
 	// take returns the requests that are there, of at most count and bytes. One
 	// larger request may be taken alone. A seqSource goes on reading up to them.
-	take(count, bytes int) []input
+	take(count, bytes int) []*pending
 	// arrival returns a channel that receives if requests may have arrived.
 	arrival() <-chan struct{}
 	// gather waits a little for the requests that take has asked for.
 	gather()
 	// hasEnded returns true if all requests have been taken.
 	hasEnded() bool
-	// stop ends reading. It returns the indices of the requests that were not
-	// taken, as far as they are known.
-	stop() []int
-}
-
-// An input is a request of a source, or the reason why it can't be sent.
-type input struct {
-	pending *pending
-	index   int
-	err     *Error
-}
-
-func newInput(index int, request *Request) input {
-	pending, err := newPending(index, request)
-	return input{pending: pending, index: index, err: err}
-}
-
-func (i input) size() int {
-	if i.pending == nil {
-		return 0
-	}
-	return i.pending.size
+	// stop ends reading. It returns the requests that were not taken, as far as
+	// they are known.
+	stop() []*pending
 }
 
 // A sliceSource has all requests from the beginning.
 type sliceSource struct {
 	requests []Request
 	// ahead are converted requests, of which next is the first.
-	ahead []input
+	ahead []*pending
 	taken int
 }
 
@@ -57,23 +38,23 @@ func (s *sliceSource) fitsOneCall() bool {
 	}
 	bytes := 0
 	for index := range s.requests {
-		bytes += s.at(index).size()
+		bytes += s.at(index).size
 	}
 	return bytes <= maxCallBytes
 }
 
 // at converts the request at index. All earlier ones must have been converted.
-func (s *sliceSource) at(index int) input {
+func (s *sliceSource) at(index int) *pending {
 	if index-s.taken == len(s.ahead) {
-		s.ahead = append(s.ahead, newInput(index, &s.requests[index]))
+		s.ahead = append(s.ahead, newPending(index, &s.requests[index]))
 	}
 	return s.ahead[index-s.taken]
 }
 
-func (s *sliceSource) take(count, bytes int) []input {
+func (s *sliceSource) take(count, bytes int) []*pending {
 	end := s.taken
 	for ; end < len(s.requests) && end-s.taken < count; end++ {
-		bytes -= s.at(end).size()
+		bytes -= s.at(end).size
 		if bytes < 0 && end > s.taken {
 			break
 		}
@@ -88,10 +69,10 @@ func (s *sliceSource) hasEnded() bool           { return s.taken == len(s.reques
 func (s *sliceSource) arrival() <-chan struct{} { return nil }
 func (s *sliceSource) gather()                  {}
 
-func (s *sliceSource) stop() []int {
-	var rest []int
+func (s *sliceSource) stop() []*pending {
+	var rest []*pending
 	for ; s.taken < len(s.requests); s.taken++ {
-		rest = append(rest, s.taken)
+		rest = append(rest, &pending{index: s.taken, request: &s.requests[s.taken]})
 	}
 	s.ahead = nil
 	return rest
@@ -106,7 +87,7 @@ type seqSource struct {
 	mu sync.Mutex
 	// wanted is signalled when more requests are wanted, or when reading stops.
 	wanted *sync.Cond
-	buffer []input
+	buffer []*pending
 	size   int
 	// count and bytes are how much may be in the buffer.
 	count, bytes int
@@ -129,7 +110,7 @@ func (s *seqSource) read(requests iter.Seq[Request]) {
 	index := 0
 	if s.waitUntilWanted() {
 		for request := range requests {
-			if !s.add(newInput(index, &request)) {
+			if !s.add(newPending(index, &request)) {
 				break
 			}
 			index++
@@ -155,10 +136,10 @@ func (s *seqSource) waitUntilWanted() bool {
 
 // add adds a request, and waits until the next one is wanted. It returns false
 // if reading stops.
-func (s *seqSource) add(input input) bool {
+func (s *seqSource) add(next *pending) bool {
 	s.mu.Lock()
-	s.buffer = append(s.buffer, input)
-	s.size += input.size()
+	s.buffer = append(s.buffer, next)
+	s.size += next.size
 	isFull := len(s.buffer) >= s.count || s.size >= s.bytes
 	s.mu.Unlock()
 	if isFull {
@@ -170,12 +151,12 @@ func (s *seqSource) add(input input) bool {
 
 func (s *seqSource) fitsOneCall() bool { return false }
 
-func (s *seqSource) take(count, bytes int) []input {
+func (s *seqSource) take(count, bytes int) []*pending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	end, size := 0, 0
 	for ; end < len(s.buffer) && end < count; end++ {
-		next := s.buffer[end].size()
+		next := s.buffer[end].size
 		if size+next > bytes && end > 0 {
 			break
 		}
@@ -204,15 +185,12 @@ func (s *seqSource) hasEnded() bool {
 	return s.ended && len(s.buffer) == 0
 }
 
-func (s *seqSource) stop() []int {
+func (s *seqSource) stop() []*pending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
 	s.wanted.Signal()
-	var rest []int
-	for _, input := range s.buffer {
-		rest = append(rest, input.index)
-	}
+	rest := s.buffer
 	s.buffer = nil
 	return rest
 }

@@ -60,9 +60,9 @@ func StatsOf(response *http.Response) (Stats, bool) {
 // open sends a single request and returns its head, once that has arrived. If
 // the request is lost on the way it sends it again, if that is allowed.
 func (c *Client) open(ctx context.Context, request *Request, settings listSettings) (*fetchdv1.ResponseHead, *streamBody, *Error) {
-	pending, err := newPending(0, request)
-	if err != nil {
-		return nil, nil, err
+	pending := newPending(0, request)
+	if pending.invalid != nil {
+		return nil, nil, pending.invalid
 	}
 	single := &single{client: c, pending: pending, settings: settings}
 	single.ctx, single.cancel = c.withCancel(ctx)
