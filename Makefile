@@ -5,6 +5,8 @@ AJV := 8.20.0
 AJV_FORMATS := 3.0.1
 BUF := 1.75.0
 DENY := 0.20.2
+GO := 1.26.8
+GO_SHA256 := 30c2b1bf7dcc88d3eb0a1364e47ddd9128edb3110a30e8a0ef61cd5856b31de7
 GRPCIO := 1.85.1
 GRPCURL := 1.8.9
 HAR_SCHEMA := 2.0.0
@@ -13,6 +15,9 @@ KUSTOMIZE := 5.0.3
 MODELS_CERT_MANAGER := 4.4.4
 MODELS_PROMETHEUS := 6.0.0
 PLAYWRIGHT := 1.65.1
+PROTOC_GEN_GO := 1.36.11
+PROTOC_GEN_GO_GRPC := 1.6.1
+STATICCHECK := 0.8.2
 TYPESCRIPT := 5.9.3
 
 SHELL := bash
@@ -24,13 +29,14 @@ TOOLS := $(CURDIR)/target/ci
 export PATH := $(TOOLS)/bin:$(TOOLS)/node_modules/.bin:$(PATH)
 
 PYTHON := $(TOOLS)/venv/bin/python
-GO_INSTALL := GOBIN=$(TOOLS)/bin GOPATH=$(TOOLS)/go GOCACHE=$(TOOLS)/go-cache go install
+GO_ENV := GOBIN=$(TOOLS)/bin GOPATH=$(TOOLS)/go GOCACHE=$(TOOLS)/go-cache GOFLAGS=-modcacherw
+GO_INSTALL := $(GO_ENV) go install
 
 # Steps that share compiled dependencies are next to each other.
 STEPS := format lint client server fuzz doc package deny contract breaking test compare \
-	interop browser deploy prometheus image
+	interop go browser deploy prometheus image
 
-.PHONY: gate $(STEPS) generate manifests rendered
+.PHONY: gate $(STEPS) generate go_stubs manifests rendered
 .NOTPARALLEL:
 
 gate:
@@ -100,6 +106,25 @@ interop: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL)
 	$(PYTHON) tests/interop/log.py $(CARGO_TARGET_DIR)/debug/fetchd .
 	$(PYTHON) tests/interop/rollout.py $(CARGO_TARGET_DIR)/debug/fetchd .
 
+# The Go client and its example work, and its stubs are those of the contract.
+go: $(TOOLS)/go-$(GO) $(TOOLS)/staticcheck-$(STATICCHECK) go_stubs
+	cargo test --locked --no-run --test contract
+	diff -r $(TOOLS)/go-stubs/clients/go/fetchdv1 clients/go/fetchdv1
+	for module in clients/go examples/go_cli; do \
+	  echo "== $$module"; \
+	  cd $(CURDIR)/$$module; \
+	  diff <(gofmt -d .) /dev/null; \
+	  $(GO_ENV) go mod tidy -diff; \
+	  $(GO_ENV) go vet ./...; \
+	  $(GO_ENV) staticcheck ./...; \
+	  $(GO_ENV) FETCHD=$(CARGO_TARGET_DIR)/debug/fetchd go test -race -parallel 16 ./...; \
+	done
+
+go_stubs: $(TOOLS)/buf-$(BUF) $(TOOLS)/go-$(GO) \
+	$(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)-$(PROTOC_GEN_GO_GRPC)
+	rm -rf $(TOOLS)/go-stubs
+	buf generate --template clients/go/buf.gen.yaml --output $(TOOLS)/go-stubs
+
 # The pages that people see work in a browser, which loads nothing from anywhere else.
 browser: $(TOOLS)/playwright-$(PLAYWRIGHT) $(TOOLS)/har-schema-$(HAR_SCHEMA)-$(AJV)
 	cargo test --locked --no-run --test contract
@@ -136,9 +161,11 @@ image:
 	unshare --net --mount --pid --fork --kill-child --mount-proc \
 	  python3 tests/image/run.py $(TOOLS)/image $(CARGO_TARGET_DIR)/debug/fetchd
 
-# Writes src/proto/ anew after a change in proto/. `make test` fails if it is stale.
-generate:
+# Writes src/proto/ and the stubs of the clients anew after a change in proto/. `make test`
+# and the steps of the clients fail if they are stale.
+generate: go_stubs
 	FETCHD_REGENERATE=1 cargo test --locked --test contract
+	cp $(TOOLS)/go-stubs/clients/go/fetchdv1/* clients/go/fetchdv1/
 
 # The tools. Each version has its own stamp, so that a new one replaces the old.
 $(TOOLS)/deny-$(DENY):
@@ -184,4 +211,18 @@ $(TOOLS)/har-schema-$(HAR_SCHEMA)-$(AJV):
 
 $(TOOLS)/grpcurl-$(GRPCURL):
 	$(GO_INSTALL) github.com/fullstorydev/grpcurl/cmd/grpcurl@v$(GRPCURL)
+	touch $@
+
+# Debian's Go is too old for the client's tools. The steps above make do with it.
+$(TOOLS)/go-$(GO):
+	.ci/go $(GO) $(GO_SHA256) $(TOOLS)
+	touch $@
+
+$(TOOLS)/staticcheck-$(STATICCHECK): $(TOOLS)/go-$(GO)
+	$(GO_INSTALL) honnef.co/go/tools/cmd/staticcheck@v$(STATICCHECK)
+	touch $@
+
+$(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)-$(PROTOC_GEN_GO_GRPC): $(TOOLS)/go-$(GO)
+	$(GO_INSTALL) google.golang.org/protobuf/cmd/protoc-gen-go@v$(PROTOC_GEN_GO)
+	$(GO_INSTALL) google.golang.org/grpc/cmd/protoc-gen-go-grpc@v$(PROTOC_GEN_GO_GRPC)
 	touch $@
