@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 
 	"google.golang.org/grpc"
 )
@@ -18,8 +19,9 @@ type Client struct {
 	settings  settings
 	endpoints *endpoints
 	// ctx ends when the client is closed.
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+	closeOnce func() error
 }
 
 // errClosed is the cause of the errors after Close.
@@ -71,6 +73,7 @@ func New(target string, options ...Option) (*Client, error) {
 		all = append(all, newEndpoint(address.hostPort, conn))
 	}
 	client.endpoints = newEndpoints(all)
+	client.closeOnce = sync.OnceValue(func() error { return closeAll(all) })
 	return client, nil
 }
 
@@ -78,15 +81,13 @@ func New(target string, options ...Option) (*Client, error) {
 // end with an error that matches [net.ErrClosed].
 func (c *Client) Close() error {
 	c.cancel(errClosed)
-	return closeAll(c.endpoints.all)
+	return c.closeOnce()
 }
 
 func closeAll(all []*endpoint) error {
 	var errs []error
 	for _, endpoint := range all {
-		if err := endpoint.conn.Close(); !errors.Is(err, grpc.ErrClientConnClosing) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, endpoint.conn.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -99,7 +99,7 @@ func TestREADME(t *testing.T) {
 	}
 	write(t, filepath.Join(fragments, "main.go"), program(samples[1:], plain.address, page))
 	got := shell(t, module, "go run ./fragments")
-	if count := strings.Count(got, "done\n"); count != len(samples)-1 || !strings.Contains(got, "200 text/plain") {
+	if count := strings.Count(got, "done\n"); count != len(samples) || !strings.Contains(got, "200 text/plain") {
 		t.Errorf("got %q", got)
 	}
 }
