@@ -92,6 +92,9 @@ func (c *call) run(events chan<- event) {
 			event.results, failed = assembly.addAll(message, c.endpoint.name)
 			c.endpoint.recordAnswer()
 		}
+		if c.ctx.Err() != nil {
+			return // The endpoint has not failed: nobody wants the results.
+		}
 		event.failed = failed
 		event.hasEnded = failed != nil || assembly.unfinished == 0
 		if event.hasEnded {

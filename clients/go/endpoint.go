@@ -39,7 +39,7 @@ func newEndpoint(name string, conn *grpc.ClientConn) *endpoint {
 // probe sends a batch without requests, and records whether the endpoint
 // answers. gRPC cannot tell whether a failed call has left, but whatever
 // happens to a probe, nothing was dispatched.
-func (e *endpoint) probe(ctx context.Context) *failure {
+func (e *endpoint) probe(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, silentCall(probeTimeout).err)
 	defer cancel()
 	e.reconnect(ctx)
@@ -53,7 +53,6 @@ func (e *endpoint) probe(ctx context.Context) *failure {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.health.endProbe(time.Now(), failed)
-	return failed
 }
 
 // reconnect waits a little for a connection, if the last one has failed.
@@ -103,10 +102,20 @@ func (e *endpoint) isEjected() bool {
 	return e.health.state == ejected
 }
 
-func (e *endpoint) isForeign(now time.Time) bool {
+func (e *endpoint) refusal(now time.Time) *failure {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.health.isForeign(now)
+	return e.health.refusal(now)
+}
+
+// ejection returns why and since when the endpoint is ejected, or nil.
+func (e *endpoint) ejection() (*failure, time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.health.state != ejected {
+		return nil, time.Time{}
+	}
+	return e.health.last, e.health.failedAt
 }
 
 func (e *endpoint) recordAnswer() {

@@ -17,8 +17,6 @@ type endpoints struct {
 	mu sync.Mutex
 	// changed is closed and replaced when the health of an endpoint changes.
 	changed chan struct{}
-	// lastFailure is the last failure of any call or probe.
-	lastFailure *failure
 }
 
 // minLosses is how often a request may be lost, at least. With many endpoints,
@@ -93,24 +91,21 @@ func (e *endpoints) startProbe(ctx context.Context, endpoint *endpoint, now time
 		return
 	}
 	go func() {
-		failed := endpoint.probe(ctx)
-		e.notify(failed)
+		endpoint.probe(ctx)
+		e.notify()
 	}()
 }
 
 // recordFailure records that a call to the endpoint has failed.
 func (e *endpoints) recordFailure(endpoint *endpoint, failed *failure) {
 	endpoint.recordFailure(failed)
-	e.notify(failed)
+	e.notify()
 }
 
 // notify wakes everybody who waits for a change.
-func (e *endpoints) notify(failed *failure) {
+func (e *endpoints) notify() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if failed != nil {
-		e.lastFailure = failed
-	}
 	close(e.changed)
 	e.changed = make(chan struct{})
 }
@@ -123,10 +118,16 @@ func (e *endpoints) change() <-chan struct{} {
 	return e.changed
 }
 
+// last returns the last failure for which an endpoint is ejected, or nil.
 func (e *endpoints) last() *failure {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.lastFailure
+	var last *failure
+	var at time.Time
+	for _, endpoint := range e.all {
+		if failed, since := endpoint.ejection(); failed != nil && !since.Before(at) {
+			last, at = failed, since
+		}
+	}
+	return last
 }
 
 // nextProbe returns when the next probe is due.
@@ -154,12 +155,13 @@ func (e *endpoints) refusal(p *pending, now time.Time) *Error {
 	if p.refusal != nil && !e.hasUntried(p) {
 		return p.refusal
 	}
+	var last *failure
 	for _, endpoint := range e.all {
-		if !endpoint.isForeign(now) {
+		if last = endpoint.refusal(now); last == nil {
 			return nil
 		}
 	}
-	return e.last().err
+	return last.err
 }
 
 // names lists the first few addresses, for messages.

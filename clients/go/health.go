@@ -20,8 +20,10 @@ type health struct {
 	failures int
 	// answered is when the endpoint last sent a message.
 	answered time.Time
-	// foreign is true if the last failure was foreign.
-	foreign bool
+	// last is the failure since which the endpoint is ejected, and failedAt when
+	// that was.
+	last     *failure
+	failedAt time.Time
 }
 
 type healthState int
@@ -75,10 +77,13 @@ func (h *health) probeDue() (time.Time, bool) {
 	return h.until, h.state == ejected && !h.isProbing
 }
 
-// isForeign returns true if the endpoint is not a service that accepts this
-// client, or was not when it last answered, and is not due for another probe.
-func (h *health) isForeign(now time.Time) bool {
-	return h.foreign && h.state == ejected && !h.isProbing && now.Before(h.until)
+// refusal returns the last failure if it says that the endpoint is not a service
+// that accepts this client, until another probe is due.
+func (h *health) refusal(now time.Time) *failure {
+	if h.state != ejected || h.last.disposition != foreign || h.isProbing || !now.Before(h.until) {
+		return nil
+	}
+	return h.last
 }
 
 // endProbe records how a probe ended. An endpoint that refuses the probe is
@@ -87,7 +92,6 @@ func (h *health) endProbe(now time.Time, failed *failure) {
 	h.isProbing = false
 	if failed == nil || failed.disposition == refused {
 		h.state = admitted
-		h.foreign = false
 		h.answered = now
 		return
 	}
@@ -102,7 +106,6 @@ func (h *health) recordAnswer(now time.Time) {
 // recordResult records that a request has ended.
 func (h *health) recordResult() {
 	h.failures = 0
-	h.foreign = false
 }
 
 // recordFailure records a failed call. If the endpoint is ejected already, the
@@ -121,8 +124,8 @@ func (h *health) eject(now time.Time, failed *failure) {
 		wait = min(max(failed.retryAfter, backoff/2), maxRetryAfter)
 	}
 	h.failures++
-	h.foreign = failed.disposition == foreign
 	h.state = ejected
+	h.last, h.failedAt = failed, now
 	// Without jitter, all clients would come back at the same time.
 	h.until = now.Add(wait + rand.N(wait/2))
 }

@@ -94,7 +94,7 @@ func TestForeignEndpointIsAskedAgainLater(t *testing.T) {
 	var health health
 	health.startProbe(now, false)
 	health.endProbe(now, &failure{disposition: foreign})
-	if !health.isForeign(now) || health.isForeign(health.until) {
+	if health.refusal(now) == nil || health.refusal(health.until) != nil {
 		t.Errorf("got %+v", health)
 	}
 }

@@ -118,6 +118,7 @@ func (l *list) run(yield func(int, Result) bool) {
 		}
 		now := time.Now()
 		l.expire(now)
+		l.startProbes(now)
 		l.startCalls(now)
 		if len(l.results) > 0 {
 			continue
@@ -155,21 +156,16 @@ func (l *list) hasAllRequests() bool {
 	return l.isClosed || l.source.hasEnded()
 }
 
-// expire ends what has taken too long.
-func (l *list) expire(now time.Time) {
-	if l.ctx.Err() != nil {
-		l.failAll(stopped(l.ctx))
-		return
+// startProbes starts the probes that are due, if a request waits for an endpoint
+// or has failed for want of one.
+func (l *list) startProbes(now time.Time) {
+	if l.needsEndpoint() {
+		l.endpoints.startProbes(l.client.ctx, now)
 	}
-	if l.hasDeadline && !now.Before(l.deadline) {
-		l.failRequests(batchDeadline())
-	}
-	if l.hasDeadline && !now.Before(l.deadline.Add(deadlineGrace)) {
-		l.failCalls(batchDeadline())
-	}
-	if end, ok := l.outage.end(); ok && !now.Before(end) {
-		l.giveUp()
-	}
+}
+
+func (l *list) needsEndpoint() bool {
+	return len(l.queue) > 0 || l.unavailable != nil
 }
 
 // startCalls makes all calls that are worth making now.
@@ -180,7 +176,7 @@ func (l *list) startCalls(now time.Time) {
 		if len(l.queue) == 0 {
 			return
 		}
-		l.endpoints.startProbes(l.client.ctx, now)
+		l.startProbes(now)
 		if !l.startCall(now) {
 			l.noteOutage(now)
 			return
@@ -349,77 +345,6 @@ func (l *list) resendLost(call *call, failed *failure) {
 	}
 }
 
-// endRefused ends the requests that every endpoint has refused, apart from those
-// that don't answer.
-func (l *list) endRefused(now time.Time) {
-	kept := l.queue[:0]
-	for _, pending := range l.queue {
-		if err := l.endpoints.refusal(pending, now); err != nil {
-			l.finish(pending.failed(err))
-		} else {
-			kept = append(kept, pending)
-		}
-	}
-	l.queue = kept
-}
-
-// noteOutage begins the outage if no endpoint may get requests.
-func (l *list) noteOutage(now time.Time) {
-	if !l.endpoints.hasUsable(now) {
-		l.outage.begin(now, l.endpoints.last())
-	}
-}
-
-// giveUp ends all requests, since no endpoint accepts them.
-func (l *list) giveUp() {
-	err := l.outage.err(l.endpoints.names())
-	l.outage.recordAnswer()
-	l.unavailable = err
-	l.failQueue(err)
-	l.failCalls(err)
-}
-
-// failAll ends all requests, and reads no more of them.
-func (l *list) failAll(err *Error) {
-	l.failCalls(err)
-	l.failRequests(err)
-}
-
-// failRequests ends the requests that are not in a call, and reads no more of
-// them.
-func (l *list) failRequests(err *Error) {
-	l.failQueue(err)
-	if !l.isClosed {
-		l.isClosed = true
-		for _, pending := range l.source.stop() {
-			l.finish(pending.failed(err))
-		}
-	}
-}
-
-func (l *list) failCalls(err *Error) {
-	for call := range l.calls {
-		l.close(call)
-		for _, pending := range call.pending {
-			if pending != nil {
-				l.finish(pending.failed(err))
-			}
-		}
-	}
-}
-
-// failQueue ends the requests that were read and are not in a call.
-func (l *list) failQueue(err *Error) {
-	for _, pending := range l.queue {
-		l.finish(pending.failed(err))
-	}
-	l.queue = nil
-}
-
-func (l *list) finish(result Result) {
-	l.results = append(l.results, result)
-}
-
 // wait waits until something happens.
 func (l *list) wait(now time.Time, changed <-chan struct{}) {
 	var arrival <-chan struct{}
@@ -455,9 +380,8 @@ func (l *list) nextTime(now time.Time) time.Time {
 	}
 	consider(l.deadline.Add(deadlineGrace), l.hasDeadline)
 	consider(l.outage.end())
-	consider(l.deadline, l.hasDeadline && !l.isClosed)
-	if len(l.queue) > 0 {
-		consider(l.deadline, l.hasDeadline)
+	consider(l.deadline, l.hasDeadline && (!l.isClosed || len(l.queue) > 0))
+	if l.needsEndpoint() {
 		consider(l.endpoints.nextProbe())
 	}
 	return next

@@ -19,9 +19,10 @@ type source interface {
 	gather()
 	// hasEnded returns true if all requests have been taken.
 	hasEnded() bool
-	// stop ends reading. It returns the requests that were not taken, as far as
-	// they are known.
-	stop() []*pending
+	// stop ends reading.
+	stop()
+	// rest returns the requests that were read and not taken, after stop.
+	rest() []*pending
 }
 
 // A sliceSource has all requests from the beginning.
@@ -68,13 +69,13 @@ func (s *sliceSource) take(count, bytes int) []*pending {
 func (s *sliceSource) hasEnded() bool           { return s.taken == len(s.requests) }
 func (s *sliceSource) arrival() <-chan struct{} { return nil }
 func (s *sliceSource) gather()                  {}
+func (s *sliceSource) stop()                    {}
 
-func (s *sliceSource) stop() []*pending {
+func (s *sliceSource) rest() []*pending {
 	var rest []*pending
-	for ; s.taken < len(s.requests); s.taken++ {
-		rest = append(rest, &pending{index: s.taken, request: &s.requests[s.taken]})
+	for index := s.taken; index < len(s.requests); index++ {
+		rest = append(rest, &pending{index: index, request: &s.requests[index]})
 	}
-	s.ahead = nil
 	return rest
 }
 
@@ -185,14 +186,17 @@ func (s *seqSource) hasEnded() bool {
 	return s.ended && len(s.buffer) == 0
 }
 
-func (s *seqSource) stop() []*pending {
+func (s *seqSource) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
 	s.wanted.Signal()
-	rest := s.buffer
-	s.buffer = nil
-	return rest
+}
+
+func (s *seqSource) rest() []*pending {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buffer
 }
 
 func signal(channel chan struct{}) {
