@@ -1,0 +1,207 @@
+import { status as Code, type Metadata, type StatusObject } from "@grpc/grpc-js";
+
+import { Assembly, type Outcome } from "./assembly.js";
+import { refusedByToken, type Endpoint, type MetadataInput, type Responses } from "./endpoint.js";
+import { FetchError } from "./error.js";
+import { Failure } from "./failure.js";
+import { Parts, type Part } from "./messages.js";
+import type { Pending } from "./pending.js";
+
+/**
+ * The slowest upload to tolerate, in bytes per second. The service has to receive the whole message
+ * before it can answer, so the time for that is added to the silence timeout.
+ */
+const MIN_PACE = 128 << 10;
+
+/** Receives what happens in a call. */
+export interface CallListener {
+  /** A message has arrived; its outcomes follow. */
+  answered(call: Call): void;
+  /** A request has ended. */
+  ended(call: Call, pending: Pending, outcome: Outcome): void;
+  /** All outcomes of the message have been passed on. */
+  progressed(): void;
+  /** The call is over. These requests have no outcome. */
+  closed(call: Call, open: Pending[], failure: Failure | undefined): void;
+}
+
+/** What a call sends, and how. */
+export interface CallSettings {
+  readonly requests: readonly Pending[];
+  /** The encoded message. */
+  readonly message: Uint8Array;
+  /** The maximum number of its requests in flight. */
+  readonly slots: number;
+  readonly metadata: MetadataInput | undefined;
+  /** The call fails if no message arrives for this many milliseconds. */
+  readonly silenceTimeout: number;
+}
+
+/** One call, which usually carries several requests. */
+export class Call {
+  readonly endpoint: Endpoint;
+  readonly #settings: CallSettings;
+  readonly #listener: CallListener;
+  readonly #assembly: Assembly;
+  /** The requests by their index in the call, without those that have ended. */
+  readonly #open: (Pending | undefined)[];
+  #responses: Responses | undefined;
+  #status: StatusObject | undefined;
+  #silence: NodeJS.Timeout | undefined;
+  #isEmpty = true;
+  #isPaused = false;
+  #isClosed = false;
+
+  constructor(endpoint: Endpoint, settings: CallSettings, listener: CallListener) {
+    this.endpoint = endpoint;
+    this.#settings = settings;
+    this.#listener = listener;
+    this.#open = [...settings.requests];
+    this.#assembly = new Assembly(this.#open.length);
+  }
+
+  /** The number of slots that its requests occupy. */
+  get occupied(): number {
+    return Math.min(this.#settings.slots, this.#assembly.unfinished);
+  }
+
+  /** Requests without an outcome. */
+  get open(): Pending[] {
+    return this.#open.filter((pending) => pending !== undefined);
+  }
+
+  /** Makes the call, after a probe if one is needed. */
+  start(): void {
+    void this.#start();
+  }
+
+  async #start(): Promise<void> {
+    const isIdempotent = this.#settings.requests.every((pending) => pending.isIdempotent);
+    if (this.endpoint.needsProbe(isIdempotent)) {
+      const failure = await this.endpoint.probe();
+      if (failure) {
+        this.#close(failure);
+        return;
+      }
+    }
+    let metadata;
+    try {
+      metadata = await this.endpoint.metadata(this.#settings.metadata);
+    } catch (error) {
+      this.#close(refusedByToken(error));
+      return;
+    }
+    if (!this.#isClosed) {
+      this.#request(metadata);
+    }
+  }
+
+  #request(metadata: Metadata): void {
+    const { message } = this.#settings;
+    const responses = this.endpoint.fetchBatch(message, metadata);
+    this.#responses = responses;
+    this.#expectMessage((message.length / MIN_PACE) * 1000);
+    responses.on("data", (bytes: Buffer) => this.#receive(bytes));
+    // The status follows in any case, and the messages that came before it are read first.
+    responses.on("error", () => {});
+    responses.on("status", (status: StatusObject) => (this.#status = status));
+    responses.on("end", () => this.#end());
+    if (this.#isPaused) {
+      this.#pauseReading();
+    }
+  }
+
+  /** Stops reading. The service slows down when its buffers are full. */
+  pause(): void {
+    if (!this.#isPaused) {
+      this.#isPaused = true;
+      this.#pauseReading();
+    }
+  }
+
+  resume(): void {
+    if (this.#isPaused) {
+      this.#isPaused = false;
+      if (this.#responses && !this.#isClosed) {
+        this.#expectMessage(0);
+        this.#responses.resume();
+      }
+    }
+  }
+
+  /** Cancels the call. Its listener hears nothing more. */
+  cancel(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#silence);
+    this.#responses?.cancel();
+  }
+
+  #pauseReading(): void {
+    // Nothing is expected to arrive.
+    clearTimeout(this.#silence);
+    this.#responses?.pause();
+  }
+
+  #expectMessage(extra: number): void {
+    const { silenceTimeout } = this.#settings;
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => {
+      this.#responses?.cancel();
+      this.#close(Failure.silent(silenceTimeout));
+    }, silenceTimeout + extra);
+  }
+
+  #receive(bytes: Buffer): void {
+    if (this.#isClosed) {
+      return;
+    }
+    if (this.#isEmpty) {
+      this.#isEmpty = false;
+      this.#expectMessage(0);
+    } else {
+      this.#silence?.refresh();
+    }
+    this.#listener.answered(this);
+    try {
+      for (const part of Parts.decode(bytes).parts) {
+        this.#add(part as Part);
+      }
+    } catch (error) {
+      const contract = error instanceof FetchError ? error : FetchError.contract(String(error));
+      this.#responses?.cancel();
+      this.#close(Failure.lost(contract));
+      return;
+    }
+    this.#listener.progressed();
+  }
+
+  #add(part: Part): void {
+    const outcome = this.#assembly.add(part);
+    const pending = outcome && this.#open[outcome.index];
+    if (outcome && pending) {
+      this.#open[outcome.index] = undefined;
+      this.#listener.ended(this, pending, outcome);
+    }
+  }
+
+  #end(): void {
+    const status = this.#status;
+    if (this.#assembly.unfinished === 0) {
+      // It doesn't matter how the call ends.
+      this.#close(undefined);
+    } else if (status && status.code !== Code.OK) {
+      this.#close(Failure.ofStatus(status, this.#isEmpty));
+    } else {
+      const error = FetchError.contract("the stream ended without an end for each request");
+      this.#close(Failure.lost(error));
+    }
+  }
+
+  #close(failure: Failure | undefined): void {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      clearTimeout(this.#silence);
+      this.#listener.closed(this, this.open, failure?.at(this.endpoint.name));
+    }
+  }
+}

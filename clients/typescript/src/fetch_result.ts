@@ -1,0 +1,125 @@
+import { inspect } from "node:util";
+
+import type { Outcome } from "./assembly.js";
+import { toMilliseconds } from "./duration.js";
+import { FetchError } from "./error.js";
+import { Head } from "./head.js";
+import { FetchEnd, FetchErrorMessage, Reason, type DurationMessage, type TimingMessage } from "./messages.js";
+import type { RequestInput } from "./request.js";
+import { bufferedResponse } from "./response.js";
+import type { Phases, ResultInfo } from "./result.js";
+
+/** Identifies the request of a result. */
+export interface Identity {
+  readonly position: number;
+  readonly input: RequestInput;
+}
+
+/** A result that decodes its messages when somebody reads them. */
+export class FetchResult implements ResultInfo {
+  readonly index: number;
+  readonly request: RequestInput;
+  readonly #outcome: Outcome | undefined;
+  #error: FetchError | undefined;
+  #head: Head | undefined;
+  #end: FetchEnd | undefined;
+  #response: Response | undefined;
+
+  constructor({ position, input }: Identity, outcome: Outcome | undefined, error?: FetchError) {
+    this.index = position;
+    this.request = input;
+    this.#outcome = outcome;
+    this.#error = error;
+  }
+
+  /** Creates the result of a request without an outcome. */
+  static failed(request: Identity, error: FetchError): FetchResult {
+    return new FetchResult(request, undefined, error);
+  }
+
+  get ok(): boolean {
+    return !this.#error && !this.#outcome?.error;
+  }
+
+  get error(): FetchError | undefined {
+    if (!this.#error && this.#outcome?.error) {
+      this.#error = decodeError(this.#outcome.error);
+    }
+    return this.#error;
+  }
+
+  get response(): Response | undefined {
+    const head = this.#readHead();
+    if (!this.#response && head && this.#outcome) {
+      this.#response = bufferedResponse(head, this.#outcome.body);
+    }
+    return this.#response;
+  }
+
+  /** The size of the body, in bytes. */
+  get bodyBytes(): number {
+    return this.#outcome?.body.length ?? 0;
+  }
+
+  get attempts(): number {
+    return this.#outcome?.attempts ?? 0;
+  }
+
+  get redirects(): number {
+    return this.#readEnd().redirects;
+  }
+
+  get truncated(): boolean {
+    return this.#readEnd().truncated;
+  }
+
+  get httpVersion(): string | undefined {
+    return this.#readHead()?.httpVersion;
+  }
+
+  get timing(): Phases {
+    return toPhases(this.#readEnd().timing ?? {});
+  }
+
+  /** Shows the fields as if they were no getters. */
+  [inspect.custom](): object {
+    const { index, request, ok, response, error, attempts, redirects, truncated } = this;
+    const { httpVersion, timing } = this;
+    const stats = { attempts, redirects, truncated, httpVersion, timing };
+    return { index, request, ok, response, error, ...stats };
+  }
+
+  #readHead(): Head | undefined {
+    if (!this.#head && this.#outcome?.head) {
+      this.#head = new Head(this.#outcome.head, () => this.redirects > 0);
+    }
+    return this.#head;
+  }
+
+  #readEnd(): FetchEnd {
+    this.#end ??= this.#outcome ? FetchEnd.decode(this.#outcome.end) : new FetchEnd();
+    return this.#end;
+  }
+}
+
+/** Decodes the error of the service. */
+export function decodeError(bytes: Uint8Array): FetchError {
+  const { reason, message, retryable } = FetchErrorMessage.decode(bytes);
+  const name = (Reason[reason] as string | undefined) ?? `REASON_${reason}`;
+  const known = Reason[reason] !== undefined;
+  return new FetchError(known ? name.slice("REASON_".length) : name, message, { retryable });
+}
+
+function toPhases(timing: TimingMessage): Phases {
+  const ms = (value: DurationMessage | null | undefined) => value && toMilliseconds(value);
+  return {
+    queued: ms(timing.queued) ?? 0,
+    firstByte: ms(timing.firstByte) ?? undefined,
+    total: ms(timing.total) ?? undefined,
+    dns: ms(timing.dns) ?? undefined,
+    connect: ms(timing.connect) ?? undefined,
+    tls: ms(timing.tls) ?? undefined,
+    connectionReused: timing.connectionReused ?? false,
+    earlier: ms(timing.earlier) ?? undefined,
+  };
+}

@@ -1,0 +1,149 @@
+import type { Head } from "./head.js";
+
+/** Creates a response whose body arrives while it is read. */
+export function streamedResponse(head: Head, body: ReadableStream<Uint8Array> | null): Response {
+  return new StreamedResponse(head, body) as unknown as Response;
+}
+
+/** Creates a response whose body is in memory. */
+export function bufferedResponse(head: Head, body: Uint8Array): Response {
+  return new BufferedResponse(head, body) as unknown as Response;
+}
+
+/** These have no body, not even an empty one. */
+const NULL_BODY = new Set([101, 103, 204, 205, 304]);
+
+/** The types of Response allow no getters in a subclass, so they are left out of its base. */
+type Inherited = Omit<Response, "status" | "ok" | "url" | "redirected" | "headers" | Body>;
+type Body = "body" | "bodyUsed" | "arrayBuffer" | "blob" | "formData" | "json" | "text" | "clone";
+const Base = Response as unknown as new (body: ReadableStream<Uint8Array> | null) => Inherited;
+
+/**
+ * A standard Response that came through the service. Its constructor would refuse some of the
+ * statuses that origins send, and copying the headers takes time, so the getters serve both.
+ */
+class RemoteResponse extends Base {
+  protected readonly head: Head;
+
+  constructor(head: Head, body: ReadableStream<Uint8Array> | null) {
+    super(body);
+    this.head = head;
+  }
+
+  get status(): number {
+    return this.head.status;
+  }
+
+  get ok(): boolean {
+    return this.status >= 200 && this.status <= 299;
+  }
+
+  get url(): string {
+    return this.head.url;
+  }
+
+  get redirected(): boolean {
+    return this.head.redirected;
+  }
+
+  get headers(): Headers {
+    return this.head.headers;
+  }
+}
+
+/** A response whose body arrives while it is read. */
+class StreamedResponse extends RemoteResponse {
+  constructor(head: Head, body: ReadableStream<Uint8Array> | null) {
+    super(head, NULL_BODY.has(head.status) ? null : body);
+  }
+
+  clone(): Response {
+    const { body } = Response.prototype.clone.call(this);
+    return streamedResponse(this.head, body);
+  }
+}
+
+const DECODER = new TextDecoder();
+
+/**
+ * A response whose body is in memory. A stream of one chunk and its reader take 30 µs, which is
+ * more than the fetch itself, so the body is only made a stream if somebody asks for one.
+ */
+class BufferedResponse extends RemoteResponse {
+  readonly #bytes: Uint8Array;
+  /** Has the body once it is a stream. */
+  #standard: Response | undefined;
+  #isUsed = false;
+
+  constructor(head: Head, bytes: Uint8Array) {
+    super(head, null);
+    this.#bytes = bytes;
+  }
+
+  get body(): ReadableStream<Uint8Array> | null {
+    return this.#toStandard().body;
+  }
+
+  get bodyUsed(): boolean {
+    return this.#standard?.bodyUsed ?? this.#isUsed;
+  }
+
+  async arrayBuffer(): Promise<ArrayBuffer> {
+    if (this.#standard) {
+      return this.#standard.arrayBuffer();
+    }
+    const { buffer, byteOffset, byteLength } = this.#use();
+    return buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
+  }
+
+  /** Newer versions of Node.js have this method in their Response. */
+  async bytes(): Promise<Uint8Array> {
+    return this.#standard ? new Uint8Array(await this.#standard.arrayBuffer()) : this.#use();
+  }
+
+  async text(): Promise<string> {
+    return this.#standard ? this.#standard.text() : DECODER.decode(this.#use());
+  }
+
+  async json(): Promise<unknown> {
+    return JSON.parse(await this.text());
+  }
+
+  blob(): Promise<Blob> {
+    return this.#toStandard().blob();
+  }
+
+  formData(): Promise<FormData> {
+    return this.#toStandard().formData();
+  }
+
+  clone(): Response {
+    if (this.bodyUsed) {
+      throw new TypeError("Response.clone: the body has been read already");
+    }
+    if (this.#standard) {
+      return streamedResponse(this.head, this.#standard.clone().body);
+    }
+    return bufferedResponse(this.head, this.#bytes);
+  }
+
+  #use(): Uint8Array {
+    if (this.#isUsed && this.body !== null) {
+      throw new TypeError("Body is unusable: it has been read already");
+    }
+    this.#isUsed = true;
+    return this.#bytes;
+  }
+
+  #toStandard(): Response {
+    if (!this.#standard) {
+      const isNull = this.#bytes.length === 0 && NULL_BODY.has(this.status);
+      const { headers } = this;
+      this.#standard = new Response(isNull ? null : this.#bytes, { headers });
+      if (this.#isUsed) {
+        void this.#standard.arrayBuffer();
+      }
+    }
+    return this.#standard;
+  }
+}
