@@ -14,11 +14,10 @@ run(
   ...["--target", "static-module", "--wrap", "scripts/wrapper.js", "--es6"],
   ...["--dependency", "protobufjs/minimal.js", "--root", "fetchd", "--force-number"],
   ...["--no-create", "--no-verify", "--no-convert", "--no-delimited", "--no-typeurl", "--no-service"],
-  ...["--path", "../../proto", "--path", "../proto", "--path", "proto"],
+  ...["--path", "../../proto", "--path", "../proto"],
   ...["--out", "generated/messages.js"],
   "fetchd/v1/fetchd.proto",
   "fetchd/internal/status.proto",
-  "fetchd/internal/part.proto",
 );
 run("pbts", "--out", "generated/messages.d.ts", "generated/messages.js");
 

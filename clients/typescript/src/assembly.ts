@@ -1,31 +1,27 @@
 import { FetchError } from "./error.js";
-import { End, type Part } from "./messages.js";
+import { Part } from "./part.js";
 
-/** The complete result of one request of a call. */
-export interface Outcome {
-  /** The index of the request in the call. */
-  readonly index: number;
-  /** An encoded ResponseHead. Null if the origin sent no response. */
-  readonly head: Uint8Array | null;
-  readonly body: Uint8Array;
-  /** An encoded FetchEnd. */
-  readonly end: Uint8Array;
-  /** The encoded FetchError. Null if the response is complete. */
-  readonly error: Uint8Array | null;
-  readonly attempts: number;
-}
+/** Ways to break the contract. */
+export const BROKEN = {
+  index: "a part with an index out of range",
+  afterEnd: "a part after the end",
+  secondHead: "a second head",
+  bodyBeforeHead: "a body before its head",
+  otherSize: "a body of another size than its end reports",
+  nothing: "an end with neither head nor error",
+  unfinished: "the stream ended without an end for each request",
+};
 
 /** A result with a head but without an end. */
 interface Incomplete {
-  readonly head: Uint8Array;
-  readonly pieces: Uint8Array[];
+  readonly head: Buffer;
+  readonly pieces: Buffer[];
 }
 
-const EMPTY = new Uint8Array();
-
 /**
- * Assembles the results of one call from their parts. Each request gets exactly one outcome. If a
- * part contradicts the contract, that is a FetchError.
+ * Assembles the results of one call from their parts. Each request gets exactly one result, which
+ * is a part with an end and the whole body. If a part contradicts the contract, that is a
+ * FetchError.
  */
 export class Assembly {
   readonly #results: (Incomplete | "waiting" | "ended")[];
@@ -37,73 +33,84 @@ export class Assembly {
     this.#unfinished = count;
   }
 
-  /** The number of requests without an outcome. */
+  /** The number of requests without a result. */
   get unfinished(): number {
     return this.#unfinished;
   }
 
-  /** Adds a part. Returns the outcome if this completes a result. */
-  add(part: Part): Outcome | undefined {
+  /** Adds a part. Returns the result if this completes it. */
+  add(part: Part): Part | undefined {
     const { index } = part;
     const result = this.#results[index];
     if (result === undefined) {
-      throw FetchError.contract(`a part with the index ${index} of ${this.#results.length} requests`);
+      throw FetchError.contract(BROKEN.index);
     }
     if (result === "ended") {
-      throw FetchError.contract("a part after the end");
+      throw FetchError.contract(BROKEN.afterEnd);
     }
-    const outcome =
-      result === "waiting" ? this.#begin(index, part) : this.#continue(index, part, result);
-    if (outcome) {
+    const whole = result === "waiting" ? this.#begin(part) : this.#continue(part, result);
+    if (whole) {
       this.#results[index] = "ended";
       this.#unfinished -= 1;
     }
-    return outcome;
+    return whole;
   }
 
-  #begin(index: number, part: Part): Outcome | undefined {
-    if (!part.head && part.body.length > 0) {
-      throw FetchError.contract("a body before its head");
+  #begin(part: Part): Part | undefined {
+    if (!part.hasHead && part.bodyLength > 0) {
+      throw FetchError.contract(BROKEN.bodyBeforeHead);
     }
-    if (part.end) {
-      return complete(index, part.head ? detach(part.head) : null, detach(part.body), part.end);
+    if (part.hasEnd) {
+      return checked(part);
     }
-    if (part.head) {
-      this.#results[index] = { head: detach(part.head), pieces: nonEmpty(part.body) };
+    if (part.hasHead) {
+      const { source } = part;
+      const pieces = [detach(part.body, source)];
+      this.#results[part.index] = { head: detach(part.head, source), pieces };
     }
     return undefined;
   }
 
-  #continue(index: number, part: Part, { head, pieces }: Incomplete): Outcome | undefined {
-    if (part.head) {
-      throw FetchError.contract("a second head");
+  #continue(part: Part, incomplete: Incomplete): Part | undefined {
+    if (part.hasHead) {
+      throw FetchError.contract(BROKEN.secondHead);
     }
-    pieces.push(...nonEmpty(part.body));
-    return part.end ? complete(index, head, Buffer.concat(pieces), part.end) : undefined;
+    incomplete.pieces.push(detach(part.body, part.source));
+    return part.hasEnd ? checked(join(incomplete, part)) : undefined;
   }
 }
 
-function complete(
-  index: number,
-  head: Uint8Array | null,
-  body: Uint8Array,
-  encoded: Uint8Array,
-): Outcome {
-  const { error, attempts, bodyBytes } = End.decode(encoded);
-  if (head && body.length !== bodyBytes) {
-    throw FetchError.contract("a body of another size than its end reports");
+function checked(part: Part): Part {
+  if (part.hasHead && part.bodyLength !== part.totalBytes) {
+    throw FetchError.contract(BROKEN.otherSize);
   }
-  if (!head && !error) {
-    throw FetchError.contract("an end with neither head nor error");
+  if (!part.hasHead && !part.hasError) {
+    throw FetchError.contract(BROKEN.nothing);
   }
-  return { index, head, body, end: detach(encoded), error: error ? detach(error) : null, attempts };
+  return part;
 }
 
-/** Copies the bytes, so that a small result does not keep its whole message in memory. */
-function detach(bytes: Uint8Array): Uint8Array {
-  return bytes.length === 0 ? EMPTY : Buffer.from(bytes);
+/** Joins a result to one part, which has bytes of its own. */
+function join({ head, pieces }: Incomplete, last: Part): Part {
+  const source = Buffer.concat([head, ...pieces, last.end]);
+  const part = new Part(source);
+  part.index = last.index;
+  part.headStart = 0;
+  part.headEnd = head.length;
+  part.bodyStart = head.length;
+  part.bodyEnd = source.length - last.end.length;
+  part.endStart = part.bodyEnd;
+  part.endEnd = source.length;
+  part.attempts = last.attempts;
+  part.totalBytes = last.totalBytes;
+  if (last.hasError) {
+    part.errorStart = part.endStart + last.errorStart - last.endStart;
+    part.errorEnd = part.endStart + last.errorEnd - last.endStart;
+  }
+  return part;
 }
 
-function nonEmpty(body: Uint8Array): Uint8Array[] {
-  return body.length === 0 ? [] : [detach(body)];
+/** Copies a piece that would keep a much larger message in memory while it waits for the rest. */
+function detach(piece: Buffer, message: Buffer): Buffer {
+  return piece.length * 2 < message.length ? Buffer.from(piece) : piece;
 }

@@ -1,10 +1,11 @@
 import { status as Code, type Metadata, type StatusObject } from "@grpc/grpc-js";
 
-import { Assembly, type Outcome } from "./assembly.js";
+import { Assembly, BROKEN } from "./assembly.js";
+import { BodyAssembly, type BodySink } from "./body.js";
 import { refusedByToken, type Endpoint, type MetadataInput, type Responses } from "./endpoint.js";
 import { FetchError } from "./error.js";
 import { Failure } from "./failure.js";
-import { Parts, type Part } from "./messages.js";
+import { readParts, type Part } from "./part.js";
 import type { Pending } from "./pending.js";
 
 /**
@@ -15,13 +16,13 @@ const MIN_PACE = 128 << 10;
 
 /** Receives what happens in a call. */
 export interface CallListener {
-  /** A message has arrived; its outcomes follow. */
+  /** A message has arrived; its results follow. */
   answered(call: Call): void;
   /** A request has ended. */
-  ended(call: Call, pending: Pending, outcome: Outcome): void;
-  /** All outcomes of the message have been passed on. */
+  ended(call: Call, pending: Pending, result: Part): void;
+  /** All results of the message have been passed on. */
   progressed(): void;
-  /** The call is over. These requests have no outcome. */
+  /** The call is over. These requests have no result. */
   closed(call: Call, open: Pending[], failure: Failure | undefined): void;
 }
 
@@ -35,6 +36,8 @@ export interface CallSettings {
   readonly metadata: MetadataInput | undefined;
   /** The call fails if no message arrives for this many milliseconds. */
   readonly silenceTimeout: number;
+  /** Takes the response of a single request while it arrives. */
+  readonly body: BodySink | undefined;
 }
 
 /** One call, which usually carries several requests. */
@@ -42,7 +45,7 @@ export class Call {
   readonly endpoint: Endpoint;
   readonly #settings: CallSettings;
   readonly #listener: CallListener;
-  readonly #assembly: Assembly;
+  readonly #assembly: Assembly | BodyAssembly;
   /** The requests by their index in the call, without those that have ended. */
   readonly #open: (Pending | undefined)[];
   #responses: Responses | undefined;
@@ -57,7 +60,9 @@ export class Call {
     this.#settings = settings;
     this.#listener = listener;
     this.#open = [...settings.requests];
-    this.#assembly = new Assembly(this.#open.length);
+    const { requests: [single], body } = settings;
+    this.#assembly =
+      single && body ? new BodyAssembly(single, body) : new Assembly(this.#open.length);
   }
 
   /** The number of slots that its requests occupy. */
@@ -65,7 +70,7 @@ export class Call {
     return Math.min(this.#settings.slots, this.#assembly.unfinished);
   }
 
-  /** Requests without an outcome. */
+  /** Requests without a result. */
   get open(): Pending[] {
     return this.#open.filter((pending) => pending !== undefined);
   }
@@ -162,25 +167,36 @@ export class Call {
       this.#silence?.refresh();
     }
     this.#listener.answered(this);
-    try {
-      for (const part of Parts.decode(bytes).parts) {
-        this.#add(part as Part);
-      }
-    } catch (error) {
-      const contract = error instanceof FetchError ? error : FetchError.contract(String(error));
+    const contract = this.#assemble(bytes);
+    if (contract) {
       this.#responses?.cancel();
       this.#close(Failure.lost(contract));
-      return;
+    } else {
+      this.#listener.progressed();
     }
-    this.#listener.progressed();
+  }
+
+  /** Returns the error if the message breaks the contract. */
+  #assemble(bytes: Buffer): FetchError | undefined {
+    try {
+      for (const part of readParts(bytes)) {
+        this.#add(part);
+      }
+    } catch (error) {
+      if (error instanceof FetchError) {
+        return error;
+      }
+      throw error;
+    }
+    return undefined;
   }
 
   #add(part: Part): void {
-    const outcome = this.#assembly.add(part);
-    const pending = outcome && this.#open[outcome.index];
-    if (outcome && pending) {
-      this.#open[outcome.index] = undefined;
-      this.#listener.ended(this, pending, outcome);
+    const result = this.#assembly.add(part);
+    const pending = this.#open[part.index];
+    if (result && pending) {
+      this.#open[part.index] = undefined;
+      this.#listener.ended(this, pending, result);
     }
   }
 
@@ -192,7 +208,7 @@ export class Call {
     } else if (status && status.code !== Code.OK) {
       this.#close(Failure.ofStatus(status, this.#isEmpty));
     } else {
-      const error = FetchError.contract("the stream ended without an end for each request");
+      const error = FetchError.contract(BROKEN.unfinished);
       this.#close(Failure.lost(error));
     }
   }

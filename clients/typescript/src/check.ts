@@ -49,9 +49,11 @@ export function keys(name: string, value: object, known: readonly string[]): voi
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-function isWellFormed(value: string): boolean {
-  return !LONE_SURROGATE.test(value);
-}
+/** `String.prototype.isWellFormed`, which Node.js 18 lacks. */
+const isWellFormed: (value: string) => boolean =
+  "isWellFormed" in String.prototype
+    ? (value) => (value as string & { isWellFormed(): boolean }).isWellFormed()
+    : (value) => !LONE_SURROGATE.test(value);
 
 function show(value: unknown): string {
   if (typeof value === "string") {

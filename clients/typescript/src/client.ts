@@ -1,13 +1,15 @@
 import { parseAddresses } from "./address.js";
+import { asFetch, type FetchFunction } from "./as_fetch.js";
+import { BodySink } from "./body.js";
 import { wrong } from "./check.js";
-import { checkAll, ListIntake, StreamIntake, type Requests } from "./intake.js";
+import { ListIntake, StreamIntake, type Requests } from "./intake.js";
 import { List, type Sink } from "./list.js";
-import type { Pending } from "./pending.js";
 import { Pool } from "./pool.js";
 import { fitsOneCall } from "./queue.js";
+import type { RequestInput } from "./request.js";
 import type { Result } from "./result.js";
 import { checkListOptions, Settings } from "./settings.js";
-import type { CheckedListOptions, ClientOptions, ListOptions } from "./settings.js";
+import type { CheckedListOptions, ClientOptions, ListOptions, StreamOptions } from "./settings.js";
 import { Collector, Results } from "./sinks.js";
 
 /**
@@ -17,7 +19,9 @@ import { Collector, Results } from "./sinks.js";
 export class Client {
   readonly #settings: Settings;
   readonly #pool: Pool;
-  readonly #closed = new AbortController();
+  /** The lists that are being fetched, by what ends them with an error. */
+  readonly #open = new Set<(error: unknown) => void>();
+  #isClosed = false;
 
   /**
    * Creates a client. Throws a TypeError if an option is wrong.
@@ -44,7 +48,7 @@ export class Client {
     const checked = this.#check(options);
     const source = await check(requests, checked);
     return new Promise((resolve, reject) => {
-      const collector = new Collector(() => {
+      const collector = new Collector(source instanceof ListIntake ? source.length : 0, () => {
         run.stop();
         resolve(collector.results);
       });
@@ -62,7 +66,7 @@ export class Client {
     const checked = this.#check(options);
     const checking = check(requests, checked);
     let run: Run | undefined;
-    const start = (source: Pending[] | Requests) => {
+    const start = (source: ListIntake | Requests) => {
       run = this.#run(source, checked, results, (error) => results.fail(error));
       run.turn();
     };
@@ -80,9 +84,39 @@ export class Client {
     return results;
   }
 
+  /**
+   * Fetches one request, and streams its body, which may be larger than memory. The promise is
+   * rejected with a FetchError if there is no response, and reading the body fails with one if it is
+   * incomplete. Read the body or cancel it, since it keeps a call open.
+   */
+  async stream(request: RequestInput, options: StreamOptions = {}): Promise<Response> {
+    const checked = this.#check(options);
+    const source = await ListIntake.of([request], checked.headers);
+    checked.signal?.throwIfAborted();
+    const sink: BodySink = new BodySink(source.firstUrl, {
+      readMore: () => run.turn(),
+      stop: () => run.stop(),
+    });
+    const run = this.#run(source, checked, sink, (error) => sink.fail(error), sink);
+    run.turn();
+    return sink.response;
+  }
+
+  /**
+   * Returns a function with the signature of the global `fetch`, for code that has one. Calls that
+   * are made at the same time share a list. The bodies of the responses are in memory.
+   */
+  asFetch(options: Omit<ListOptions, "signal"> = {}): FetchFunction {
+    this.#check(options);
+    return asFetch((requests, signal) => this.fetch(requests, { ...options, signal }));
+  }
+
   /** Cancels all that is open, and closes the connections. */
   close(): void {
-    this.#closed.abort(new Error("the client is closed"));
+    this.#isClosed = true;
+    for (const end of [...this.#open]) {
+      end(closed());
+    }
     this.#pool.close();
   }
 
@@ -91,7 +125,9 @@ export class Client {
   }
 
   #check(options: ListOptions): CheckedListOptions {
-    this.#closed.signal.throwIfAborted();
+    if (this.#isClosed) {
+      throw closed();
+    }
     const checked = checkListOptions(options, this.#settings.defaults);
     checked.signal?.throwIfAborted();
     return checked;
@@ -99,31 +135,36 @@ export class Client {
 
   /** Prepares the list. It begins with the first turn. */
   #run(
-    source: Pending[] | Requests,
+    source: ListIntake | Requests,
     options: CheckedListOptions,
     sink: Sink,
     fail: (error: unknown) => void,
+    body?: BodySink,
   ): Run {
-    const signals = [this.#closed.signal, ...(options.signal ? [options.signal] : [])];
-    const abort = ({ target }: { target: unknown }) => end((target as AbortSignal).reason);
+    const { signal } = options;
+    const abort = () => end(signal?.reason);
     const stop = () => {
       list.close();
-      signals.forEach((signal) => signal.removeEventListener("abort", abort));
+      this.#open.delete(end);
+      signal?.removeEventListener("abort", abort);
     };
     const end = (error: unknown) => {
       stop();
       fail(error);
     };
-    const intake = Array.isArray(source)
-      ? new ListIntake(source as Pending[])
-      : new StreamIntake(source as Requests, options.headers, () => list.arrived(), end);
+    const intake =
+      source instanceof ListIntake
+        ? source
+        : new StreamIntake(source, options.headers, () => list.arrived(), end);
     const list = new List(this.#pool, intake, sink, {
       ...options,
       giveUpAfter: this.#settings.giveUpAfter,
       silenceTimeout: this.#settings.silenceTimeout,
-      fitsOneCall: Array.isArray(source) && fitsOneCall(source as Pending[]),
+      fitsOneCall: source instanceof ListIntake && fitsOneCall(source),
+      ...(body && { body }),
     });
-    signals.forEach((signal) => signal.addEventListener("abort", abort));
+    this.#open.add(end);
+    signal?.addEventListener("abort", abort);
     return { turn: list.turn, stop };
   }
 }
@@ -140,9 +181,9 @@ interface Run {
 function check(
   requests: Requests,
   { headers }: CheckedListOptions,
-): Pending[] | Promise<Pending[]> | Requests {
+): ListIntake | Promise<ListIntake> | Requests {
   if (Array.isArray(requests)) {
-    return checkAll(requests, headers);
+    return ListIntake.of(requests, headers);
   }
   const isIterable = Object(requests) === requests
     && (Symbol.iterator in requests || Symbol.asyncIterator in requests);
@@ -150,4 +191,8 @@ function check(
     throw wrong("requests", "a list, or another iterable or async iterable, of requests", requests);
   }
   return requests;
+}
+
+function closed(): Error {
+  return new Error("the client is closed");
 }

@@ -1,10 +1,10 @@
 import { inspect } from "node:util";
 
-import type { Outcome } from "./assembly.js";
 import { toMilliseconds } from "./duration.js";
 import { FetchError } from "./error.js";
 import { Head } from "./head.js";
 import { FetchEnd, FetchErrorMessage, Reason, type DurationMessage, type TimingMessage } from "./messages.js";
+import type { Part } from "./part.js";
 import type { RequestInput } from "./request.js";
 import { bufferedResponse } from "./response.js";
 import type { Phases, ResultInfo } from "./result.js";
@@ -19,50 +19,47 @@ export interface Identity {
 export class FetchResult implements ResultInfo {
   readonly index: number;
   readonly request: RequestInput;
-  readonly #outcome: Outcome | undefined;
+  readonly #part: Part | undefined;
   #error: FetchError | undefined;
-  #head: Head | undefined;
-  #end: FetchEnd | undefined;
   #response: Response | undefined;
 
-  constructor({ position, input }: Identity, outcome: Outcome | undefined, error?: FetchError) {
+  constructor({ position, input }: Identity, part: Part | undefined, error?: FetchError) {
     this.index = position;
     this.request = input;
-    this.#outcome = outcome;
+    this.#part = part;
     this.#error = error;
   }
 
-  /** Creates the result of a request without an outcome. */
+  /** Creates the result of a request without a result. */
   static failed(request: Identity, error: FetchError): FetchResult {
     return new FetchResult(request, undefined, error);
   }
 
   get ok(): boolean {
-    return !this.#error && !this.#outcome?.error;
+    return this.#error === undefined && !this.#part?.hasError;
   }
 
   get error(): FetchError | undefined {
-    if (!this.#error && this.#outcome?.error) {
-      this.#error = decodeError(this.#outcome.error);
+    if (!this.#error && this.#part?.hasError) {
+      this.#error = decodeError(this.#part.error);
     }
     return this.#error;
   }
 
   get response(): Response | undefined {
-    const head = this.#readHead();
-    if (!this.#response && head && this.#outcome) {
-      this.#response = bufferedResponse(head, this.#outcome.body);
+    if (!this.#response && this.#part?.hasHead) {
+      this.#response = bufferedResponse(this.#part);
     }
     return this.#response;
   }
 
   /** The size of the body, in bytes. */
   get bodyBytes(): number {
-    return this.#outcome?.body.length ?? 0;
+    return this.#part?.bodyLength ?? 0;
   }
 
   get attempts(): number {
-    return this.#outcome?.attempts ?? 0;
+    return this.#part?.attempts ?? 0;
   }
 
   get redirects(): number {
@@ -74,7 +71,7 @@ export class FetchResult implements ResultInfo {
   }
 
   get httpVersion(): string | undefined {
-    return this.#readHead()?.httpVersion;
+    return this.#part?.hasHead ? new Head(this.#part).httpVersion : undefined;
   }
 
   get timing(): Phases {
@@ -89,16 +86,8 @@ export class FetchResult implements ResultInfo {
     return { index, request, ok, response, error, ...stats };
   }
 
-  #readHead(): Head | undefined {
-    if (!this.#head && this.#outcome?.head) {
-      this.#head = new Head(this.#outcome.head, () => this.redirects > 0);
-    }
-    return this.#head;
-  }
-
   #readEnd(): FetchEnd {
-    this.#end ??= this.#outcome ? FetchEnd.decode(this.#outcome.end) : new FetchEnd();
-    return this.#end;
+    return this.#part ? FetchEnd.decode(this.#part.end) : new FetchEnd();
   }
 }
 

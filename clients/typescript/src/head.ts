@@ -1,4 +1,5 @@
 import { HttpVersion, ResponseHead } from "./messages.js";
+import { readStatus, type Part } from "./part.js";
 
 const VERSIONS: Partial<Record<HttpVersion, string>> = {
   [HttpVersion.HTTP_VERSION_HTTP_1_0]: "HTTP/1.0",
@@ -7,29 +8,23 @@ const VERSIONS: Partial<Record<HttpVersion, string>> = {
   [HttpVersion.HTTP_VERSION_HTTP_3]: "HTTP/3",
 };
 
-/** The head of a response. It is decoded when somebody reads it. */
+/** The head of a response. Only the status is decoded before somebody asks for more. */
 export class Head {
-  readonly #encoded: Uint8Array;
-  readonly #isRedirected: () => boolean;
+  readonly #part: Part;
   #message: ResponseHead | undefined;
   #headers: Headers | undefined;
 
-  constructor(encoded: Uint8Array, isRedirected: () => boolean) {
-    this.#encoded = encoded;
-    this.#isRedirected = isRedirected;
+  constructor(part: Part) {
+    this.#part = part;
   }
 
   get status(): number {
-    return this.#decode().status;
+    return readStatus(this.#part);
   }
 
   /** The URL that responded, after redirects. */
   get url(): string {
     return this.#decode().url;
-  }
-
-  get redirected(): boolean {
-    return this.#isRedirected();
   }
 
   get httpVersion(): string | undefined {
@@ -48,6 +43,6 @@ export class Head {
   }
 
   #decode(): ResponseHead {
-    return (this.#message ??= ResponseHead.decode(this.#encoded));
+    return (this.#message ??= ResponseHead.decode(this.#part.head));
   }
 }

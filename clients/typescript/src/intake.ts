@@ -1,7 +1,7 @@
 import { FetchError } from "./error.js";
 import type { HeaderMessage, RequestMessage } from "./messages.js";
 import { Pending } from "./pending.js";
-import { addHeaders, toMessage, type RequestInput } from "./request.js";
+import { addHeaders, sizeOf, toMessage, type RequestInput } from "./request.js";
 
 /** The requests of a list: in memory, or produced one after the other. */
 export type Requests = Iterable<RequestInput> | AsyncIterable<RequestInput>;
@@ -25,23 +25,80 @@ export interface Intake {
 
 /** Requests that are in memory, and have been checked. */
 export class ListIntake implements Intake {
-  readonly #requests: readonly Pending[];
+  readonly #requests: readonly RequestInput[];
+  readonly #headers: readonly HeaderMessage[];
+  /** The messages of requests that are no strings, by position. */
+  readonly #messages = new Map<number, RequestMessage>();
   #taken = 0;
 
-  constructor(requests: readonly Pending[]) {
-    this.#requests = requests;
+  /**
+   * Checks all requests of a list. Throws a TypeError that names the first that can't be sent. The
+   * result is a promise only if bodies have to be read.
+   */
+  static of(
+    requests: readonly RequestInput[],
+    headers: readonly HeaderMessage[],
+  ): ListIntake | Promise<ListIntake> {
+    const intake = new ListIntake(requests, headers);
+    const reading = intake.#check();
+    return reading.length > 0 ? Promise.all(reading).then(() => intake) : intake;
+  }
+
+  private constructor(requests: readonly RequestInput[], headers: readonly HeaderMessage[]) {
+    this.#requests = [...requests];
+    this.#headers = headers;
+  }
+
+  get length(): number {
+    return this.#requests.length;
   }
 
   get hasEnded(): boolean {
     return this.#taken === this.#requests.length;
   }
 
+  /** The size of all requests in messages, in bytes, or a little more. */
+  get size(): number {
+    let size = 0;
+    for (let position = 0; position < this.length; position++) {
+      size += sizeOf(this.#messageOf(position));
+    }
+    return size;
+  }
+
+  /** The URL of the first request. */
+  get firstUrl(): string {
+    return this.#messageOf(0).url ?? "";
+  }
+
   take(): Pending | undefined {
-    return this.hasEnded ? undefined : this.#requests[this.#taken++];
+    if (this.hasEnded) {
+      return undefined;
+    }
+    const position = this.#taken++;
+    const input = this.#requests[position] as RequestInput;
+    return toPending(position, input, this.#messageOf(position), this.#headers);
   }
 
   close(): void {
     this.#taken = this.#requests.length;
+  }
+
+  #check(): Promise<unknown>[] {
+    const reading: Promise<unknown>[] = [];
+    this.#requests.forEach((input, position) => {
+      const message = toMessage(`requests[${position}]`, input);
+      if (message instanceof Promise) {
+        reading.push(message.then((read) => this.#messages.set(position, read)));
+      } else if (typeof input !== "string") {
+        this.#messages.set(position, message);
+      }
+    });
+    return reading;
+  }
+
+  #messageOf(position: number): RequestMessage {
+    return this.#messages.get(position) ?? { url: String(this.#requests[position]) };
   }
 }
 
@@ -151,21 +208,6 @@ export class StreamIntake implements Intake {
     this.#hasEnded = true;
     this.#fail(error);
   }
-}
-
-/** Checks all requests of a list. Throws a TypeError that names the first that can't be sent. */
-export function checkAll(
-  requests: readonly RequestInput[],
-  headers: readonly HeaderMessage[],
-): Pending[] | Promise<Pending[]> {
-  const name = (position: number) => `requests[${position}]`;
-  const messages = requests.map((input, position) => toMessage(name(position), input));
-  const pending = (message: RequestMessage, position: number) =>
-    toPending(position, requests[position] as RequestInput, message, headers);
-  if (messages.some((message) => message instanceof Promise)) {
-    return Promise.all(messages).then((all) => all.map(pending));
-  }
-  return (messages as RequestMessage[]).map(pending);
 }
 
 function toPending(

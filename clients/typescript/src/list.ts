@@ -1,4 +1,4 @@
-import type { Outcome } from "./assembly.js";
+import type { BodySink } from "./body.js";
 import { Call, type CallListener } from "./call.js";
 import { Deadline } from "./deadline.js";
 import { toDuration } from "./duration.js";
@@ -8,6 +8,7 @@ import { dispositionOfShutdown, type Disposition, type Failure } from "./failure
 import type { Intake } from "./intake.js";
 import { FetchBatchRequest, type OptionsMessage } from "./messages.js";
 import { Outage } from "./outage.js";
+import type { Part } from "./part.js";
 import { Pending } from "./pending.js";
 import { candidates, earliest, type Pool } from "./pool.js";
 import { MAX_CALL_REQUESTS, Queue } from "./queue.js";
@@ -26,6 +27,8 @@ export interface ListSettings {
   readonly silenceTimeout: number;
   /** True if all requests are known and fit in one call. */
   readonly fitsOneCall: boolean;
+  /** Takes the response of a single request while it arrives. */
+  readonly body?: BodySink;
 }
 
 /** Takes the results of a list. */
@@ -120,8 +123,8 @@ export class List implements CallListener {
     this.#outage.reset();
   }
 
-  ended(call: Call, pending: Pending, outcome: Outcome): void {
-    const result = new FetchResult(pending, outcome);
+  ended(call: Call, pending: Pending, part: Part): void {
+    const result = new FetchResult(pending, part);
     const disposition = dispositionOf(result);
     if (disposition === "final") {
       call.endpoint.health.recordSuccess();
@@ -249,7 +252,7 @@ export class List implements CallListener {
     slots: number,
     now: number,
   ): void {
-    const { metadata, silenceTimeout, options } = this.#settings;
+    const { metadata, silenceTimeout, options, body } = this.#settings;
     const remaining = this.#deadline.remaining(now);
     const message = FetchBatchRequest.encode({
       requests: requests.map((pending) => pending.message),
@@ -257,7 +260,11 @@ export class List implements CallListener {
       concurrency,
       timeout: remaining === undefined ? null : toDuration(remaining),
     }).finish();
-    const call = new Call(endpoint, { requests, message, slots, metadata, silenceTimeout }, this);
+    const call = new Call(
+      endpoint,
+      { requests, message, slots, metadata, silenceTimeout, body },
+      this,
+    );
     this.#calls.add(call);
     if (this.#isPaused) {
       call.pause();

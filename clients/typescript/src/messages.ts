@@ -6,7 +6,7 @@ const { v1, internal } = fetchd;
 
 export const { FetchBatchRequest, FetchEnd, ResponseHead, BodyOverflow, HttpVersion, Reason } = v1;
 export const { FetchError: FetchErrorMessage } = v1;
-export const { End, ErrorInfo, Parts, RetryInfo, Status } = internal;
+export const { ErrorInfo, RetryInfo, Status } = internal;
 
 export type FetchEnd = fetchd.v1.FetchEnd;
 export type HttpVersion = fetchd.v1.HttpVersion;
@@ -16,4 +16,3 @@ export type OptionsMessage = fetchd.v1.IFetchOptions;
 export type HeaderMessage = fetchd.v1.IHeader;
 export type TimingMessage = fetchd.v1.ITiming;
 export type DurationMessage = google.protobuf.IDuration;
-export type Part = fetchd.internal.Part;

@@ -11,6 +11,8 @@ export class Pending {
   readonly size: number;
   /** The number of failed calls that count as a loss of this request. */
   losses = 0;
+  /** True if a part of its body has been handed to the caller. */
+  hasBegun = false;
   #avoided: Set<string> | undefined;
 
   constructor(

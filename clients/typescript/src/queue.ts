@@ -78,11 +78,7 @@ export class Queue {
   }
 }
 
-/** True if all requests fit in one call. */
-export function fitsOneCall(requests: readonly Pending[]): boolean {
-  let bytes = 0;
-  for (const { size } of requests) {
-    bytes += size;
-  }
-  return requests.length <= MAX_SINGLE_CALL_REQUESTS && bytes <= MAX_CALL_BYTES;
+/** True if a list fits in one call. */
+export function fitsOneCall(list: { readonly length: number; readonly size: number }): boolean {
+  return list.length <= MAX_SINGLE_CALL_REQUESTS && list.size <= MAX_CALL_BYTES;
 }

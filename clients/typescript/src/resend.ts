@@ -15,7 +15,7 @@ export interface Endpoints {
 /**
  * Decides whether a request may be sent again after a failure at `endpoint`. No other code does.
  *
- * It always may if nothing was dispatched. If the call was refused, another endpoint must be left
+ * It never may if the caller has a part of its body. Otherwise it always may if nothing was dispatched. If the call was refused, another endpoint must be left
  * that hasn't failed the request. If the request may have been dispatched, it must be idempotent.
  * In the latter two cases, the failure counts as a loss, and there is a limit.
  *
@@ -27,6 +27,9 @@ export function mayResend(
   endpoint: string,
   endpoints: Endpoints,
 ): boolean {
+  if (pending.hasBegun) {
+    return false;
+  }
   pending.avoid(endpoint);
   const countLoss = () => {
     pending.losses += 1;

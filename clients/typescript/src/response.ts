@@ -1,13 +1,19 @@
-import type { Head } from "./head.js";
+import { Head } from "./head.js";
+import { FetchEnd } from "./messages.js";
+import type { Part } from "./part.js";
 
-/** Creates a response whose body arrives while it is read. */
-export function streamedResponse(head: Head, body: ReadableStream<Uint8Array> | null): Response {
-  return new StreamedResponse(head, body) as unknown as Response;
+/** Creates a response whose body is in memory. `part` is the whole result. */
+export function bufferedResponse(part: Part): Response {
+  return new BufferedResponse(part) as unknown as Response;
 }
 
-/** Creates a response whose body is in memory. */
-export function bufferedResponse(head: Head, body: Uint8Array): Response {
-  return new BufferedResponse(head, body) as unknown as Response;
+/** Creates a response whose body arrives while it is read. */
+export function streamedResponse(
+  head: Head,
+  body: ReadableStream<Uint8Array> | null,
+  redirected: boolean,
+): Response {
+  return new StreamedResponse(head, body, redirected) as unknown as Response;
 }
 
 /** These have no body, not even an empty one. */
@@ -16,22 +22,19 @@ const NULL_BODY = new Set([101, 103, 204, 205, 304]);
 /** The types of Response allow no getters in a subclass, so they are left out of its base. */
 type Inherited = Omit<Response, "status" | "ok" | "url" | "redirected" | "headers" | Body>;
 type Body = "body" | "bodyUsed" | "arrayBuffer" | "blob" | "formData" | "json" | "text" | "clone";
-const Base = Response as unknown as new (body: ReadableStream<Uint8Array> | null) => Inherited;
+const Base = Response as unknown as new (body?: ReadableStream<Uint8Array> | null) => Inherited;
 
 /**
  * A standard Response that came through the service. Its constructor would refuse some of the
- * statuses that origins send, and copying the headers takes time, so the getters serve both.
+ * statuses that origins send, and copying the headers takes time, so getters serve both.
  */
-class RemoteResponse extends Base {
-  protected readonly head: Head;
-
-  constructor(head: Head, body: ReadableStream<Uint8Array> | null) {
-    super(body);
-    this.head = head;
-  }
+abstract class RemoteResponse extends Base {
+  protected abstract readonly head: Head | undefined;
+  abstract readonly redirected: boolean;
 
   get status(): number {
-    return this.head.status;
+    // The constructor of Response asks for the status of a response with a body.
+    return this.head?.status ?? 200;
   }
 
   get ok(): boolean {
@@ -39,27 +42,27 @@ class RemoteResponse extends Base {
   }
 
   get url(): string {
-    return this.head.url;
-  }
-
-  get redirected(): boolean {
-    return this.head.redirected;
+    return this.head?.url ?? "";
   }
 
   get headers(): Headers {
-    return this.head.headers;
+    return this.head?.headers ?? new Headers();
   }
 }
 
-/** A response whose body arrives while it is read. */
 class StreamedResponse extends RemoteResponse {
-  constructor(head: Head, body: ReadableStream<Uint8Array> | null) {
-    super(head, NULL_BODY.has(head.status) ? null : body);
+  protected readonly head: Head;
+  readonly redirected: boolean;
+
+  constructor(head: Head, body: ReadableStream<Uint8Array> | null, redirected: boolean) {
+    super(NULL_BODY.has(head.status) ? null : body);
+    this.head = head;
+    this.redirected = redirected;
   }
 
   clone(): Response {
     const { body } = Response.prototype.clone.call(this);
-    return streamedResponse(this.head, body);
+    return streamedResponse(this.head, body, this.redirected);
   }
 }
 
@@ -70,14 +73,23 @@ const DECODER = new TextDecoder();
  * more than the fetch itself, so the body is only made a stream if somebody asks for one.
  */
 class BufferedResponse extends RemoteResponse {
-  readonly #bytes: Uint8Array;
+  readonly #part: Part;
+  #head: Head | undefined;
   /** Has the body once it is a stream. */
   #standard: Response | undefined;
   #isUsed = false;
 
-  constructor(head: Head, bytes: Uint8Array) {
-    super(head, null);
-    this.#bytes = bytes;
+  constructor(part: Part) {
+    super();
+    this.#part = part;
+  }
+
+  protected get head(): Head {
+    return (this.#head ??= new Head(this.#part));
+  }
+
+  get redirected(): boolean {
+    return FetchEnd.decode(this.#part.end).redirects > 0;
   }
 
   get body(): ReadableStream<Uint8Array> | null {
@@ -122,9 +134,9 @@ class BufferedResponse extends RemoteResponse {
       throw new TypeError("Response.clone: the body has been read already");
     }
     if (this.#standard) {
-      return streamedResponse(this.head, this.#standard.clone().body);
+      return streamedResponse(this.head, this.#standard.clone().body, this.redirected);
     }
-    return bufferedResponse(this.head, this.#bytes);
+    return bufferedResponse(this.#part);
   }
 
   #use(): Uint8Array {
@@ -132,14 +144,15 @@ class BufferedResponse extends RemoteResponse {
       throw new TypeError("Body is unusable: it has been read already");
     }
     this.#isUsed = true;
-    return this.#bytes;
+    const { source, bodyStart, bodyLength } = this.#part;
+    return new Uint8Array(source.buffer, source.byteOffset + bodyStart, bodyLength);
   }
 
   #toStandard(): Response {
     if (!this.#standard) {
-      const isNull = this.#bytes.length === 0 && NULL_BODY.has(this.status);
+      const isNull = this.#part.bodyLength === 0 && NULL_BODY.has(this.status);
       const { headers } = this;
-      this.#standard = new Response(isNull ? null : this.#bytes, { headers });
+      this.#standard = new Response(isNull ? null : this.#part.body, { headers });
       if (this.#isUsed) {
         void this.#standard.arrayBuffer();
       }

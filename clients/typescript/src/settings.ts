@@ -42,6 +42,9 @@ export interface ListOptions {
   readonly defaults?: RequestDefaults | undefined;
 }
 
+/** Options of a single request. */
+export type StreamOptions = Pick<ListOptions, "signal" | "metadata" | "defaults">;
+
 const DEFAULT_TIME = 30_000;
 
 /** The checked options of a client. */

@@ -5,11 +5,12 @@ import type { Result } from "./result.js";
 /** Collects all results of a list. */
 export class Collector implements Sink {
   readonly isFull = false;
-  readonly results: Result[] = [];
+  readonly results: Result[];
   readonly #done: () => void;
 
-  /** Calls `done` when the results are complete. */
-  constructor(done: () => void) {
+  /** Calls `done` when the results are complete. `length` is their number if it is known. */
+  constructor(length: number, done: () => void) {
+    this.results = new Array<Result>(length);
     this.#done = done;
   }
 
@@ -32,7 +33,7 @@ interface Source {
   start(): void;
   /** Called when the caller has read all results of a full buffer. */
   readMore(): void;
-  /** Called when the caller leaves its loop. */
+  /** Called when there is no next result, or the caller leaves its loop. */
   stop(): void;
 }
 
@@ -74,6 +75,7 @@ export class Results implements Sink, AsyncIterableIterator<Result> {
 
   end(): void {
     this.#state = "ended";
+    this.#source.stop();
     for (const { resolve } of this.#waiting.splice(0)) {
       resolve({ done: true, value: undefined });
     }
@@ -117,7 +119,6 @@ export class Results implements Sink, AsyncIterableIterator<Result> {
   /** Called when the caller leaves its loop. Cancels what is left. */
   return(): Promise<IteratorResult<Result, undefined>> {
     this.#discard();
-    this.#source.stop();
     this.end();
     return Promise.resolve({ done: true, value: undefined });
   }
