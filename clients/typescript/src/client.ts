@@ -65,6 +65,10 @@ export class Client {
   fetch(requests: Requests, options: ListOptions = {}): AsyncIterableIterator<Result> {
     const checked = this.#check(options);
     const checking = check(requests, checked);
+    if (checking instanceof Promise) {
+      // Reported with the first result.
+      checking.catch(() => {});
+    }
     let run: Run | undefined;
     const start = (source: ListIntake | Requests) => {
       run = this.#run(source, checked, results, (error) => results.fail(error));

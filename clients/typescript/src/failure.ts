@@ -109,12 +109,21 @@ const TRANSIENT = [
 
 function errorOf({ code, details }: StatusObject, disposition: Disposition): FetchError {
   const name = Code[code] ?? `CODE_${code}`;
-  const message = `the call failed (${name}): ${details}`;
+  const message = `the call failed (${name}): ${causeOf(details)}`;
   if (disposition === "lost") {
     return FetchError.serviceLost(message, name);
   }
   return new FetchError("CALL_FAILED", message, { retryable: TRANSIENT.includes(code), code: name });
 }
+
+/** Removes what grpc-js adds to the cause if it cannot connect. */
+function causeOf(details: string): string {
+  const last = details.slice(details.lastIndexOf(LAST_ERROR) + LAST_ERROR.length);
+  const cause = details.includes(LAST_ERROR) ? last : details;
+  return cause.replace(/^Error: /, "").replace(/\.? Resolution note: $/, "");
+}
+
+const LAST_ERROR = "Last error: ";
 
 function retryDelay({ code, metadata }: StatusObject): number | undefined {
   const info = code === Code.RESOURCE_EXHAUSTED && detail(metadata, "RetryInfo", RetryInfo);

@@ -4,7 +4,7 @@ import { toMilliseconds } from "./duration.js";
 import { FetchError } from "./error.js";
 import { Head } from "./head.js";
 import { FetchEnd, FetchErrorMessage, Reason, type DurationMessage, type TimingMessage } from "./messages.js";
-import type { Part } from "./part.js";
+import { readStatus, type Part } from "./part.js";
 import type { RequestInput } from "./request.js";
 import { bufferedResponse } from "./response.js";
 import type { Phases, ResultInfo } from "./result.js";
@@ -46,6 +46,14 @@ export class FetchResult implements ResultInfo {
     return this.#error;
   }
 
+  get status(): number | undefined {
+    return this.#part?.hasHead ? readStatus(this.#part) : undefined;
+  }
+
+  get bytes(): Uint8Array | undefined {
+    return this.#part?.hasHead ? this.#part.bytes : undefined;
+  }
+
   get response(): Response | undefined {
     if (!this.#response && this.#part?.hasHead) {
       this.#response = bufferedResponse(this.#part);
@@ -53,7 +61,6 @@ export class FetchResult implements ResultInfo {
     return this.#response;
   }
 
-  /** The size of the body, in bytes. */
   get bodyBytes(): number {
     return this.#part?.bodyLength ?? 0;
   }

@@ -50,6 +50,12 @@ export class Part {
     return this.source.subarray(this.bodyStart, this.bodyEnd);
   }
 
+  /** Same as `body`, for callers: methods of a Buffer mean something else than those of its class. */
+  get bytes(): Uint8Array {
+    const { buffer, byteOffset } = this.source;
+    return new Uint8Array(buffer, byteOffset + this.bodyStart, this.bodyLength);
+  }
+
   /** The encoded ResponseHead. */
   get head(): Buffer {
     return this.source.subarray(this.headStart, this.headEnd);

@@ -144,8 +144,7 @@ class BufferedResponse extends RemoteResponse {
       throw new TypeError("Body is unusable: it has been read already");
     }
     this.#isUsed = true;
-    const { source, bodyStart, bodyLength } = this.#part;
-    return new Uint8Array(source.buffer, source.byteOffset + bodyStart, bodyLength);
+    return this.#part.bytes;
   }
 
   #toStandard(): Response {

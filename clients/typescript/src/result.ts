@@ -25,6 +25,8 @@ export interface ResultInfo {
   readonly index: number;
   /** The request, as it was passed. */
   readonly request: RequestInput;
+  /** The size of the body, in bytes. */
+  readonly bodyBytes: number;
   /** The number of attempts. 0 if the request was never dispatched. */
   readonly attempts: number;
   /** The number of redirects followed in the last attempt. */
@@ -40,6 +42,10 @@ export interface ResultInfo {
 export interface Success extends ResultInfo {
   readonly ok: true;
   readonly response: Response;
+  /** The status of the response. Unlike `response.status`, this makes no Response. */
+  readonly status: number;
+  /** The body. Unlike `response.bytes()`, this makes no Response, and is there at once. */
+  readonly bytes: Uint8Array;
   readonly error: undefined;
 }
 
@@ -47,6 +53,8 @@ export interface Success extends ResultInfo {
 export interface Failed extends ResultInfo {
   readonly ok: false;
   readonly response: Response | undefined;
+  readonly status: number | undefined;
+  readonly bytes: Uint8Array | undefined;
   readonly error: FetchError;
 }
 
