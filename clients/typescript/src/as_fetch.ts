@@ -26,7 +26,9 @@ export function asFetch(fetchList: FetchList): FetchFunction {
   return (input, init) =>
     new Promise((resolve, reject) => {
       const request = new Request(input, init);
-      request.signal.throwIfAborted();
+      const { signal } = request;
+      signal.throwIfAborted();
+      signal.addEventListener("abort", () => reject(signal.reason));
       batch.push({ request, resolve, reject });
       if (batch.length === 1) {
         setImmediate(flush);
@@ -34,13 +36,12 @@ export function asFetch(fetchList: FetchList): FetchFunction {
     });
 }
 
-async function fetchBatch(batch: readonly Waiting[], fetchList: FetchList): Promise<void> {
+async function fetchBatch(calls: readonly Waiting[], fetchList: FetchList): Promise<void> {
+  const batch = calls.filter(({ request }) => !request.signal.aborted);
   const open = new Set(batch);
   const abandoned = new AbortController();
   for (const waiting of batch) {
-    const { signal } = waiting.request;
-    signal.addEventListener("abort", () => {
-      waiting.reject(signal.reason);
+    waiting.request.signal.addEventListener("abort", () => {
       open.delete(waiting);
       if (open.size === 0) {
         abandoned.abort();

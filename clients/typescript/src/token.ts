@@ -21,22 +21,30 @@ export function tokenFrom(source: TokenSource): Authorization {
 }
 
 /**
- * Reads the token from a file for each call. It is tiny, and there is no sure way to tell that a
- * file hasn't changed. While somebody replaces it, it may be missing or empty for a moment, so the
- * last valid token stays in use.
+ * Reads the token from a file, now and for each call. It is tiny, and there is no sure way to tell
+ * that a file hasn't changed. While somebody replaces it, it may be missing or empty for a moment,
+ * so the last valid token stays in use.
  */
 export function tokenFromFile(path: string): Authorization {
-  let last: string | undefined;
+  let last = read(path);
   return () => {
     try {
-      last = bearer("tokenFile", readFileSync(path, "utf8"));
-    } catch (error) {
-      if (last === undefined) {
-        throw error;
-      }
+      last = read(path);
+    } catch {
+      // The last one it is.
     }
     return last;
   };
+}
+
+function read(path: string): string {
+  let content;
+  try {
+    content = readFileSync(path, "utf8");
+  } catch (error) {
+    throw new TypeError(`tokenFile: expected the path of a file with a token, got ${String(error)}`);
+  }
+  return bearer("tokenFile", content);
 }
 
 function bearer(name: string, value: unknown): string {
