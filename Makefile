@@ -34,9 +34,9 @@ GO_INSTALL := $(GO_ENV) go install
 
 # Steps that share compiled dependencies are next to each other.
 STEPS := format lint client server fuzz doc package deny contract breaking test compare \
-	interop go browser deploy prometheus image
+	interop go typescript browser deploy prometheus image
 
-.PHONY: gate $(STEPS) generate go_stubs manifests rendered
+.PHONY: gate $(STEPS) generate go_stubs manifests rendered typescript_tools
 .NOTPARALLEL:
 
 gate:
@@ -125,6 +125,22 @@ go_stubs: $(TOOLS)/buf-$(BUF) $(TOOLS)/go-$(GO) \
 	rm -rf $(TOOLS)/go-stubs
 	buf generate --template clients/go/buf.gen.yaml --output $(TOOLS)/go-stubs
 
+# The TypeScript client and its example work, its generated code is that of the contract, and
+# its README is right. npm installs the package in an empty folder.
+typescript: typescript_tools
+	cargo test --locked --no-run --test contract
+	rm -rf $(TOOLS)/typescript
+	node clients/typescript/scripts/generate.js $(TOOLS)/typescript
+	diff -r $(TOOLS)/typescript clients/typescript/generated
+	cd clients/typescript && FETCHD=$(CARGO_TARGET_DIR)/debug/fetchd npm test
+	cd clients/typescript && FETCHD=$(CARGO_TARGET_DIR)/debug/fetchd npm run test:readme
+	cd examples/typescript_cli && npm ci --silent --no-fund --no-audit
+	cd examples/typescript_cli && FETCHD=$(CARGO_TARGET_DIR)/debug/fetchd npm test
+
+# Also builds the client.
+typescript_tools:
+	cd clients/typescript && npm ci --silent --no-fund --no-audit
+
 # The pages that people see work in a browser, which loads nothing from anywhere else.
 browser: $(TOOLS)/playwright-$(PLAYWRIGHT) $(TOOLS)/har-schema-$(HAR_SCHEMA)-$(AJV)
 	cargo test --locked --no-run --test contract
@@ -161,11 +177,12 @@ image:
 	unshare --net --mount --pid --fork --kill-child --mount-proc \
 	  python3 tests/image/run.py $(TOOLS)/image $(CARGO_TARGET_DIR)/debug/fetchd
 
-# Writes src/proto/ and the stubs of the clients anew after a change in proto/. `make test`
-# and the steps of the clients fail if they are stale.
-generate: go_stubs
+# Writes src/proto/ and the generated code of the clients anew after a change in proto/. `make test`
+# and the steps of the clients fail if it is stale.
+generate: go_stubs typescript_tools
 	FETCHD_REGENERATE=1 cargo test --locked --test contract
 	cp $(TOOLS)/go-stubs/clients/go/fetchdv1/* clients/go/fetchdv1/
+	node clients/typescript/scripts/generate.js
 
 # The tools. Each version has its own stamp, so that a new one replaces the old.
 $(TOOLS)/deny-$(DENY):

@@ -1,7 +1,7 @@
 /*eslint-disable block-scoped-var, id-length, no-control-regex, no-magic-numbers, no-prototype-builtins, no-redeclare, no-shadow, no-var, sort-vars*/
 import protobuf from "protobufjs/minimal.js";
 
-// Reads integers of 64 bits as numbers. All input is in Buffers.
+// Integers of 64 bits are numbers. All input is in Buffers.
 class Reader extends protobuf.BufferReader {
   static create(buffer) {
     return new Reader(buffer);
@@ -20,8 +20,10 @@ function toNumber(value) {
   return typeof value === "number" ? value : value.toNumber();
 }
 
+const util = { ...protobuf.util, Long: undefined };
+
 // Without the global roots, in which two versions of this file would replace each other.
-const $protobuf = { ...protobuf, Reader, roots: {} };
+const $protobuf = { ...protobuf, Reader, util, roots: {} };
 
 // Common aliases
 const $Reader = $protobuf.Reader, $Writer = $protobuf.Writer, $util = $protobuf.util;

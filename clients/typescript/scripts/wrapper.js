@@ -1,6 +1,6 @@
 import protobuf from $DEPENDENCY;
 
-// Reads integers of 64 bits as numbers. All input is in Buffers.
+// Integers of 64 bits are numbers. All input is in Buffers.
 class Reader extends protobuf.BufferReader {
   static create(buffer) {
     return new Reader(buffer);
@@ -19,7 +19,9 @@ function toNumber(value) {
   return typeof value === "number" ? value : value.toNumber();
 }
 
+const util = { ...protobuf.util, Long: undefined };
+
 // Without the global roots, in which two versions of this file would replace each other.
-const $protobuf = { ...protobuf, Reader, roots: {} };
+const $protobuf = { ...protobuf, Reader, util, roots: {} };
 
 $OUTPUT;

@@ -38,7 +38,6 @@ interface Job {
   requests: RequestData[];
   stop_after?: number;
   cancel_after?: number;
-  text?: boolean;
 }
 
 const ms = (seconds: number | undefined) => (seconds === undefined ? undefined : seconds * 1000);
@@ -87,14 +86,14 @@ function headOf(response: Response | undefined): object {
   return { status: response?.status ?? null, headers, url: response?.url ?? null };
 }
 
-async function resultOf(result: Result, withText: boolean): Promise<object> {
+// Without the text, since a Response decodes it as UTF-8 whatever its charset says.
+async function resultOf(result: Result): Promise<object> {
   const { index, response, attempts, redirects, truncated, error } = result;
-  const text = withText && response ? { text: await response.clone().text() } : {};
   const body = response ? Buffer.from(await response.arrayBuffer()) : Buffer.of();
   const sha256 = createHash("sha256").update(body).digest("hex");
   const version = result.httpVersion ?? null;
   const stats = { attempts, redirects, truncated, version };
-  return { index, ...headOf(response), size: body.length, sha256, ...text, ...stats, error: errorOf(error) };
+  return { index, ...headOf(response), size: body.length, sha256, ...stats, error: errorOf(error) };
 }
 
 async function collect(client: Client, job: Job): Promise<object> {
@@ -109,12 +108,12 @@ async function collect(client: Client, job: Job): Promise<object> {
   const options = { ...listOptions(job), signal: cancel.signal };
   try {
     const results = await client.fetchAll(job.requests.map(requestOf), options);
-    return await answerOf(job, results, cancelledAt);
+    return await answerOf(results, cancelledAt);
   } catch (error) {
     if (cancelledAt === null) {
       throw error;
     }
-    return answerOf(job, [], cancelledAt);
+    return answerOf([], cancelledAt);
   }
 }
 
@@ -128,11 +127,11 @@ async function arrive(client: Client, job: Job): Promise<object> {
       break;
     }
   }
-  return answerOf(job, results, cancelledAt);
+  return answerOf(results, cancelledAt);
 }
 
-async function answerOf(job: Job, results: Result[], cancelledAt: number | null): Promise<object> {
-  const compared = await Promise.all(results.map((result) => resultOf(result, job.text ?? false)));
+async function answerOf(results: Result[], cancelledAt: number | null): Promise<object> {
+  const compared = await Promise.all(results.map(resultOf));
   return { results: compared, order: results.map(({ index }) => index), cancelled_at: cancelledAt };
 }
 

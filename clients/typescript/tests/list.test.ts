@@ -426,6 +426,16 @@ test("a streamed body breaks the contract", async (t) => {
   assert.equal(service.calls.length, broken.length);
 });
 
+test("a streamed body may be empty", async (t) => {
+  const { client } = await start(t, (call) => {
+    call.send(complete(0, "", call.batch.requests[0]?.url === url(204) ? 204 : 200));
+    call.end();
+  });
+  const [empty, none] = [await client.stream(url(0)), await client.stream(url(204))];
+  assert.deepEqual([empty.body === null, await empty.text()], [false, ""]);
+  assert.deepEqual([none.status, none.body, await none.text()], [204, null, ""]);
+});
+
 test("a stream is sent again before its response begins", async (t) => {
   const { service, client } = await start(t, (call, number) =>
     number === 1 ? call.fail(Code.UNAVAILABLE) : succeed(call, number),
