@@ -26,6 +26,7 @@ SHELL := bash
 # Absolute, since some steps run in another folder.
 export CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TOOLS := $(CURDIR)/target/ci
+export BUF_CACHE_DIR := $(TOOLS)/buf-cache
 export PATH := $(TOOLS)/bin:$(TOOLS)/node_modules/.bin:$(PATH)
 
 PYTHON := $(TOOLS)/venv/bin/python
@@ -98,7 +99,7 @@ compare:
 
 # Another language calls the service, and the README's commands work as printed. Tests of
 # the package build the binary.
-interop: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL)
+interop: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL) $(TOOLS)/buf-$(BUF)
 	cargo test --locked --no-run --test contract
 	$(PYTHON) tests/interop/fetch.py $(CARGO_TARGET_DIR)/debug/fetchd proto
 	$(PYTHON) tests/interop/readme.py $(CARGO_TARGET_DIR)/debug/fetchd .

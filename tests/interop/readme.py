@@ -128,9 +128,10 @@ def main(binary, root):
                 check_demo(command, printed, folder, environment)
             elif " get " in command:
                 check_get(command, printed, folder, environment)
-            elif command.startswith("grpcurl "):
-                if not shutil.which("grpcurl"):
-                    print("skipped, since there is no grpcurl:", command)
+            elif command.startswith(("grpcurl ", "buf curl ")):
+                tool = command.split()[0]
+                if not shutil.which(tool):
+                    print(f"skipped, since there is no {tool}:", command)
                     continue
                 lines = run(command, folder, environment)
                 assert '"status": 200,' in "".join(lines), lines
