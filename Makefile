@@ -14,6 +14,7 @@ KUBERNETES_VALIDATE := 1.37.0
 KUSTOMIZE := 5.0.3
 MODELS_CERT_MANAGER := 4.4.4
 MODELS_PROMETHEUS := 6.0.0
+MYPY := 2.4.1
 PLAYWRIGHT := 1.65.1
 PROTOC_GEN_GO := 1.36.11
 PROTOC_GEN_GO_GRPC := 1.6.1
@@ -35,7 +36,7 @@ GO_INSTALL := $(GO_ENV) go install
 
 # Steps that share compiled dependencies are next to each other.
 STEPS := format lint client server fuzz doc package deny contract breaking test compare \
-	interop go typescript browser deploy prometheus image
+	interop conformance python go typescript examples browser deploy prometheus image
 
 .PHONY: gate $(STEPS) generate go_stubs manifests rendered typescript_tools
 .NOTPARALLEL:
@@ -142,11 +143,20 @@ typescript: typescript_tools
 typescript_tools:
 	cd clients/typescript && npm ci --silent --no-fund --no-audit
 
+# The web examples have right types, and work in each of their servers as printed.
+examples: $(TOOLS)/venv/examples $(TOOLS)/venv/mypy-$(MYPY)
+	cargo test --locked --no-run --test contract
+	for script in slow_origin flask_app/app; do \
+	  $(PYTHON) -m mypy --strict --cache-dir $(TOOLS)/mypy examples/$$script.py; \
+	done
+	$(PYTHON) tests/interop/examples.py $(CARGO_TARGET_DIR)/debug/fetchd .
+
 # The pages that people see work in a browser, which loads nothing from anywhere else.
-browser: $(TOOLS)/playwright-$(PLAYWRIGHT) $(TOOLS)/har-schema-$(HAR_SCHEMA)-$(AJV)
+browser: $(TOOLS)/playwright-$(PLAYWRIGHT) $(TOOLS)/har-schema-$(HAR_SCHEMA)-$(AJV) $(TOOLS)/venv/examples
 	cargo test --locked --no-run --test contract
 	node tests/browser/report.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
 	node tests/browser/admin.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
+	node tests/browser/flask.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
 
 # The manifests are valid, right and current, and the binary takes their settings.
 deploy: manifests
@@ -200,6 +210,20 @@ $(TOOLS)/buf-$(BUF):
 $(TOOLS)/venv/grpcio-$(GRPCIO):
 	python3 -m venv $(TOOLS)/venv
 	$(TOOLS)/venv/bin/pip install --quiet grpcio==$(GRPCIO) grpcio-tools==$(GRPCIO)
+	touch $@
+
+$(TOOLS)/venv/mypy-$(MYPY):
+	python3 -m venv $(TOOLS)/venv
+	$(TOOLS)/venv/bin/pip install --quiet mypy==$(MYPY)
+	touch $@
+
+# With the client as it is now.
+$(TOOLS)/venv/examples: $(shell find clients/python -name '*.py' -o -name pyproject.toml) \
+	$(wildcard examples/*/requirements.txt)
+	python3 -m venv $(TOOLS)/venv
+	rm -rf clients/python/build
+	$(TOOLS)/venv/bin/pip install --quiet --force-reinstall --no-deps ./clients/python
+	$(TOOLS)/venv/bin/pip install --quiet ./clients/python -r examples/flask_app/requirements.txt
 	touch $@
 
 $(TOOLS)/venv/validate-$(KUBERNETES_VALIDATE):

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 
-from samples import blocks
+from samples import blocks, commands
 from service import start_service
 
 
@@ -39,22 +39,6 @@ class Origin(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-def commands(text):
-    """Returns each command of the console blocks with the output printed below it."""
-    found = []
-    for block in blocks(text, "console"):
-        continues = False
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                found.append([line[2:], []])
-            elif continues:
-                found[-1][0] += "\n" + line
-            else:
-                found[-1][1].append(line)
-            continues = found[-1][0].endswith("|") and not found[-1][1]
-    return found
 
 
 def shape(line):
