@@ -146,7 +146,7 @@ typescript_tools:
 # The web examples have right types, and work in each of their servers as printed.
 examples: $(TOOLS)/venv/examples $(TOOLS)/venv/mypy-$(MYPY)
 	cargo test --locked --no-run --test contract
-	for script in slow_origin flask_app/app; do \
+	for script in slow_origin flask_app/app fastapi_app/app; do \
 	  $(PYTHON) -m mypy --strict --cache-dir $(TOOLS)/mypy examples/$$script.py; \
 	done
 	$(PYTHON) tests/interop/examples.py $(CARGO_TARGET_DIR)/debug/fetchd .
@@ -157,6 +157,7 @@ browser: $(TOOLS)/playwright-$(PLAYWRIGHT) $(TOOLS)/har-schema-$(HAR_SCHEMA)-$(A
 	node tests/browser/report.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
 	node tests/browser/admin.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
 	node tests/browser/flask.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
+	node tests/browser/fastapi.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
 
 # The manifests are valid, right and current, and the binary takes their settings.
 deploy: manifests
@@ -223,7 +224,8 @@ $(TOOLS)/venv/examples: $(shell find clients/python -name '*.py' -o -name pyproj
 	python3 -m venv $(TOOLS)/venv
 	rm -rf clients/python/build
 	$(TOOLS)/venv/bin/pip install --quiet --force-reinstall --no-deps ./clients/python
-	$(TOOLS)/venv/bin/pip install --quiet ./clients/python -r examples/flask_app/requirements.txt
+	$(TOOLS)/venv/bin/pip install --quiet ./clients/python \
+	  -r examples/flask_app/requirements.txt -r examples/fastapi_app/requirements.txt
 	touch $@
 
 $(TOOLS)/venv/validate-$(KUBERNETES_VALIDATE):

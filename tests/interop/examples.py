@@ -67,6 +67,21 @@ class Flask:
         return urllib.request.urlopen(f"http://{app.address}{path}", form.encode(), timeout=30)
 
 
+class FastApi:
+    """How the endpoints of examples/fastapi_app are called."""
+
+    too_many = 422
+
+    def check(self, app, urls):
+        body, headers = json.dumps(urls).encode(), {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"http://{app.address}/check", body, headers)
+        return json.load(urllib.request.urlopen(request, timeout=30))
+
+    def stream(self, app, urls):
+        query = urllib.parse.urlencode({"url": urls}, doseq=True)
+        return urllib.request.urlopen(f"http://{app.address}/events?{query}", timeout=30)
+
+
 def check_server(example, app, origin):
     """Fetches a slow list, and several at the same time."""
     urls = [f"http://{origin.address}/{number}" for number in range(COUNT)]
@@ -172,7 +187,7 @@ def run_readme(name, example, binary, root, folder):
                 started.append(origin.child)
                 text = (root / "examples/urls.txt").read_text()
                 urls.write_text(text.replace("127.0.0.1:8001", origin.address))
-            elif command.startswith(("flask ", "gunicorn ")):
+            elif command.startswith(("flask ", "uvicorn ", "gunicorn ")):
                 free = command.replace("127.0.0.1:8000", "127.0.0.1:0")
                 if free == command:
                     free += " --port 0"
@@ -198,6 +213,7 @@ def run_readme(name, example, binary, root, folder):
 def main(binary, root):
     with tempfile.TemporaryDirectory() as folder:
         run_readme("flask_app", Flask(), binary, root, pathlib.Path(folder))
+        run_readme("fastapi_app", FastApi(), binary, root, pathlib.Path(folder))
 
 
 if __name__ == "__main__":
