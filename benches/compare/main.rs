@@ -3,11 +3,12 @@
 //!
 //! `cargo bench --bench compare` prints Markdown tables and writes them to
 //! `benches/RESULTS.md`. `-- --short` runs one round with small counts and writes to
-//! `target/compare/`. `-- --only W1,W4` runs only these workloads. `-- --rounds N` sets the
-//! number of rounds (5 by default). With `FETCHD_BASELINE=PATH`, another build of the
-//! service takes part. Go and Python clients are built and installed in
-//! `target/compare/`. If a tool is not available, the report says so, and its contenders
-//! do not take part.
+//! `target/compare/`. `-- --only W1,W4` runs only these workloads, and writes there too,
+//! unless `--update` says that it replaces their results in `benches/RESULTS.md`.
+//! `-- --rounds N` sets the number of rounds (5 by default). With `FETCHD_BASELINE=PATH`,
+//! another build of the service takes part. Go and Python clients are built and installed
+//! in `target/compare/`. If a tool is not available, the report says so, and its
+//! contenders do not take part.
 //!
 //! Each contender is a process of its own, so that its CPU time and memory can be
 //! measured. The contenders take turns within each round.
@@ -28,6 +29,7 @@ mod measure;
 mod options;
 mod origin;
 mod report;
+mod results;
 mod setup;
 mod tonic_server;
 mod worker;
@@ -49,6 +51,6 @@ fn main() {
         Some("reqwest") => job::serve(&runtime(), bare::reqwest),
         Some("caller") => job::serve(&runtime(), caller::call),
         Some("tonic-server") => runtime().block_on(tonic_server::run()),
-        _ => workloads::run_all(options::Options::parse(&arguments)),
+        _ => workloads::run_all(&arguments),
     }
 }

@@ -3,6 +3,7 @@
 /// The workloads to run, and their size.
 pub struct Options {
     pub short: bool,
+    pub update: bool,
     pub only: Option<Vec<String>>,
     pub rounds: usize,
 }
@@ -13,13 +14,15 @@ impl Options {
             let position = arguments.iter().position(|argument| argument == name)?;
             arguments.get(position + 1)
         };
-        let short = arguments.iter().any(|argument| argument == "--short");
+        let has = |name: &str| arguments.iter().any(|argument| argument == name);
+        let short = has("--short");
         let rounds = value("--rounds").map(|rounds| {
             let expected = "--rounds: expected a number";
             rounds.parse().expect(expected)
         });
         Self {
             short,
+            update: has("--update"),
             only: value("--only").map(|only| only.split(',').map(str::to_owned).collect()),
             rounds: rounds.unwrap_or(if short { 1 } else { 5 }),
         }

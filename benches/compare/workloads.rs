@@ -14,7 +14,7 @@ use super::{
     job::Job,
     measure::Measure,
     options::Options,
-    report::{Report, Section},
+    report::{FETCHES, Report, Section},
     setup::Setup,
     worker::Worker,
 };
@@ -30,7 +30,8 @@ struct Bench {
 }
 
 /// Runs the workloads that `options` select, and writes the report.
-pub fn run_all(options: Options) {
+pub fn run_all(arguments: &[String]) {
+    let options = Options::parse(arguments);
     let target = Path::new(env!("CARGO_BIN_EXE_fetchd"))
         .ancestors()
         .find(|folder| folder.ends_with("target"))
@@ -38,12 +39,7 @@ pub fn run_all(options: Options) {
     let setup = Setup::new(target.join("compare"));
     let mut origin = Worker::this(&["origin"]);
     let url = format!("http://{}/", origin.line());
-    let report = Report::new(&setup, options.rounds, options.short);
-    let results = if options.short || options.only.is_some() {
-        setup.folder.join("RESULTS.md")
-    } else {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/RESULTS.md")
-    };
+    let report = Report::new(&setup, arguments, options.rounds);
     let mut bench = Bench {
         options,
         setup,
@@ -69,7 +65,20 @@ pub fn run_all(options: Options) {
             workload(&mut bench);
         }
     }
-    bench.report.write(&results);
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/RESULTS.md");
+    let Bench {
+        options,
+        setup,
+        report,
+        ..
+    } = bench;
+    if options.update {
+        report.update(&results);
+    } else if options.short || options.only.is_some() {
+        report.write(&setup.folder.join("RESULTS.md"));
+    } else {
+        report.write(&results);
+    }
 }
 
 impl Bench {
@@ -188,6 +197,7 @@ impl Bench {
         report.section(Section {
             title: format!("W1: {} × 1 KiB, 50 in flight", job.count),
             note: format!("The Python clients fetch {fewer} URLs in each round."),
+            columns: FETCHES,
             measures,
         });
     }
@@ -218,6 +228,7 @@ impl Bench {
         self.report.section(Section {
             title: format!("W2: {count} × {delay} ms, 50 in flight"),
             note: String::new(),
+            columns: FETCHES,
             measures,
         });
     }
@@ -256,6 +267,7 @@ impl Bench {
         report.section(Section {
             title: format!("W3: {count} × {delay} ms, all in flight"),
             note: String::new(),
+            columns: FETCHES,
             measures,
         });
     }
@@ -314,6 +326,7 @@ impl Bench {
             self.report.section(Section {
                 title,
                 note: String::new(),
+                columns: FETCHES,
                 measures,
             });
         }
@@ -337,6 +350,7 @@ impl Bench {
             title: format!("W5: {batches} batches at once of 100 × 1 KiB × 20 ms"),
             note: "The times are those of a batch. The service runs with `--max-in-flight 6000`."
                 .to_owned(),
+            columns: FETCHES,
             measures,
         });
     }
@@ -365,6 +379,7 @@ impl Bench {
         self.report.section(Section {
             title: format!("W6: {} × 1 KiB over TLS, 50 in flight", job.count),
             note: String::new(),
+            columns: FETCHES,
             measures,
         });
     }
@@ -409,6 +424,7 @@ impl Bench {
                 job.count
             ),
             note: format!("aiohttp fetches {fewer} URLs in each round."),
+            columns: FETCHES,
             measures,
         });
     }
@@ -452,6 +468,7 @@ impl Bench {
         self.report.section(Section {
             title: "W8: growth, 1 KiB, 50 in flight a batch".to_owned(),
             note: String::new(),
+            columns: FETCHES,
             measures,
         });
     }
