@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fetchd::client::{Client, Outcome, Request};
 use futures_util::{StreamExt, future::join_all};
 
-use super::job::{Job, JobResult, Times};
+use super::job::{Job, JobResult, Mode, Times};
 
 /// A timeout that no fetch of the comparison reaches.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -15,7 +15,7 @@ pub async fn call(job: Job) -> JobResult {
     let client = Client::connect(&job.server).await;
     let client = client.expect("the service is running");
     let mut times = Times::start();
-    if job.stream {
+    if job.mode == Mode::Stream {
         stream(&client, &job, &mut times).await;
         return times.finish();
     }
@@ -25,9 +25,13 @@ pub async fn call(job: Job) -> JobResult {
                 .fetch(requests(&job))
                 .concurrency(job.concurrency as u32)
                 .outcomes();
+            let mut kept = Vec::new();
             while let Some(outcome) = outcomes.next().await {
                 let bytes = size(&outcome);
                 times.record(outcome.stats.total.unwrap_or_default(), bytes);
+                if job.mode == Mode::Collect {
+                    kept.push(outcome);
+                }
             }
             continue;
         }
@@ -49,10 +53,8 @@ pub async fn call(job: Job) -> JobResult {
 /// Fetches one body as a stream.
 async fn stream(client: &Client, job: &Job, times: &mut Times) {
     let started = Instant::now();
-    let request = Request::get(&job.url)
-        .max_body_bytes(1 << 30)
-        .timeout(TIMEOUT);
-    let response = client.execute(request).await.expect("the origin answers");
+    let response = client.execute(request(job)).await;
+    let response = response.expect("the origin answers");
     let mut body = response.bytes_stream();
     let mut bytes = 0;
     while let Some(piece) = body.next().await {
@@ -62,8 +64,15 @@ async fn stream(client: &Client, job: &Job, times: &mut Times) {
 }
 
 fn requests(job: &Job) -> Vec<Request> {
+    vec![request(job); job.count]
+}
+
+fn request(job: &Job) -> Request {
     let request = Request::get(&job.url).timeout(TIMEOUT);
-    vec![request; job.count]
+    match job.max_body_bytes {
+        0 => request,
+        limit => request.max_body_bytes(limit),
+    }
 }
 
 fn size(outcome: &Outcome) -> usize {

@@ -27,11 +27,15 @@ pub struct Service {
 
 impl Service {
     pub fn new(program: &Path, arguments: &[&str]) -> Self {
+        Self::called_by(start_mode("caller"), program, arguments)
+    }
+
+    pub fn called_by(caller: Worker, program: &Path, arguments: &[&str]) -> Self {
         let (process, url, _) = Worker::service(program, arguments);
         Self {
             process,
             url,
-            caller: start_mode("caller"),
+            caller,
         }
     }
 
@@ -85,12 +89,19 @@ pub fn tonic_server() -> Service {
 pub fn run(worker: &mut Worker, job: &Job) -> Measure {
     let before = worker.cpu();
     let result = worker.run(job);
+    let fetches = job.count * job.batches * job.repeat;
+    assert_eq!(
+        result.bytes,
+        (fetches * job.size) as u64,
+        "bytes of {job:?}"
+    );
     Measure {
         wall_s: result.wall_s,
-        fetches: (job.count * job.batches * job.repeat) as f64,
+        fetches: fetches as f64,
         cpu_s: worker.cpu() - before,
         caller_s: None,
         memory: Some(worker.memory("VmHWM")),
+        program_memory: Some(worker.memory("VmHWM")),
         first_ms: result.first_ms,
         p50_ms: result.p50_ms,
         p99_ms: result.p99_ms,

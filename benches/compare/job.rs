@@ -12,6 +12,8 @@ use tokio::runtime::Runtime;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
     pub url: String,
+    /// The size of the body, in bytes.
+    pub size: usize,
     pub count: usize,
     pub concurrency: usize,
     /// The number of lists of `count` URLs that are fetched concurrently.
@@ -22,8 +24,21 @@ pub struct Job {
     pub server: String,
     /// The path of a root certificate, for https.
     pub ca: String,
-    /// If true, the body is read as a stream and discarded.
-    pub stream: bool,
+    pub mode: Mode,
+    /// The limit of a body for callers of the service, or 0 for the default.
+    pub max_body_bytes: u64,
+}
+
+/// How a program reads the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Each result is read when it arrives, and dropped.
+    Arrive,
+    /// All results are kept in memory until the last one has arrived.
+    Collect,
+    /// There is one result, and its body is read as a stream.
+    Stream,
 }
 
 /// The result of a job.

@@ -1,14 +1,14 @@
-//! Compares the service with its alternatives: bare hyper clients, reqwest, curl, Go,
-//! Python, and for large bodies a bare tonic server.
+//! Compares the service with its alternatives: bare hyper clients, reqwest, curl, the usual
+//! HTTP clients of Go, Node.js and Python, and for large bodies a bare tonic server.
 //!
 //! `cargo bench --bench compare` prints Markdown tables and writes them to
 //! `benches/RESULTS.md`. `-- --short` runs one round with small counts and writes to
 //! `target/compare/`. `-- --only W1,W4` runs only these workloads, and writes there too,
 //! unless `--update` says that it replaces their results in `benches/RESULTS.md`.
 //! `-- --rounds N` sets the number of rounds (5 by default). With `FETCHD_BASELINE=PATH`,
-//! another build of the service takes part. Go and Python clients are built and installed
-//! in `target/compare/`. If a tool is not available, the report says so, and its
-//! contenders do not take part.
+//! another build of the service takes part. The programs in Go, JavaScript and Python are
+//! built and installed in `target/compare/`. If a tool is not available, the report says
+//! so, and its contenders do not take part.
 //!
 //! Each contender is a process of its own, so that its CPU time and memory can be
 //! measured. The contenders take turns within each round.

@@ -7,10 +7,12 @@ pub struct Measure {
     pub fetches: f64,
     /// CPU time of the process that fetches, in seconds.
     pub cpu_s: f64,
-    /// CPU time of the calling process in seconds, if that is a different one.
+    /// CPU time of the calling process in seconds, if it is a different one.
     pub caller_s: Option<f64>,
-    /// Peak memory, in MiB.
+    /// Peak memory of the process that fetches, in MiB.
     pub memory: Option<f64>,
+    /// Peak memory of the program that gets the results, in MiB.
+    pub program_memory: Option<f64>,
     pub first_ms: Option<f64>,
     pub p50_ms: Option<f64>,
     pub p99_ms: Option<f64>,
@@ -30,6 +32,22 @@ impl Measure {
     /// Returns the CPU time of the caller per fetch, in microseconds.
     pub fn caller(&self) -> Option<f64> {
         Some(self.caller_s? * 1e6 / self.fetches)
+    }
+
+    /// Returns the CPU time of the program that gets the results, per fetch, in
+    /// microseconds.
+    pub fn program(&self) -> f64 {
+        self.caller().unwrap_or(self.cpu())
+    }
+
+    /// Returns the CPU time of the service, if it takes part, per fetch, in microseconds.
+    pub fn service(&self) -> Option<f64> {
+        self.caller_s.map(|_| self.cpu())
+    }
+
+    /// Returns the CPU time of the program and of the service, per fetch, in microseconds.
+    pub fn total(&self) -> f64 {
+        self.cpu() + self.caller().unwrap_or_default()
     }
 }
 

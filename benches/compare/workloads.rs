@@ -1,5 +1,7 @@
 //! The workloads. In each, several contenders run the same job.
 
+mod callers;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -11,11 +13,14 @@ use super::{
         BASELINE, Contender, DRIVEN, FETCHD, GO, POOLED, Service, TONIC, baseline, certificate,
         curl, fetchd, run, start_mode, tonic_server,
     },
-    job::Job,
+    job::{Job, Mode},
     measure::Measure,
     options::Options,
     report::{FETCHES, Report, Section},
-    setup::Setup,
+    setup::{
+        Language::{Go, Python},
+        Program, Setup,
+    },
     worker::Worker,
 };
 
@@ -48,7 +53,7 @@ pub fn run_all(arguments: &[String]) {
         _origin: origin,
     };
     type Workload = fn(&mut Bench);
-    let workloads: [(&str, Workload); 9] = [
+    let workloads: [(&str, Workload); 10] = [
         ("start", Bench::start),
         ("W1", Bench::small),
         ("W2", Bench::slow),
@@ -56,8 +61,9 @@ pub fn run_all(arguments: &[String]) {
         ("W4", Bench::large),
         ("W5", Bench::batches),
         ("W6", Bench::tls),
-        ("W7", Bench::python),
+        ("W7", Bench::callers),
         ("W8", Bench::growth),
+        ("W9", Bench::large_results),
     ];
     for (name, workload) in workloads {
         if bench.options.selects(name) {
@@ -86,13 +92,25 @@ impl Bench {
     fn job(&self, count: usize, concurrency: usize, query: &str) -> Job {
         Job {
             url: format!("{}{query}", self.origin),
+            size: 1 << 10,
             count,
             concurrency,
             batches: 1,
             repeat: 1,
             server: String::new(),
             ca: String::new(),
-            stream: false,
+            mode: Mode::Arrive,
+            max_body_bytes: 0,
+        }
+    }
+
+    /// Returns a job for bodies of `size` bytes.
+    fn sized_job(&self, count: usize, concurrency: usize, size: usize) -> Job {
+        let query = format!("?size={size}");
+        Job {
+            size,
+            max_body_bytes: size as u64,
+            ..self.job(count, concurrency, &query)
         }
     }
 
@@ -144,8 +162,9 @@ impl Bench {
         let mut baseline = baseline().map(|program| Service::new(&program, &[]));
         let [mut pooled, mut driven, mut reqwest] =
             ["hyper-util", "driven", "reqwest"].map(start_mode);
-        let (mut go, mut aiohttp) = (self.setup.go(), self.setup.python("with_aiohttp"));
-        let mut threads = self.setup.python("with_threads");
+        let mut go = self.setup.start(Program(Go, "nethttp"));
+        let mut aiohttp = self.setup.start(Program(Python, "with_aiohttp"));
+        let mut threads = self.setup.start(Program(Python, "with_threads"));
         let mut contenders: Vec<Contender<'_>> = vec![
             (FETCHD, Box::new(|job| service.run(job))),
             (POOLED, Box::new(|job| run(&mut pooled, job))),
@@ -208,7 +227,7 @@ impl Bench {
         let job = self.job(count, 50, &format!("?delay={delay}"));
         let mut service = Service::new(fetchd(), &[]);
         let [mut pooled, mut driven] = ["hyper-util", "driven"].map(start_mode);
-        let mut go = self.setup.go();
+        let mut go = self.setup.start(Program(Go, "nethttp"));
         let mut contenders: Vec<Contender<'_>> = vec![
             (FETCHD, Box::new(|job| service.run(job))),
             (POOLED, Box::new(|job| run(&mut pooled, job))),
@@ -275,10 +294,10 @@ impl Bench {
     /// Compares contenders at large bodies.
     fn large(&mut self) {
         let size = self.options.count(1 << 30, 16 << 20);
-        let mut one = self.job(1, 1, &format!("?size={size}"));
-        one.stream = true;
+        let mut one = self.sized_job(1, 1, size);
+        one.mode = Mode::Stream;
         let count = self.options.count(1000, 16);
-        let many = self.job(count, 50, &format!("?size={}", 1 << 20));
+        let many = self.sized_job(count, 50, 1 << 20);
         for (job, title) in [
             (one, format!("W4: {} MiB in one body", size >> 20)),
             (many, format!("W4: {count} × 1 MiB, 50 in flight")),
@@ -301,7 +320,7 @@ impl Bench {
             }
             let measures = self.rounds(&mut contenders, &job, true);
             drop(contenders);
-            if job.stream {
+            if job.mode == Mode::Stream {
                 let report = &mut self.report;
                 let wall = |measure: &Measure| measure.wall_s;
                 let name = "W4: wall for one large body / tonic from memory";
@@ -379,51 +398,6 @@ impl Bench {
         self.report.section(Section {
             title: format!("W6: {} × 1 KiB over TLS, 50 in flight", job.count),
             note: String::new(),
-            columns: FETCHES,
-            measures,
-        });
-    }
-
-    /// Compares a Python caller of the service with aiohttp.
-    fn python(&mut self) {
-        let job = self.job(self.options.count(100_000, 1000), 50, "");
-        let fewer = self.options.count(10_000, 200);
-        let mut service = Service::new(fetchd(), &[]);
-        let (caller, aiohttp) = (
-            self.setup.python("with_fetchd"),
-            self.setup.python("with_aiohttp"),
-        );
-        let (Some(caller), Some(mut aiohttp)) = (caller, aiohttp) else {
-            return;
-        };
-        service.caller = caller;
-        let few = move |job: &Job| {
-            let count = job.count.min(fewer);
-            run(
-                &mut aiohttp,
-                &Job {
-                    count,
-                    ..job.clone()
-                },
-            )
-        };
-        let mut contenders: Vec<Contender<'_>> = vec![
-            (FETCHD, Box::new(|job| service.run(job))),
-            ("aiohttp", Box::new(few)),
-        ];
-        let measures = self.rounds(&mut contenders, &job, true);
-        drop(contenders);
-        let caller = |measure: &Measure| measure.caller().unwrap_or(f64::NAN);
-        let name = "W7: CPU of a Python caller / aiohttp";
-        let aiohttp = ("aiohttp", Measure::cpu as fn(&Measure) -> f64);
-        self.report
-            .compare(name, &measures, (FETCHD, caller), aiohttp, "0.1");
-        self.report.section(Section {
-            title: format!(
-                "W7: {} × 1 KiB, 50 in flight, a caller in Python",
-                job.count
-            ),
-            note: format!("aiohttp fetches {fewer} URLs in each round."),
             columns: FETCHES,
             measures,
         });

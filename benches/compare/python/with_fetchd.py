@@ -1,37 +1,43 @@
-"""Fetches through the service with grpcio and a generated client."""
+"""Fetches through the service with the Python client."""
 
-import grpc
+import time
 
-import fetchd_pb2
-import fetchd_pb2_grpc
-from jobs import Times, serve
+from fetchd import Client
 
-# The maximum number of requests in one call.
-MAX_REQUESTS = 10_000
+from jobs import serve
 
 
-def fetch_all(job):
-    times = Times()
-    address = job["server"].removeprefix("http://")
-    with grpc.insecure_channel(address) as channel:
-        stub = fetchd_pb2_grpc.FetchServiceStub(channel)
-        for start in range(0, job["count"], MAX_REQUESTS):
-            count = min(MAX_REQUESTS, job["count"] - start)
-            batch = fetchd_pb2.FetchBatchRequest(
-                requests=[fetchd_pb2.FetchRequest(url=job["url"])] * count,
-                concurrency=job["concurrency"],
-            )
-            results = [None] * count
-            for message in stub.FetchBatch(batch):
-                for part in message.parts:
-                    if part.HasField("head"):
-                        results[part.index] = (part.head.status, part.body)
-                    if part.HasField("end"):
-                        total = part.end.timing.total
-                        elapsed = total.seconds + total.nanos / 1e9
-                        times.record(elapsed, part.end.body_bytes)
-            assert all(status == 200 for status, _ in results)
-    return times.result()
+def work(job):
+    options = {"max_body_bytes": job["max_body_bytes"] or None}
+    read = {"arrive": arrive, "collect": collect, "stream": stream}[job["mode"]]
+    with Client(job["server"]) as client:
+        started = time.perf_counter()
+        size = sum(read(client, job, options) for _ in range(job["repeat"]))
+        return {"wall_s": time.perf_counter() - started, "bytes": size}
 
 
-serve(fetch_all)
+def arrive(client, job, options):
+    """Reads each result of a list when it arrives, and returns the size of the bodies."""
+    urls = [job["url"]] * job["count"]
+    size = 0
+    for result in client.fetch(urls, concurrency=job["concurrency"], **options):
+        assert result.status_code == 200
+        size += len(result.content)
+    return size
+
+
+def collect(client, job, options):
+    """Fetches a list into memory, and returns the size of the bodies."""
+    urls = [job["url"]] * job["count"]
+    results = client.fetch_all(urls, concurrency=job["concurrency"], **options)
+    assert all(result.status_code == 200 for result in results)
+    return sum(len(result.content) for result in results)
+
+
+def stream(client, job, options):
+    """Reads one body as a stream, and returns its size."""
+    with client.stream(job["url"], **options) as response:
+        return sum(len(chunk) for chunk in response)
+
+
+serve(work)
