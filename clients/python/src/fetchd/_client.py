@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import queue
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 import grpc
@@ -264,8 +266,10 @@ class _Events:
     def __init__(self) -> None:
         # Bounded by the permits of the readers.
         self._queue: queue.SimpleQueue[Tuple[Call, Any, Any]] = queue.SimpleQueue()
-        self._readers: Dict[Call, threading.Semaphore] = {}
+        self._readers: Dict[Call, _Reader] = {}
         self._is_closed = False
+        self._process = os.getpid()
+        _open.add(self)
 
     def start(self, call: Call, metadata: Any) -> None:
         """Makes a call."""
@@ -276,14 +280,10 @@ class _Events:
         except ValueError:
             # Another thread has closed the client, which the list notices in its next turn.
             self._queue.put((call, None, None))
-            self._readers[call] = threading.Semaphore()
             return
         call.cancel = stream.cancel
-        permits = threading.Semaphore(_AHEAD)
-        self._readers[call] = permits
-        reader = threading.Thread(
-            target=self._read, args=(call, stream, permits), name="fetchd-call", daemon=True
-        )
+        reader = _Reader(self._read, call, stream)
+        self._readers[call] = reader
         reader.start()
 
     def wait(self, requests: RequestList, until: Optional[float]) -> None:
@@ -300,28 +300,57 @@ class _Events:
     def close(self) -> None:
         """Lets all readers run to the end of their calls."""
         self._is_closed = True
-        for permits in self._readers.values():
-            permits.release()
+        for reader in self._readers.values():
+            reader.permits.release()
+
+    def end(self) -> None:
+        """Cancels all calls, and waits until their readers have ended."""
+        if self._process != os.getpid():
+            return
+        for call in list(self._readers):
+            call.cancel()
+        self.close()
+        for reader in list(self._readers.values()):
+            reader.join(1.0)
 
     def _pass_on(self, requests: RequestList, call: Call, message: Any, error: Any) -> None:
         now = time.monotonic()
         if message is not None:
-            self._readers[call].release()
+            self._readers[call].permits.release()
             requests.on_message(call, message, now)
         else:
-            del self._readers[call]
+            self._readers.pop(call, None)
             requests.on_end(call, error, now)
 
-    def _read(self, call: Call, stream: Any, permits: threading.Semaphore) -> None:
+    def _read(self, reader: _Reader, call: Call, stream: Any) -> None:
         error: Optional[grpc.RpcError] = None
         try:
             for message in stream:
                 if not self._is_closed:
                     self._queue.put((call, message, None))
-                    permits.acquire()
+                    reader.permits.acquire()
         except grpc.RpcError as caught:
             error = caught
         self._queue.put((call, None, error))
+
+
+class _Reader(threading.Thread):
+    """The thread that reads one call."""
+
+    def __init__(self, read: Any, call: Call, stream: Any) -> None:
+        super().__init__(target=read, args=(self, call, stream), name="fetchd-call", daemon=True)
+        self.permits = threading.Semaphore(_AHEAD)
+
+
+_open: weakref.WeakSet[_Events] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Ends the lists that are still running when the program ends. A thread that is inside gRPC
+    while the interpreter is taken down can keep it from ending."""
+    for events in list(_open):
+        events.end()
 
 
 def _flatten(steps: Iterator[RequestList]) -> Iterator[Result]:

@@ -122,6 +122,8 @@ class List:
         self._queue: ListOf[Pending] = []
         self._calls: Dict[Call, None] = {}
         self._in_flight = 0
+        self._is_hungry = False
+        """True if another call may be made at once."""
         self._deadline = None if settings.timeout is None else now + settings.timeout
         self._outage = Outage(settings.give_up_after)
         self._closed_by: Optional[FetchError] = None
@@ -134,23 +136,23 @@ class List:
     def advance(self, now: float) -> ListOf[Call]:
         """Ends what has taken too long, and returns the calls to make now."""
         self._expire(now)
-        calls: ListOf[Call] = []
-        while self._has_room():
-            self._take_requests()
-            if not self._queue:
-                break
-            calls_to_start = self._next_calls(now)
-            if not calls_to_start:
-                break
-            for call in calls_to_start:
-                self._calls[call] = None
-                self._in_flight += call.in_flight()
-                call.endpoint.slots += call.slots
-            calls.extend(calls_to_start)
+        self._is_hungry = False
+        if not self._has_room():
+            return []
+        self._take_requests()
+        calls = self._next_calls(now) if self._queue else []
+        for call in calls:
+            self._calls[call] = None
+            self._in_flight += call.in_flight()
+            call.endpoint.slots += call.slots
+        # One call at a time, since a slow iterator must not hold up the results.
+        self._is_hungry = bool(calls) and self._has_room()
         return calls
 
     def next_time(self, now: float) -> Optional[float]:
         """Returns when to call :meth:`advance` again, in monotonic seconds, if nothing arrives."""
+        if self._is_hungry:
+            return now
         times = [call.silent_at for call in self._calls]
         if self._deadline is not None:
             times += [self._deadline, self._deadline + _GRACE]
@@ -238,12 +240,11 @@ class List:
         return not self.is_paused and (self._in_flight == 0 or 2 * free >= self._concurrency)
 
     def _take_requests(self) -> None:
-        """Reads the requests of the next call from the source."""
-        count = MAX_LIST_REQUESTS if self._is_whole else MAX_CALL_REQUESTS
-        size = MAX_CALL_BYTES - sum(pending.size for pending in self._queue)
-        if self._source.has_ended or len(self._queue) >= count or size <= 0:
+        """Reads the requests of the next call from the source, unless some are waiting."""
+        if self._queue:
             return
-        for taken in self._source.take(count - len(self._queue), size):
+        count = MAX_LIST_REQUESTS if self._is_whole else MAX_CALL_REQUESTS
+        for taken in self._source.take(count, MAX_CALL_BYTES):
             if isinstance(taken, Result):
                 self.results.append(taken)
             elif self._closed_by is not None:

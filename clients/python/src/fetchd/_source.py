@@ -60,7 +60,7 @@ class Source:
                     self._held = pending
                     break
             taken.append(pending)
-            if len(taken) % 16 == 1 and time.monotonic() > until:
+            if time.monotonic() > until:
                 break
         return taken
 

@@ -63,7 +63,7 @@ def to_lines(headers: HeadersInput) -> List[Tuple[str, bytes]]:
         if isinstance(pair, (str, bytes)) or len(pair) != 2:
             raise ValueError("headers: expected pairs of a name and a value")
         name, values = pair
-        if isinstance(values, (str, bytes)) or not isinstance(headers, Mapping):
+        if not (isinstance(headers, Mapping) and isinstance(values, (list, tuple))):
             values = [values]
         lines.extend((_name(name), _value(name, value)) for value in values)
     return lines
