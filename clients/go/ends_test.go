@@ -128,21 +128,52 @@ func TestTimeoutOfAListWithoutAnAnswer(t *testing.T) {
 	}
 }
 
+// An endpoint has not failed if the caller cancels.
+func TestCancelledCallsEjectNoEndpoint(t *testing.T) {
+	var probes atomic.Int32
+	fake := newFake(t, func(_ batch, stream stream) error {
+		stream.Send(results(0, 1))
+		<-stream.Context().Done()
+		return stream.Context().Err()
+	})
+	fake.probe = func() error { probes.Add(1); return nil }
+	client := newClient(t, fake.address)
+	for range 10 {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		for range client.Fetch(ctx, requests(2)) {
+			cancel()
+			time.Sleep(10 * time.Millisecond) // The call fails meanwhile.
+		}
+	}
+	if got := probes.Load(); got != 1 {
+		t.Errorf("%d probes", got)
+	}
+}
+
 // A sequence may be slower than the client is patient.
 func TestSequenceThatWaitsIsNoOutage(t *testing.T) {
-	var calls atomic.Int32
+	t.Parallel()
+	var isUp atomic.Bool
 	fake := newFake(t, func(request batch, stream stream) error {
-		if calls.Add(1) == 1 {
-			return withDetails(codes.Internal)
+		if isUp.Load() {
+			return answerAll(request, stream)
 		}
-		return answerAll(request, stream)
+		return withDetails(codes.Internal)
 	})
-	client := newClient(t, fake.address, fetchd.WithGiveUpAfter(100*time.Millisecond))
+	fake.probe = func() error {
+		if isUp.Load() || len(fake.received()) == 0 {
+			return nil
+		}
+		return withDetails(codes.Unavailable)
+	}
+	client := newClient(t, fake.address, fetchd.WithGiveUpAfter(400*time.Millisecond))
 	first := make(chan bool)
 	for index, result := range client.FetchSeq(testContext(t), func(yield func(fetchd.Request) bool) {
 		if yield(fetchd.Request{URL: "http://a/", Method: "POST"}) {
 			<-first
-			time.Sleep(500 * time.Millisecond)
+			time.Sleep(600 * time.Millisecond)
+			isUp.Store(true)
 			yield(fetchd.Request{URL: "http://b/"})
 		}
 	}) {
@@ -157,31 +188,35 @@ func TestSequenceThatWaitsIsNoOutage(t *testing.T) {
 
 // After the client has given up, requests fail at once, until a service answers.
 func TestListRecoversAfterGivingUp(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var isUp atomic.Bool
+	fake := newFake(t, answerAll)
+	fake.probe = func() error {
+		if isUp.Load() {
+			return nil
+		}
+		return withDetails(codes.Unavailable)
 	}
-	address := listener.Addr().String()
-	listener.Close()
-	page := originURL(t, echo)
-	client := newClient(t, address, fetchd.WithGiveUpAfter(100*time.Millisecond))
-	failed := 0
+	client := newClient(t, fake.address, fetchd.WithGiveUpAfter(100*time.Millisecond))
+	failed, hasRecovered := 0, false
 	for _, result := range client.FetchSeq(testContext(t), func(yield func(fetchd.Request) bool) {
-		for yield(fetchd.Request{URL: page, Method: "POST"}) {
+		for range 5000 {
+			if !yield(fetchd.Request{URL: "http://a/", Method: "POST"}) {
+				return
+			}
 			time.Sleep(time.Millisecond)
 		}
 	}) {
 		if result.Err == nil {
+			hasRecovered = true
 			break
 		}
 		if failureOf(t, result.Err).Reason != fetchd.ReasonServiceLost {
 			t.Fatal(result.Err)
 		}
-		if failed++; failed == 20 {
-			serveAt(t, address)
-		}
+		failed++
+		isUp.Store(failed >= 200)
 	}
-	if failed < 20 {
-		t.Errorf("%d failed", failed)
+	if failed < 200 || !hasRecovered {
+		t.Errorf("%d failed, has recovered: %v", failed, hasRecovered)
 	}
 }

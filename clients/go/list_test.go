@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -72,38 +73,30 @@ func TestLongListsAreSplit(t *testing.T) {
 	}
 }
 
-// The calls that are open at once have no more slots than the list.
+// The calls that are open at once have no more slots than the list, and the next
+// one waits until half of them are free.
 func TestConcurrencyIsThatOfAllCalls(t *testing.T) {
-	const concurrency = 40
-	var slots, most atomic.Int64
+	second := make(chan struct{})
+	closeSecond := sync.OnceFunc(func() { close(second) })
 	fake := newFake(t, func(request batch, stream stream) error {
-		count, own := len(request.Requests), int64(request.Concurrency)
-		now := slots.Add(min(own, int64(count)))
-		for {
-			seen := most.Load()
-			if now <= seen || most.CompareAndSwap(seen, now) {
-				break
-			}
+		if request.Concurrency != 40 {
+			closeSecond()
+			return answerAll(request, stream)
 		}
-		// A slot is free once no request is left for it.
-		for index := range count {
-			if remaining := int64(count - index); remaining <= own {
-				slots.Add(-1)
-			}
-			stream.Send(results(index, index+1))
-		}
-		return nil
+		stream.Send(results(0, 979)) // 21 are left, so 19 slots are free.
+		time.Sleep(50 * time.Millisecond)
+		stream.Send(results(979, 985)) // 15 are left, so 25 slots are free.
+		<-second
+		return stream.Send(results(985, 1000))
 	})
 	client := newClient(t, fake.address)
-	count := 0
-	for _, result := range client.FetchSeq(testContext(t), slices.Values(requests(5000)), fetchd.WithConcurrency(concurrency)) {
+	for _, result := range client.FetchAll(testContext(t), requests(10_001), fetchd.WithConcurrency(40)) {
 		if result.Err != nil {
 			t.Fatal(result.Err)
 		}
-		count++
 	}
-	if count != 5000 || most.Load() > concurrency || most.Load() < concurrency/2 {
-		t.Errorf("%d results with %d slots", count, most.Load())
+	if calls := fake.received(); calls[0].Concurrency != 40 || calls[1].Concurrency != 25 {
+		t.Errorf("the first calls have the concurrency %d and %d", calls[0].Concurrency, calls[1].Concurrency)
 	}
 }
 

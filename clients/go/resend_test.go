@@ -262,47 +262,62 @@ func TestPOSTFollowsAnAnswer(t *testing.T) {
 	fake := newFake(t, answerAll)
 	fake.probe = func() error { probes.Add(1); return nil }
 	client := newClient(t, fake.address)
-	send := func(method string) {
-		t.Helper()
-		request := fetchd.Request{URL: "http://origin.example/", Method: method}
-		if err := client.FetchAll(testContext(t), []fetchd.Request{request})[0].Err; err != nil {
-			t.Fatal(err)
-		}
-		response, err := client.Stream(testContext(t), request)
-		read(t, response, err)
+	request := fetchd.Request{URL: "http://origin.example/"}
+	list := func(method string) error {
+		request.Method = method
+		return client.FetchAll(testContext(t), []fetchd.Request{request})[0].Err
 	}
-	for _, step := range []struct {
+	single := func(method string) error {
+		request.Method = method
+		response, err := client.Stream(testContext(t), request)
+		if err == nil {
+			response.Body.Close()
+		}
+		return err
+	}
+	for index, step := range []struct {
+		send   func(string) error
 		method string
 		age    time.Duration
 		probes int32
 	}{
-		{"GET", 0, 1}, // The endpoint has never answered.
-		{"POST", 0, 1},
-		{"GET", 2 * time.Second, 1},
-		{"POST", 2 * time.Second, 2},
+		{list, "GET", 0, 1}, // The endpoint has never answered.
+		{list, "POST", 0, 1},
+		{single, "POST", 0, 1},
+		{list, "GET", 2 * time.Second, 1},
+		{single, "GET", 2 * time.Second, 1},
+		{list, "POST", 2 * time.Second, 2},
+		{single, "POST", 2 * time.Second, 3},
 	} {
 		client.AgeAnswers(step.age)
-		send(step.method)
+		if err := step.send(step.method); err != nil {
+			t.Errorf("step %d: %v", index, err)
+		}
 		if got := probes.Load(); got != step.probes {
-			t.Errorf("%v: %d probes", step, got)
+			t.Errorf("step %d: %d probes", index, got)
 		}
 	}
 }
 
 func TestSilentServiceIsLost(t *testing.T) {
-	silent := newFake(t, func(_ batch, stream stream) error {
-		<-stream.Context().Done()
-		return nil
-	})
-	client := newClient(t, silent.address, fetchd.WithSilenceTimeout(200*time.Millisecond))
-	begun := time.Now()
-	results := client.FetchAll(testContext(t), []fetchd.Request{{URL: "http://a/", Method: "POST"}})
-	message := failureOf(t, results[0].Err).Message
-	if !strings.Contains(message, "sent nothing for 200ms while requests were open; the request may have") {
-		t.Errorf("got %q", message)
-	}
-	if took := time.Since(begun); took > time.Second {
-		t.Errorf("it took %v", took)
+	for _, messages := range []int{0, 1} {
+		silent := newFake(t, func(_ batch, stream stream) error {
+			for range messages {
+				stream.Send(&fetchdv1.FetchBatchResponse{})
+			}
+			<-stream.Context().Done()
+			return nil
+		})
+		client := newClient(t, silent.address, fetchd.WithSilenceTimeout(200*time.Millisecond))
+		begun := time.Now()
+		results := client.FetchAll(testContext(t), []fetchd.Request{{URL: "http://a/", Method: "POST"}})
+		message := failureOf(t, results[0].Err).Message
+		if !strings.Contains(message, "sent nothing for 200ms while requests were open; the request may have") {
+			t.Errorf("after %d messages: got %q", messages, message)
+		}
+		if took := time.Since(begun); took > 2*time.Second {
+			t.Errorf("after %d messages: it took %v", messages, took)
+		}
 	}
 }
 
@@ -332,5 +347,29 @@ func TestResultsDoNotWaitForTheEndOfTheCall(t *testing.T) {
 	results := newClient(t, fake.address).FetchAll(testContext(t), fetchd.Get("http://a/"))
 	if took := time.Since(begun); results[0].Err != nil || took > time.Second {
 		t.Errorf("got %v after %v", results[0].Err, took)
+	}
+}
+
+// The service would count a call as cancelled if it ended before the service
+// ends it.
+func TestCompleteCallIsNotCancelled(t *testing.T) {
+	ended := make(chan error, 2)
+	fake := newFake(t, func(request batch, stream stream) error {
+		answerAll(request, stream)
+		select {
+		case <-stream.Context().Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+		ended <- stream.Context().Err()
+		return nil
+	})
+	client := newClient(t, fake.address)
+	client.FetchAll(testContext(t), fetchd.Get("http://a/"))
+	response, err := client.Stream(testContext(t), fetchd.Request{URL: "http://a/"})
+	read(t, response, err)
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -381,6 +381,30 @@ func TestBrokenBodyIsAnError(t *testing.T) {
 	}
 }
 
+func TestStreamsThatContradictAreErrors(t *testing.T) {
+	head := &fetchdv1.ResponseHead{Status: 200}
+	for problem, parts := range map[string][]*fetchdv1.ResultPart{
+		"a body of another size than its end reports": {{Head: head, Body: []byte("a")}, {End: &fetchdv1.FetchEnd{BodyBytes: 2}}},
+		"a second head":                                    {{Head: head}, {Head: head}},
+		"a part with an index out of range":                {{Head: head}, {Index: 1}},
+		"the stream ended without an end for each request": {{Head: head, Body: []byte("a")}},
+		"a part before the head":                           {{Body: []byte("a")}},
+	} {
+		fake := newFake(t, func(_ batch, stream stream) error {
+			return stream.Send(&fetchdv1.FetchBatchResponse{Parts: parts})
+		})
+		response, err := newClient(t, fake.address).Stream(testContext(t), fetchd.Request{URL: "http://a/", Method: "POST"})
+		if err == nil {
+			_, err = io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+		}
+		failure := failureOf(t, err)
+		if failure.Reason != fetchd.ReasonContractBroken || !strings.HasSuffix(failure.Message, "the service broke its contract: "+problem) {
+			t.Errorf("%s: got %v", problem, failure)
+		}
+	}
+}
+
 // The service must not surprise by its defaults, which net/http does not have.
 func TestRoundTripperAsksForTransportLimits(t *testing.T) {
 	var options []*fetchdv1.FetchOptions
