@@ -8,12 +8,12 @@
 //		return err
 //	}
 //	defer client.Close()
-//	for index, result := range client.Fetch(ctx, fetchd.Get(urls...)) {
+//	for _, result := range client.Fetch(ctx, fetchd.Get(urls...)) {
 //		if result.Err != nil {
-//			log.Printf("%s: %v", urls[index], result.Err)
+//			log.Printf("%s: %v", result.Request.URL, result.Err)
 //			continue
 //		}
-//		log.Printf("%s: %d", urls[index], result.Response.StatusCode)
+//		log.Printf("%s: %d", result.Request.URL, result.Response.StatusCode)
 //	}
 //
 // [Client.FetchAll] returns the results in the order of the requests,
