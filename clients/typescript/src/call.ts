@@ -51,6 +51,7 @@ export class Call {
   #responses: Responses | undefined;
   #status: StatusObject | undefined;
   #silence: NodeJS.Timeout | undefined;
+  #begun = performance.now();
   #isEmpty = true;
   #isPaused = false;
   #isClosed = false;
@@ -70,7 +71,13 @@ export class Call {
     return Math.min(this.#settings.slots, this.#assembly.unfinished);
   }
 
-  /** Requests without a result. */
+  /** How long a request occupied its slot on average, in milliseconds, if the call ends `now`. */
+  timePerRequest(now: number): number {
+    const { requests, slots } = this.#settings;
+    return ((now - this.#begun) * Math.min(slots, requests.length)) / requests.length;
+  }
+
+  /** The requests without a result. */
   get open(): Pending[] {
     return this.#open.filter((pending) => pending !== undefined);
   }
@@ -104,6 +111,7 @@ export class Call {
   #request(metadata: Metadata): void {
     const { message } = this.#settings;
     const responses = this.endpoint.fetchBatch(message, metadata);
+    this.#begun = performance.now();
     this.#responses = responses;
     this.#expectMessage((message.length / MIN_PACE) * 1000);
     responses.on("data", (bytes: Buffer) => this.#receive(bytes));

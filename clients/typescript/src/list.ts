@@ -43,6 +43,13 @@ export interface Sink {
 /** Services have the same default. */
 const DEFAULT_CONCURRENCY = 50;
 
+/**
+ * With several endpoints, a call gets as many requests as take this long, in milliseconds, and at
+ * least one for each of its slots. With more, an endpoint could have requests left while another is
+ * idle; with fewer, calls of fast requests would be tiny, and a call costs as much as 50 results.
+ */
+const MAX_TIME_AHEAD = 50;
+
 /** The maximum number of open calls per endpoint. Each message has results of one call only. */
 const MAX_CALLS = 32;
 
@@ -61,6 +68,8 @@ export class List implements CallListener {
   readonly #calls = new Set<Call>();
   /** Set once the outage has lasted too long, until an endpoint is admitted again. */
   #unavailable: FetchError | undefined;
+  /** How long a request occupied its slot in the last call, in milliseconds. */
+  #timePerRequest = Infinity;
   #timer: NodeJS.Timeout | undefined;
   #immediate: NodeJS.Immediate | undefined;
   #isPaused = false;
@@ -147,6 +156,8 @@ export class List implements CallListener {
     this.#calls.delete(call);
     if (failure) {
       this.#resend(call.endpoint, open, failure);
+    } else {
+      this.#timePerRequest = call.timePerRequest(performance.now());
     }
     this.turn();
   }
@@ -236,7 +247,7 @@ export class List implements CallListener {
     const mayGo = (pending: Pending) => candidates(admitted, pending).includes(endpoint);
     const requests = isSingleCall
       ? this.#queue.takeSingleCall()
-      : this.#queue.take(free, this.#pool.all.length > 1 ? free : MAX_CALL_REQUESTS, mayGo);
+      : this.#queue.take(free, this.#maxRequests(free), mayGo);
     if (requests.length === 0) {
       return false;
     }
@@ -270,6 +281,15 @@ export class List implements CallListener {
       call.pause();
     }
     call.start();
+  }
+
+  /** Returns how many requests a call with this many slots may have. */
+  #maxRequests(slots: number): number {
+    if (this.#pool.all.length === 1) {
+      return MAX_CALL_REQUESTS;
+    }
+    const ahead = Math.floor((slots * MAX_TIME_AHEAD) / this.#timePerRequest);
+    return Math.min(Math.max(slots, ahead), MAX_CALL_REQUESTS);
   }
 
   get #concurrency(): number {

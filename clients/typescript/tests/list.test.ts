@@ -248,6 +248,23 @@ test("a refused call goes to another endpoint, and is final without one", async 
   }
 });
 
+test("several endpoints share a list: slow requests evenly, fast ones in larger calls", async (t) => {
+  let delay = 100;
+  const behave: Behaviour = async (call, number) => {
+    await sleep(delay);
+    succeed(call, number);
+  };
+  const services = [await FakeService.start(t, behave), await FakeService.start(t, behave)];
+  const client = connect(t, services.map(({ address }) => address));
+  assert.ok((await client.fetchAll(urls(100))).every(({ ok }) => ok));
+  const sizes = services.map((service) => sent(service).map(({ length }) => length));
+  assert.deepEqual(sizes, [[25, 25], [25, 25]]);
+  delay = 1;
+  assert.ok((await client.fetchAll(urls(20_000))).every(({ ok }) => ok));
+  const counts = services.map(({ calls }) => calls.length);
+  assert.ok(counts.every((count) => count < 150), `${counts} calls`);
+});
+
 test("a token that is not accepted is final at once", async (t) => {
   const { service, client } = await start(t);
   service.onProbe = (call) => call.fail(Code.UNAUTHENTICATED, "who?");
