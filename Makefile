@@ -38,7 +38,7 @@ GO_INSTALL := $(GO_ENV) go install
 STEPS := format lint client server fuzz doc package deny contract breaking test compare \
 	interop conformance python go typescript examples browser deploy prometheus image
 
-.PHONY: gate $(STEPS) generate go_stubs manifests rendered typescript_tools
+.PHONY: gate $(STEPS) generate go_stubs handlers manifests python_stubs rendered typescript_tools
 .NOTPARALLEL:
 
 gate:
@@ -151,6 +151,11 @@ examples: $(TOOLS)/venv/examples $(TOOLS)/venv/mypy-$(MYPY)
 	done
 	$(PYTHON) tests/interop/examples.py $(CARGO_TARGET_DIR)/debug/fetchd .
 
+# Compares ways in which a web handler fetches many slow URLs. It takes some minutes.
+handlers: $(TOOLS)/venv/examples $(TOOLS)/venv/handlers
+	cargo build --locked --release
+	$(PYTHON) benches/handlers/main.py $(CARGO_TARGET_DIR)/release/fetchd
+
 # The pages that people see work in a browser, which loads nothing from anywhere else.
 browser: $(TOOLS)/playwright-$(PLAYWRIGHT) $(TOOLS)/har-schema-$(HAR_SCHEMA)-$(AJV) $(TOOLS)/venv/examples
 	cargo test --locked --no-run --test contract
@@ -226,6 +231,11 @@ $(TOOLS)/venv/examples: $(shell find clients/python -name '*.py' -o -name pyproj
 	$(TOOLS)/venv/bin/pip install --quiet --force-reinstall --no-deps ./clients/python
 	$(TOOLS)/venv/bin/pip install --quiet ./clients/python \
 	  -r examples/flask_app/requirements.txt -r examples/fastapi_app/requirements.txt
+	touch $@
+
+$(TOOLS)/venv/handlers: benches/handlers/requirements.txt
+	python3 -m venv $(TOOLS)/venv
+	$(TOOLS)/venv/bin/pip install --quiet -r $<
 	touch $@
 
 $(TOOLS)/venv/validate-$(KUBERNETES_VALIDATE):

@@ -61,7 +61,7 @@ async def check(client: Fetchd, urls: Annotated[list[str], Body(max_length=MAX_U
 async def events(
     client: Fetchd, url: Annotated[list[str], Query(max_length=MAX_URLS)]
 ) -> AsyncIterator[Row | ServerSentEvent]:
-    """Sends each result as it arrives. If the reader leaves, the remaining fetches are cancelled."""
+    """Sends each result as it arrives. If the reader leaves, the other fetches are cancelled."""
     async for result in client.fetch(url, concurrency=100, timeout=10):
         yield row(result)
     # Otherwise, the browser would connect again.
