@@ -4,20 +4,23 @@
 AJV := 8.20.0
 AJV_FORMATS := 3.0.1
 BUF := 1.75.0
+COMMON_PROTOS := 1.76.0
 DENY := 0.20.2
 GO := 1.26.8
 GO_SHA256 := 30c2b1bf7dcc88d3eb0a1364e47ddd9128edb3110a30e8a0ef61cd5856b31de7
 GRPCIO := 1.85.1
+GRPCIO_GENERATOR := 1.62.3
 GRPCURL := 1.8.9
 HAR_SCHEMA := 2.0.0
 KUBERNETES_VALIDATE := 1.37.0
 KUSTOMIZE := 5.0.3
 MODELS_CERT_MANAGER := 4.4.4
 MODELS_PROMETHEUS := 6.0.0
-MYPY := 2.4.1
+MYPY := 1.19.1
 PLAYWRIGHT := 1.65.1
 PROTOC_GEN_GO := 1.36.11
 PROTOC_GEN_GO_GRPC := 1.6.1
+PYRIGHT := 1.1.414
 STATICCHECK := 0.8.2
 TYPESCRIPT := 5.9.3
 
@@ -33,6 +36,9 @@ export PATH := $(TOOLS)/bin:$(TOOLS)/node_modules/.bin:$(PATH)
 PYTHON := $(TOOLS)/venv/bin/python
 GO_ENV := GOBIN=$(TOOLS)/bin GOPATH=$(TOOLS)/go GOCACHE=$(TOOLS)/go-cache GOFLAGS=-modcacherw
 GO_INSTALL := $(GO_ENV) go install
+PYTHON_CLIENT := clients/python/pyproject.toml $(shell find clients/python/src -name '*.py' -o -name '*.pyi')
+# The environment of the web examples. Their client hides the package that protoc generates.
+WEB := $(TOOLS)/web
 
 # Steps that share compiled dependencies are next to each other.
 STEPS := format lint client server fuzz doc package deny contract breaking test compare \
@@ -108,6 +114,35 @@ interop: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL) $(TOOLS)/buf
 	$(PYTHON) tests/interop/log.py $(CARGO_TARGET_DIR)/debug/fetchd .
 	$(PYTHON) tests/interop/rollout.py $(CARGO_TARGET_DIR)/debug/fetchd .
 
+# All clients pass the same cases.
+conformance: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/python-newest $(TOOLS)/go-$(GO) typescript_tools
+	cargo test --locked --no-run --test contract
+	cargo build --locked --example conformance
+	cd clients/go && $(GO_ENV) go build -o $(TOOLS)/bin/conformance-go ./internal/conformance
+	$(PYTHON) tests/conformance/run.py $(CARGO_TARGET_DIR)/debug/fetchd . \
+	  --client rust=$(CARGO_TARGET_DIR)/debug/examples/conformance \
+	  --client go=$(TOOLS)/bin/conformance-go \
+	  --client typescript="node clients/typescript/dist/tests/conformance.js" \
+	  --client python="$(TOOLS)/python-newest/bin/python clients/python/tests/conformance.py" \
+	  --client asyncio="$(TOOLS)/python-newest/bin/python clients/python/tests/conformance.py --asyncio"
+
+# The Python client works with the oldest Python and dependencies that it supports and with the
+# newest, has right types, and its generated code is that of the contract.
+python: $(TOOLS)/python-oldest $(TOOLS)/python-newest $(TOOLS)/pyright-$(PYRIGHT) python_stubs
+	cargo test --locked --no-run --test contract
+	diff -r -x __pycache__ $(TOOLS)/python-stubs/fetchd/v1 clients/python/src/fetchd/v1
+	diff -r -x __pycache__ $(TOOLS)/python-stubs/fetchd/internal clients/python/src/fetchd/internal
+	cd clients/python && for age in oldest newest; do \
+	  FETCHD=$(CARGO_TARGET_DIR)/debug/fetchd $(TOOLS)/python-$$age/bin/python -m pytest -q -p no:cacheprovider; \
+	done
+	cd clients/python && $(TOOLS)/python-newest/bin/mypy --cache-dir $(TOOLS)/mypy src tests
+	cd clients/python && pyright --pythonpath $(TOOLS)/python-newest/bin/python
+
+python_stubs: $(TOOLS)/python-generator-$(GRPCIO_GENERATOR)
+	rm -rf $(TOOLS)/python-stubs
+	mkdir -p $(TOOLS)/python-stubs
+	$(TOOLS)/python-generator/bin/python clients/python/generate.py $(TOOLS)/python-stubs
+
 # The Go client and its example work, and its stubs are those of the contract.
 go: $(TOOLS)/go-$(GO) $(TOOLS)/staticcheck-$(STATICCHECK) go_stubs
 	cargo test --locked --no-run --test contract
@@ -144,20 +179,20 @@ typescript_tools:
 	cd clients/typescript && npm ci --silent --no-fund --no-audit
 
 # The web examples have right types, and work in each of their servers as printed.
-examples: $(TOOLS)/venv/examples $(TOOLS)/venv/mypy-$(MYPY)
+examples: $(WEB)/examples $(WEB)/mypy-$(MYPY)
 	cargo test --locked --no-run --test contract
 	for script in slow_origin flask_app/app fastapi_app/app; do \
-	  $(PYTHON) -m mypy --strict --cache-dir $(TOOLS)/mypy examples/$$script.py; \
+	  $(WEB)/bin/python -m mypy --strict --cache-dir $(TOOLS)/mypy examples/$$script.py; \
 	done
-	$(PYTHON) tests/interop/examples.py $(CARGO_TARGET_DIR)/debug/fetchd .
+	$(WEB)/bin/python tests/interop/examples.py $(CARGO_TARGET_DIR)/debug/fetchd .
 
 # Compares ways in which a web handler fetches many slow URLs. It takes some minutes.
-handlers: $(TOOLS)/venv/examples $(TOOLS)/venv/handlers
+handlers: $(WEB)/examples $(WEB)/handlers
 	cargo build --locked --release
-	$(PYTHON) benches/handlers/main.py $(CARGO_TARGET_DIR)/release/fetchd
+	$(WEB)/bin/python benches/handlers/main.py $(CARGO_TARGET_DIR)/release/fetchd
 
 # The pages that people see work in a browser, which loads nothing from anywhere else.
-browser: $(TOOLS)/playwright-$(PLAYWRIGHT) $(TOOLS)/har-schema-$(HAR_SCHEMA)-$(AJV) $(TOOLS)/venv/examples
+browser: $(TOOLS)/playwright-$(PLAYWRIGHT) $(TOOLS)/har-schema-$(HAR_SCHEMA)-$(AJV) $(WEB)/examples
 	cargo test --locked --no-run --test contract
 	node tests/browser/report.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
 	node tests/browser/admin.mjs $(CARGO_TARGET_DIR)/debug/fetchd .
@@ -196,8 +231,9 @@ image:
 
 # Writes src/proto/ and the generated code of the clients anew after a change in proto/. `make test`
 # and the steps of the clients fail if it is stale.
-generate: go_stubs typescript_tools
+generate: go_stubs python_stubs typescript_tools
 	FETCHD_REGENERATE=1 cargo test --locked --test contract
+	cp -r $(TOOLS)/python-stubs/fetchd clients/python/src/
 	cp $(TOOLS)/go-stubs/clients/go/fetchdv1/* clients/go/fetchdv1/
 	node clients/typescript/scripts/generate.js
 
@@ -215,27 +251,53 @@ $(TOOLS)/buf-$(BUF):
 
 $(TOOLS)/venv/grpcio-$(GRPCIO):
 	python3 -m venv $(TOOLS)/venv
-	$(TOOLS)/venv/bin/pip install --quiet grpcio==$(GRPCIO) grpcio-tools==$(GRPCIO)
+	$(TOOLS)/venv/bin/pip install --quiet grpcio==$(GRPCIO) grpcio-tools==$(GRPCIO) \
+	  googleapis-common-protos==$(COMMON_PROTOS)
 	touch $@
 
-$(TOOLS)/venv/mypy-$(MYPY):
-	python3 -m venv $(TOOLS)/venv
-	$(TOOLS)/venv/bin/pip install --quiet mypy==$(MYPY)
+# The client as it is now, in an empty environment, with its newest dependencies.
+$(TOOLS)/python-newest: $(PYTHON_CLIENT)
+	rm -rf $@ clients/python/build
+	"$$(.ci/pythons | tail -1)" -m venv $@
+	$@/bin/pip install --quiet ./clients/python
+	$@/bin/pip install --quiet './clients/python[test]'
+
+# With the oldest that it supports. They need a Python that is no newer than 3.12.
+$(TOOLS)/python-oldest: $(PYTHON_CLIENT)
+	rm -rf $@ clients/python/build
+	"$$(.ci/pythons | head -1)" -m venv $@
+	$@/bin/pip install --quiet './clients/python[test]' \
+	  "grpcio==$$($@/bin/python -c 'import sys; print("1.60.0" if sys.version_info < (3, 13) else "1.68.1")')" protobuf==4.25.0
+
+# Code of later versions runs only with a protobuf that is at least as new.
+$(TOOLS)/python-generator-$(GRPCIO_GENERATOR):
+	rm -rf $(TOOLS)/python-generator
+	"$$(.ci/pythons | head -1)" -m venv $(TOOLS)/python-generator
+	$(TOOLS)/python-generator/bin/pip install --quiet grpcio-tools==$(GRPCIO_GENERATOR) setuptools==80.9.0
+	touch $@
+
+$(TOOLS)/pyright-$(PYRIGHT):
+	mkdir -p $(TOOLS)
+	npm install --silent --no-fund --no-audit --prefix $(TOOLS) pyright@$(PYRIGHT)
+	touch $@
+
+$(WEB)/mypy-$(MYPY):
+	python3 -m venv $(WEB)
+	$(WEB)/bin/pip install --quiet mypy==$(MYPY)
 	touch $@
 
 # With the client as it is now.
-$(TOOLS)/venv/examples: $(shell find clients/python -name '*.py' -o -name pyproject.toml) \
-	$(wildcard examples/*/requirements.txt)
-	python3 -m venv $(TOOLS)/venv
+$(WEB)/examples: $(PYTHON_CLIENT) $(wildcard examples/*/requirements.txt)
+	python3 -m venv $(WEB)
 	rm -rf clients/python/build
-	$(TOOLS)/venv/bin/pip install --quiet --force-reinstall --no-deps ./clients/python
-	$(TOOLS)/venv/bin/pip install --quiet ./clients/python \
+	$(WEB)/bin/pip install --quiet --force-reinstall --no-deps ./clients/python
+	$(WEB)/bin/pip install --quiet ./clients/python \
 	  -r examples/flask_app/requirements.txt -r examples/fastapi_app/requirements.txt
 	touch $@
 
-$(TOOLS)/venv/handlers: benches/handlers/requirements.txt
-	python3 -m venv $(TOOLS)/venv
-	$(TOOLS)/venv/bin/pip install --quiet -r $<
+$(WEB)/handlers: benches/handlers/requirements.txt
+	python3 -m venv $(WEB)
+	$(WEB)/bin/pip install --quiet -r $<
 	touch $@
 
 $(TOOLS)/venv/validate-$(KUBERNETES_VALIDATE):

@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 /// Starts everything, passes the example to `test`, and ends it. `command` starts the
 /// application at a free port, and prints its URL.
 export async function withExample(fetchd, root, command, test) {
-  const bin = resolve(root, 'target/ci/venv/bin');
+  const bin = resolve(root, 'target/ci/web/bin');
   const folder = await mkdtemp(join(tmpdir(), 'fetchd-example-'));
   const processes = [];
   const start = async (file, args, env = {}) => {
