@@ -1,10 +1,6 @@
 package fetchd
 
-import (
-	"bytes"
-
-	"github.com/fetchd/fetchd/clients/go/fetchdv1"
-)
+import "bytes"
 
 // An assembly builds the results of one call from their parts, which may arrive
 // in any order. Each request gets exactly one result. A part that contradicts
@@ -29,58 +25,58 @@ func newAssembly(count int) *assembly {
 }
 
 // add adds a part. It returns true with the result if that is complete now.
-func (a *assembly) add(part *fetchdv1.ResultPart) (result Result, isComplete bool, err *Error) {
-	if uint64(part.Index) >= uint64(len(a.progress)) {
+func (a *assembly) add(part *part) (result Result, isComplete bool, err *Error) {
+	if uint64(part.index) >= uint64(len(a.progress)) {
 		return Result{}, false, contractBroken("a part with an index out of range")
 	}
-	progress := &a.progress[part.Index]
+	progress := &a.progress[part.index]
 	if err := progress.add(part); err != nil {
 		return Result{}, false, err
 	}
-	if part.End == nil {
+	if part.end == nil {
 		return Result{}, false, nil
 	}
-	result, err = progress.end(part.End)
+	result, err = progress.end(part.end)
 	if err != nil {
 		return Result{}, false, err
 	}
 	a.unfinished--
-	result.Index = int(part.Index)
+	result.Index = int(part.index)
 	*progress = ended
 	return result, true, nil
 }
 
 var ended = progress{ended: true}
 
-func (p *progress) add(part *fetchdv1.ResultPart) *Error {
+func (p *progress) add(part *part) *Error {
 	if p.ended {
 		return contractBroken("a part after the end")
 	}
-	if part.Head != nil {
+	if part.head != nil {
 		if p.response != nil {
 			return contractBroken("a second head")
 		}
-		p.response = newResponse(part.Head)
+		p.response = part.head
 	}
 	switch {
-	case len(part.Body) == 0:
+	case len(part.body) == 0:
 	case p.response == nil:
 		return contractBroken("a body before its head")
 	case len(p.response.Body) == 0:
-		p.response.Body = part.Body
+		p.response.Body = part.body
 	default:
-		p.rest = append(p.rest, part.Body)
+		p.rest = append(p.rest, part.body)
 	}
 	return nil
 }
 
-func (p *progress) end(end *fetchdv1.FetchEnd) (Result, *Error) {
-	result := Result{Response: p.response, Stats: newStats(end)}
-	if end.Error != nil {
-		result.Err = fetchError(end.Error)
+func (p *progress) end(end *partEnd) (Result, *Error) {
+	result := Result{Response: p.response, Stats: end.stats}
+	if end.err != nil {
+		result.Err = end.err
 	}
 	if p.response == nil {
-		if end.Error == nil {
+		if end.err == nil {
 			return Result{}, contractBroken("an end with neither response nor error")
 		}
 		return result, nil
@@ -88,7 +84,7 @@ func (p *progress) end(end *fetchdv1.FetchEnd) (Result, *Error) {
 	if len(p.rest) > 0 {
 		p.response.Body = bytes.Join(append([][]byte{p.response.Body}, p.rest...), nil)
 	}
-	if uint64(len(p.response.Body)) != end.BodyBytes {
+	if int64(len(p.response.Body)) != end.stats.BodyBytes {
 		return Result{}, contractBroken(otherSize)
 	}
 	return result, nil

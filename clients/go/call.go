@@ -6,6 +6,8 @@ import (
 	"io"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/fetchd/fetchd/clients/go/fetchdv1"
 )
 
@@ -114,16 +116,16 @@ func (c *call) run(events chan<- event) {
 
 // addAll adds the parts of a message. Results that are complete are valid even
 // if a later part is not.
-func (a *assembly) addAll(message *fetchdv1.FetchBatchResponse, endpoint string) ([]Result, *failure) {
+func (a *assembly) addAll(message *message, endpoint string) ([]Result, *failure) {
 	var results []Result
-	for _, part := range message.Parts {
-		result, isComplete, err := a.add(part)
+	for index := range message.parts {
+		result, isComplete, err := a.add(&message.parts[index])
 		if err != nil {
 			return results, lostCall(err).at(endpoint)
 		}
 		if isComplete {
 			if results == nil {
-				results = make([]Result, 0, len(message.Parts))
+				results = make([]Result, 0, len(message.parts))
 			}
 			results = append(results, result)
 		}
@@ -134,7 +136,7 @@ func (a *assembly) addAll(message *fetchdv1.FetchBatchResponse, endpoint string)
 // messages receives the messages of one call.
 type messages struct {
 	call   *call
-	stream fetchdv1.FetchService_FetchBatchClient
+	stream grpc.ClientStream
 	// err is why the call could not be made or has ended.
 	err    error
 	ctx    context.Context
@@ -144,6 +146,7 @@ type messages struct {
 	// silence cancels the call when it fires.
 	silence  *time.Timer
 	hasBegun bool
+	message  message
 }
 
 // newMessages makes the call. If that fails, the first call of next tells.
@@ -154,27 +157,26 @@ func newMessages(call *call) *messages {
 	m.ctx, m.cancel = context.WithCancelCause(context.WithoutCancel(call.ctx))
 	m.detach = context.AfterFunc(call.ctx, func() { m.cancel(context.Cause(call.ctx)) })
 	m.silence = time.AfterFunc(call.silenceTimeout+call.uploadTime, func() { m.cancel(errSilent) })
-	m.stream, m.err = call.endpoint.service.FetchBatch(m.ctx, call.message)
+	m.stream, m.err = call.endpoint.fetchBatch(m.ctx, call.message)
 	return m
 }
 
-// next returns the next message. The end of the stream is a failure, since the
-// caller stops after the last result.
-func (m *messages) next() (*fetchdv1.FetchBatchResponse, *failure) {
+// next returns the next message, which is valid until the next one. The end of
+// the stream is a failure, since the caller stops after the last result.
+func (m *messages) next() (*message, *failure) {
 	if m.err != nil {
 		return nil, m.failure()
 	}
 	if m.hasBegun {
 		m.silence.Reset(m.call.silenceTimeout)
 	}
-	var message *fetchdv1.FetchBatchResponse
-	message, m.err = m.stream.Recv()
+	m.err = m.stream.RecvMsg(&m.message)
 	m.silence.Stop()
 	if m.err != nil {
 		return nil, m.failure()
 	}
 	m.hasBegun = true
-	return message, nil
+	return &m.message, nil
 }
 
 func (m *messages) failure() *failure {
@@ -195,7 +197,7 @@ func (m *messages) failure() *failure {
 func (m *messages) finish() {
 	m.silence.Reset(endTime)
 	for m.err == nil {
-		_, m.err = m.stream.Recv()
+		m.err = m.stream.RecvMsg(&m.message)
 	}
 }
 

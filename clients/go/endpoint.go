@@ -15,9 +15,8 @@ import (
 
 // An endpoint is one address of a client, with its connections.
 type endpoint struct {
-	name    string
-	conn    *grpc.ClientConn
-	service fetchdv1.FetchServiceClient
+	name string
+	conn *grpc.ClientConn
 
 	mu     sync.Mutex
 	health health
@@ -33,7 +32,21 @@ const (
 )
 
 func newEndpoint(name string, conn *grpc.ClientConn) *endpoint {
-	return &endpoint{name: name, conn: conn, service: fetchdv1.NewFetchServiceClient(conn)}
+	return &endpoint{name: name, conn: conn}
+}
+
+// fetchBatch makes a call, whose messages are to be received as [message].
+func (e *endpoint) fetchBatch(ctx context.Context, request *fetchdv1.FetchBatchRequest) (grpc.ClientStream, error) {
+	stream, err := e.conn.NewStream(ctx, &fetchdv1.FetchService_ServiceDesc.Streams[0],
+		fetchdv1.FetchService_FetchBatch_FullMethodName, grpc.ForceCodecV2(messageCodec))
+	if err != nil {
+		return nil, err
+	}
+	// If sending fails, the error is that of the first message.
+	if err := stream.SendMsg(request); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return stream, stream.CloseSend()
 }
 
 // probe sends a batch without requests, and records whether the endpoint
@@ -68,9 +81,9 @@ func (e *endpoint) reconnect(ctx context.Context) {
 }
 
 func (e *endpoint) sendProbe(ctx context.Context) *failure {
-	stream, err := e.service.FetchBatch(ctx, &fetchdv1.FetchBatchRequest{})
+	stream, err := e.fetchBatch(ctx, &fetchdv1.FetchBatchRequest{})
 	for err == nil {
-		_, err = stream.Recv()
+		err = stream.RecvMsg(&message{})
 	}
 	if err == io.EOF {
 		return nil

@@ -2,13 +2,7 @@ package fetchd
 
 import (
 	"net/http"
-	"net/textproto"
-	"strings"
 	"time"
-
-	"google.golang.org/protobuf/types/known/durationpb"
-
-	"github.com/fetchd/fetchd/clients/go/fetchdv1"
 )
 
 // A Result is the outcome of one request.
@@ -73,75 +67,4 @@ type Stats struct {
 	// Earlier is the time for earlier attempts and redirects, and for the waits
 	// between them.
 	Earlier time.Duration
-}
-
-func newResponse(head *fetchdv1.ResponseHead) *Response {
-	return &Response{
-		StatusCode: int(head.GetStatus()),
-		Header:     newHeader(head.GetHeaders()),
-		Body:       []byte{},
-		URL:        head.GetUrl(),
-		Proto:      protoNames[head.GetVersion()],
-	}
-}
-
-var protoNames = map[fetchdv1.HttpVersion]string{
-	fetchdv1.HttpVersion_HTTP_VERSION_HTTP_1_0: "HTTP/1.0",
-	fetchdv1.HttpVersion_HTTP_VERSION_HTTP_1_1: "HTTP/1.1",
-	fetchdv1.HttpVersion_HTTP_VERSION_HTTP_2:   "HTTP/2.0",
-	fetchdv1.HttpVersion_HTTP_VERSION_HTTP_3:   "HTTP/3.0",
-}
-
-// newHeader converts header lines. All values share one string, and all slices
-// share one array, so that a response costs few allocations.
-func newHeader(lines []*fetchdv1.Header) http.Header {
-	size := 0
-	for _, line := range lines {
-		size += len(line.Value)
-	}
-	var joined strings.Builder
-	joined.Grow(size)
-	for _, line := range lines {
-		joined.Write(line.Value)
-	}
-	text := joined.String()
-	header := make(http.Header, len(lines))
-	values := make([]string, len(lines))
-	for index, line := range lines {
-		name := textproto.CanonicalMIMEHeaderKey(line.Name)
-		values[index], text = text[:len(line.Value)], text[len(line.Value):]
-		if earlier, ok := header[name]; ok {
-			header[name] = append(earlier, values[index])
-		} else {
-			header[name] = values[index : index+1 : index+1]
-		}
-	}
-	return header
-}
-
-func newStats(end *fetchdv1.FetchEnd) Stats {
-	stats := Stats{
-		Attempts:  int(end.GetAttempts()),
-		Redirects: int(end.GetRedirects()),
-		Truncated: end.GetTruncated(),
-		BodyBytes: int64(end.GetBodyBytes()),
-	}
-	if timing := end.GetTiming(); timing != nil {
-		stats.Queued = duration(timing.GetQueued())
-		stats.FirstByte = duration(timing.GetFirstByte())
-		stats.Total = duration(timing.GetTotal())
-		stats.DNS = duration(timing.GetDns())
-		stats.Connect = duration(timing.GetConnect())
-		stats.TLS = duration(timing.GetTls())
-		stats.ConnectionReused = timing.GetConnectionReused()
-		stats.Earlier = duration(timing.GetEarlier())
-	}
-	return stats
-}
-
-func duration(value *durationpb.Duration) time.Duration {
-	if value == nil {
-		return 0
-	}
-	return value.AsDuration()
 }

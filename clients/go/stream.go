@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
-
-	"github.com/fetchd/fetchd/clients/go/fetchdv1"
 )
 
 // Stream sends one request and returns its response once the head has arrived.
@@ -36,7 +34,7 @@ func (c *Client) Stream(ctx context.Context, request Request) (*http.Response, e
 		method = http.MethodGet
 	}
 	final := &http.Request{Method: method, Header: request.Header}
-	if final.URL, _ = url.Parse(head.GetUrl()); final.URL != nil {
+	if final.URL, _ = url.Parse(head.URL); final.URL != nil {
 		final.Host = final.URL.Host
 	}
 	response.Request = final.WithContext(ctx)
@@ -59,7 +57,7 @@ func StatsOf(response *http.Response) (Stats, bool) {
 
 // open sends a single request and returns its head, once that has arrived. If
 // the request is lost on the way it sends it again, if that is allowed.
-func (c *Client) open(ctx context.Context, request *Request, settings listSettings) (*fetchdv1.ResponseHead, *streamBody, *Error) {
+func (c *Client) open(ctx context.Context, request *Request, settings listSettings) (*Response, *streamBody, *Error) {
 	pending := newPending(0, request)
 	if pending.invalid != nil {
 		return nil, nil, pending.invalid
@@ -90,7 +88,7 @@ type single struct {
 	outage   outage
 }
 
-func (s *single) send() (*fetchdv1.ResponseHead, *streamBody, *Error) {
+func (s *single) send() (*Response, *streamBody, *Error) {
 	endpoints := s.client.endpoints
 	for {
 		at, err := s.acquire()
@@ -102,7 +100,7 @@ func (s *single) send() (*fetchdv1.ResponseHead, *streamBody, *Error) {
 			at.recordResult()
 			body.cancel = s.cancel
 			body.take(first)
-			return first.Head, body, nil
+			return first.head, body, nil
 		}
 		if s.ctx.Err() != nil {
 			return nil, nil, stopped(s.ctx)
@@ -180,7 +178,7 @@ func (s *single) wait(now time.Time, changed <-chan struct{}) {
 
 // call makes the call and waits for the first part of the response, which has
 // its head.
-func (s *single) call(at *endpoint) (*fetchdv1.ResultPart, *streamBody, *failure) {
+func (s *single) call(at *endpoint) (*part, *streamBody, *failure) {
 	at.addLoad(1)
 	call := newCall(s.ctx, at, []*pending{s.pending}, 1, s.client.settings.silenceTimeout)
 	call.message.Options = s.settings.batchOptions()
@@ -200,24 +198,24 @@ func (s *single) call(at *endpoint) (*fetchdv1.ResultPart, *streamBody, *failure
 }
 
 // headFailure returns why the first part of a response has no head.
-func headFailure(first *fetchdv1.ResultPart, at *endpoint) *failure {
+func headFailure(first *part, at *endpoint) *failure {
 	switch {
-	case first.Head != nil:
+	case first.head != nil:
 		return nil
-	case first.GetEnd().GetError() == nil:
+	case first.end == nil || first.end.err == nil:
 		return lostCall(contractBroken("a part before the head")).at(at.name)
 	}
-	err := fetchError(first.End.Error)
-	return &failure{err: err, disposition: endDisposition(err, int(first.End.Attempts))}
+	err := first.end.err
+	return &failure{err: err, disposition: endDisposition(err, first.end.stats.Attempts)}
 }
 
-func newHTTPResponse(head *fetchdv1.ResponseHead, body *streamBody) *http.Response {
-	code := int(head.GetStatus())
+func newHTTPResponse(head *Response, body *streamBody) *http.Response {
+	code := head.StatusCode
 	response := &http.Response{
 		Status:        strings.TrimSpace(fmt.Sprintf("%03d %s", code, http.StatusText(code))),
 		StatusCode:    code,
-		Proto:         protoNames[head.GetVersion()],
-		Header:        newHeader(head.GetHeaders()),
+		Proto:         head.Proto,
+		Header:        head.Header,
 		ContentLength: -1,
 		Body:          body,
 	}

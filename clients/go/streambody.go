@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-
-	"github.com/fetchd/fetchd/clients/go/fetchdv1"
 )
 
 // A streamBody is the body of a response, which it receives as it is read.
@@ -22,12 +20,12 @@ type streamBody struct {
 	mu       sync.Mutex
 	messages *messages
 	// parts have been received, and not read.
-	parts []*fetchdv1.ResultPart
+	parts []part
 	// buffer are the unread bytes of the last part.
 	buffer []byte
 	// size is the number of bytes of all parts so far.
-	size uint64
-	end  *fetchdv1.FetchEnd
+	size int64
+	end  *partEnd
 	// err is the result of each Read from now on.
 	err error
 }
@@ -96,7 +94,7 @@ func (b *streamBody) receive() {
 		b.err = stopped(b.context)
 	case failed != nil:
 		b.err = failed.err
-	case part.Head != nil:
+	case part.head != nil:
 		b.err = contractBroken("a second head")
 	default:
 		b.take(part)
@@ -108,10 +106,10 @@ func (b *streamBody) receive() {
 
 // take takes the body and the end of a part. If it is the last one, it also
 // reads the end of the call, which follows at once.
-func (b *streamBody) take(part *fetchdv1.ResultPart) {
-	b.buffer = part.Body
-	b.size += uint64(len(part.Body))
-	b.end = part.End
+func (b *streamBody) take(part *part) {
+	b.buffer = part.body
+	b.size += int64(len(part.body))
+	b.end = part.end
 	if b.end != nil {
 		b.messages.detach()
 		b.messages.finish()
@@ -122,9 +120,9 @@ func (b *streamBody) take(part *fetchdv1.ResultPart) {
 // result returns how the body has ended.
 func (b *streamBody) result() error {
 	switch {
-	case b.end.Error != nil:
-		return fetchError(b.end.Error)
-	case b.size != b.end.BodyBytes:
+	case b.end.err != nil:
+		return b.end.err
+	case b.size != b.end.stats.BodyBytes:
 		return contractBroken(otherSize)
 	default:
 		return io.EOF
@@ -132,7 +130,7 @@ func (b *streamBody) result() error {
 }
 
 // nextPart returns the next part of the result.
-func (b *streamBody) nextPart() (*fetchdv1.ResultPart, *failure) {
+func (b *streamBody) nextPart() (*part, *failure) {
 	at := b.messages.call.endpoint
 	for len(b.parts) == 0 {
 		message, failed := b.messages.next()
@@ -140,11 +138,11 @@ func (b *streamBody) nextPart() (*fetchdv1.ResultPart, *failure) {
 			return nil, failed
 		}
 		at.recordAnswer()
-		b.parts = message.Parts
+		b.parts = message.parts
 	}
-	part := b.parts[0]
+	part := &b.parts[0]
 	b.parts = b.parts[1:]
-	if part.Index != 0 {
+	if part.index != 0 {
 		return nil, lostCall(contractBroken("a part with an index out of range")).at(at.name)
 	}
 	return part, nil
@@ -175,5 +173,5 @@ func (b *streamBody) stats() (Stats, bool) {
 	if b.end == nil {
 		return Stats{}, false
 	}
-	return newStats(b.end), true
+	return b.end.stats, true
 }
