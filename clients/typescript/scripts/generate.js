@@ -12,7 +12,10 @@ const types = join(folder, "messages.d.ts");
 
 function run(tool, ...args) {
   const stdio = ["ignore", "inherit", "inherit"];
-  execFileSync(process.execPath, [`node_modules/protobufjs-cli/bin/${tool}`, ...args], { cwd: here, stdio });
+  execFileSync(process.execPath, [`node_modules/protobufjs-cli/bin/${tool}`, ...args], {
+    cwd: here,
+    stdio,
+  });
 }
 
 mkdirSync(folder, { recursive: true });
@@ -20,7 +23,14 @@ run(
   "pbjs",
   ...["--target", "static-module", "--wrap", "scripts/wrapper.js", "--es6"],
   ...["--dependency", "protobufjs/minimal.js", "--root", "fetchd", "--force-number"],
-  ...["--no-create", "--no-verify", "--no-convert", "--no-delimited", "--no-typeurl", "--no-service"],
+  ...[
+    "--no-create",
+    "--no-verify",
+    "--no-convert",
+    "--no-delimited",
+    "--no-typeurl",
+    "--no-service",
+  ],
   ...["--path", "../../proto", "--path", "../proto"],
   ...["--out", code, "fetchd/v1/fetchd.proto", "fetchd/internal/status.proto"],
 );

@@ -28,7 +28,12 @@ export function parseAddresses(endpoints: string | readonly string[]): Address[]
 
 function parse(endpoint: unknown): Address {
   const [, scheme = "http", host, port] = FORM.exec(String(endpoint).trim()) ?? [];
-  if (typeof endpoint !== "string" || host === undefined || Number(port ?? 1) > 65535 || port === "0") {
+  if (
+    typeof endpoint !== "string" ||
+    host === undefined ||
+    Number(port ?? 1) > 65535 ||
+    port === "0"
+  ) {
     throw wrong("endpoints", EXPECTED, redact(endpoint));
   }
   const hasTls = scheme === "https";

@@ -1,7 +1,10 @@
 import type { Result } from "./result.js";
 
 /** A function with the signature of the global `fetch`. */
-export type FetchFunction = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+export type FetchFunction = (
+  input: string | URL | Request,
+  init?: RequestInit,
+) => Promise<Response>;
 
 /** Fetches a list. */
 type FetchList = (requests: Iterable<Request>, signal: AbortSignal) => AsyncIterable<Result>;

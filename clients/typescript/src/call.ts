@@ -29,8 +29,6 @@ export interface CallListener {
 /** What a call sends, and how. */
 export interface CallSettings {
   readonly requests: readonly Pending[];
-  /** The encoded message. */
-  readonly message: Uint8Array;
   /** The maximum number of its requests in flight. */
   readonly slots: number;
   readonly metadata: MetadataInput | undefined;
@@ -61,9 +59,11 @@ export class Call {
     this.#settings = settings;
     this.#listener = listener;
     this.#open = [...settings.requests];
-    const { requests: [single], body } = settings;
+    const [single] = settings.requests;
     this.#assembly =
-      single && body ? new BodyAssembly(single, body) : new Assembly(this.#open.length);
+      single && settings.body
+        ? new BodyAssembly(single, settings.body)
+        : new Assembly(settings.requests.length);
   }
 
   /** The number of slots that its requests occupy. */
@@ -82,12 +82,12 @@ export class Call {
     return this.#open.filter((pending) => pending !== undefined);
   }
 
-  /** Makes the call, after a probe if one is needed. */
-  start(): void {
-    void this.#start();
+  /** Sends the encoded message, after a probe if one is needed. */
+  start(message: Uint8Array): void {
+    void this.#start(message);
   }
 
-  async #start(): Promise<void> {
+  async #start(message: Uint8Array): Promise<void> {
     const isIdempotent = this.#settings.requests.every((pending) => pending.isIdempotent);
     if (this.endpoint.needsProbe(isIdempotent)) {
       const failure = await this.endpoint.probe();
@@ -104,12 +104,11 @@ export class Call {
       return;
     }
     if (!this.#isClosed) {
-      this.#request(metadata);
+      this.#send(message, metadata);
     }
   }
 
-  #request(metadata: Metadata): void {
-    const { message } = this.#settings;
+  #send(message: Uint8Array, metadata: Metadata): void {
     const responses = this.endpoint.fetchBatch(message, metadata);
     this.#begun = performance.now();
     this.#responses = responses;

@@ -1,7 +1,12 @@
 /** Checks of values that the caller passes. Each error names the value and what is accepted. */
 
 /** Creates the error for a wrong value. Pass `shown` if the value is a secret. */
-export function wrong(name: string, expected: string, value: unknown, shown = show(value)): TypeError {
+export function wrong(
+  name: string,
+  expected: string,
+  value: unknown,
+  shown = show(value),
+): TypeError {
   return new TypeError(`${name}: expected ${expected}, got ${shown}`);
 }
 

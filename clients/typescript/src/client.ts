@@ -2,11 +2,11 @@ import { parseAddresses } from "./address.js";
 import { asFetch, type FetchFunction } from "./as_fetch.js";
 import { BodySink } from "./body.js";
 import { wrong } from "./check.js";
-import { ListIntake, StreamIntake, type Requests } from "./intake.js";
+import { ListIntake, StreamIntake } from "./intake.js";
 import { List, type Sink } from "./list.js";
 import { Pool } from "./pool.js";
 import { fitsOneCall } from "./queue.js";
-import type { RequestInput } from "./request.js";
+import type { RequestInput, Requests } from "./request.js";
 import type { Result } from "./result.js";
 import { checkListOptions, Settings } from "./settings.js";
 import type { CheckedListOptions, ClientOptions, ListOptions, StreamOptions } from "./settings.js";
@@ -189,8 +189,9 @@ function check(
   if (Array.isArray(requests)) {
     return ListIntake.of(requests, headers);
   }
-  const isIterable = Object(requests) === requests
-    && (Symbol.iterator in requests || Symbol.asyncIterator in requests);
+  const isIterable =
+    Object(requests) === requests &&
+    (Symbol.iterator in requests || Symbol.asyncIterator in requests);
   if (!isIterable) {
     throw wrong("requests", "a list, or another iterable or async iterable, of requests", requests);
   }

@@ -67,10 +67,6 @@ export class Endpoint {
     this.#authorization = authorization;
   }
 
-  get isForeign(): boolean {
-    return this.health.isForeign;
-  }
-
   /** Records that the service has answered a call. */
   recordAnswer(): void {
     this.#lastAnswer = performance.now();
@@ -150,7 +146,10 @@ export class Endpoint {
 /** There is no valid token to send. */
 export function refusedByToken(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error);
-  return new Failure(new FetchError("CALL_FAILED", message, { code: "UNAUTHENTICATED" }), "refused");
+  return new Failure(
+    new FetchError("CALL_FAILED", message, { code: "UNAUTHENTICATED" }),
+    "refused",
+  );
 }
 
 function toBuffer(message: Uint8Array): Buffer {

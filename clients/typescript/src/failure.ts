@@ -113,7 +113,10 @@ function errorOf({ code, details }: StatusObject, disposition: Disposition): Fet
   if (disposition === "lost") {
     return FetchError.serviceLost(message, name);
   }
-  return new FetchError("CALL_FAILED", message, { retryable: TRANSIENT.includes(code), code: name });
+  return new FetchError("CALL_FAILED", message, {
+    retryable: TRANSIENT.includes(code),
+    code: name,
+  });
 }
 
 /** Removes what grpc-js adds to the cause if it cannot connect. */

@@ -3,7 +3,13 @@ import { inspect } from "node:util";
 import { toMilliseconds } from "./duration.js";
 import { FetchError } from "./error.js";
 import { Head } from "./head.js";
-import { FetchEnd, FetchErrorMessage, Reason, type DurationMessage, type TimingMessage } from "./messages.js";
+import {
+  FetchEnd,
+  FetchErrorMessage,
+  Reason,
+  type DurationMessage,
+  type TimingMessage,
+} from "./messages.js";
 import { readStatus, type Part } from "./part.js";
 import type { RequestInput } from "./request.js";
 import { bufferedResponse } from "./response.js";

@@ -34,7 +34,12 @@ function toHeader(place: string, name: unknown, value: unknown): HeaderMessage {
   if (typeof value !== "string" || !VALUE.test(value)) {
     // Values may be secrets.
     const expected = "a string of Latin-1 characters without control characters";
-    throw wrong(`${place}: ${name}`, expected, value, typeof value === "string" ? "another" : undefined);
+    throw wrong(
+      `${place}: ${name}`,
+      expected,
+      value,
+      typeof value === "string" ? "another" : undefined,
+    );
   }
   return { name, value: Buffer.from(value, "latin1") };
 }

@@ -20,15 +20,9 @@ export class Health {
   #state: State = { name: "admitted" };
   /** The number of failures since the last result. */
   #failures = 0;
-  #isForeign = false;
 
   get isAdmitted(): boolean {
     return this.#state.name === "admitted";
-  }
-
-  /** True if the last failure said that the endpoint is no fetchd service that accepts us. */
-  get isForeign(): boolean {
-    return this.#isForeign;
   }
 
   /** True if nothing has failed since the last result. */
@@ -43,13 +37,12 @@ export class Health {
 
   recordSuccess(): void {
     this.#failures = 0;
-    this.#isForeign = false;
   }
 
   /** Ejects the endpoint, unless it is ejected already: then this is a result of the same problem. */
   recordFailure(disposition: Disposition, now: number, retryAfter?: number): void {
     if (this.isAdmitted && disposition !== "final" && disposition !== "refused") {
-      this.#eject(disposition, now, retryAfter);
+      this.#eject(now, retryAfter);
     }
   }
 
@@ -68,15 +61,14 @@ export class Health {
   }
 
   /** Records that the probe failed. */
-  recordFailedProbe(disposition: Disposition, now: number, retryAfter?: number): void {
-    this.#eject(disposition, now, retryAfter);
+  recordFailedProbe(now: number, retryAfter?: number): void {
+    this.#eject(now, retryAfter);
   }
 
-  #eject(disposition: Disposition, now: number, retryAfter?: number): void {
+  #eject(now: number, retryAfter?: number): void {
     const backoff = Math.min(BACKOFF_MIN * 2 ** this.#failures, BACKOFF_MAX);
     const wait = Math.min(Math.max(retryAfter ?? backoff, backoff / 2), RETRY_AFTER_MAX);
     this.#failures += 1;
-    this.#isForeign = disposition === "foreign";
     // Without jitter, all clients would come back at the same time.
     this.#state = { name: "ejected", until: now + wait * (1 + Math.random() / 2) };
   }

@@ -9,7 +9,7 @@ export { Client } from "./client.js";
 export type { MetadataInput } from "./endpoint.js";
 export { FetchError, type FailureReason, type FetchErrorInit } from "./error.js";
 export type { HeadersInput } from "./headers.js";
-export type { FetchOptions, FetchRequest, RequestInput } from "./request.js";
+export type { FetchOptions, FetchRequest, RequestInput, Requests } from "./request.js";
 export type { Failed, Phases, Result, ResultInfo, Success } from "./result.js";
 export type { ClientOptions, ListOptions, RequestDefaults, StreamOptions } from "./settings.js";
 export type { Pem, TlsOptions } from "./tls.js";

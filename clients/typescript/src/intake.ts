@@ -1,10 +1,7 @@
 import { FetchError } from "./error.js";
 import type { HeaderMessage, RequestMessage } from "./messages.js";
 import { Pending } from "./pending.js";
-import { addHeaders, sizeOf, toMessage, type RequestInput } from "./request.js";
-
-/** The requests of a list: in memory, or produced one after the other. */
-export type Requests = Iterable<RequestInput> | AsyncIterable<RequestInput>;
+import { addHeaders, sizeOf, toMessage, type RequestInput, type Requests } from "./request.js";
 
 /** A request that can't be sent. Its error takes its place in the results. */
 export interface Unsendable {
@@ -59,7 +56,7 @@ export class ListIntake implements Intake {
 
   /** The size of all requests in messages, in bytes, or a little more. */
   get size(): number {
-    let size = 0;
+    let size = this.length * sizeOf({ headers: [...this.#headers] });
     for (let position = 0; position < this.length; position++) {
       size += sizeOf(this.#messageOf(position));
     }
@@ -190,12 +187,16 @@ export class StreamIntake implements Intake {
     this.#settle(this.#convert(position, result.value), (next) => (this.#next = next));
   }
 
-  #convert(position: number, input: RequestInput): Pending | Unsendable | Promise<Pending | Unsendable> {
+  #convert(
+    position: number,
+    input: RequestInput,
+  ): Pending | Unsendable | Promise<Pending | Unsendable> {
     const unsendable = (error: unknown): Unsendable => {
       const message = error instanceof Error ? error.message : String(error);
       return { position, input, error: FetchError.unsendable(message) };
     };
-    const sendable = (message: RequestMessage) => toPending(position, input, message, this.#headers);
+    const sendable = (message: RequestMessage) =>
+      toPending(position, input, message, this.#headers);
     try {
       const message = toMessage(`requests[${position}]`, input);
       return message instanceof Promise ? message.then(sendable, unsendable) : sendable(message);
@@ -205,8 +206,10 @@ export class StreamIntake implements Intake {
   }
 
   #end(error: unknown): void {
-    this.#hasEnded = true;
-    this.#fail(error);
+    if (!this.#hasEnded) {
+      this.#hasEnded = true;
+      this.#fail(error);
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import { toDuration } from "./duration.js";
 import type { Endpoint, MetadataInput } from "./endpoint.js";
 import type { FetchError } from "./error.js";
 import { dispositionOfShutdown, type Disposition, type Failure } from "./failure.js";
+import { FetchResult } from "./fetch_result.js";
 import type { Intake } from "./intake.js";
 import { FetchBatchRequest, type OptionsMessage } from "./messages.js";
 import { Outage } from "./outage.js";
@@ -13,7 +14,6 @@ import { Pending } from "./pending.js";
 import { candidates, earliest, type Pool } from "./pool.js";
 import { MAX_CALL_REQUESTS, Queue } from "./queue.js";
 import { mayResend } from "./resend.js";
-import { FetchResult } from "./fetch_result.js";
 
 /** Settings of a list. Times are in milliseconds. */
 export interface ListSettings {
@@ -94,7 +94,7 @@ export class List implements CallListener {
     this.#pool.startProbes(now);
     this.#endLateRequests(now);
     this.#applyBackPressure();
-    this.#fill();
+    this.#fill(now);
     this.#makeCalls(now);
     if (this.#intake.hasEnded && this.#queue.length === 0 && this.#calls.size === 0) {
       this.close();
@@ -110,7 +110,7 @@ export class List implements CallListener {
    */
   readonly arrived = (): void => {
     if (!this.#isClosed) {
-      this.#fill();
+      this.#fill(performance.now());
       this.#immediate ??= setImmediate(() => {
         this.#immediate = undefined;
         this.turn();
@@ -199,7 +199,7 @@ export class List implements CallListener {
   }
 
   /** Takes the requests for the next call. */
-  #fill(): void {
+  #fill(now: number): void {
     if (this.#pool.hasAdmitted) {
       this.#unavailable = undefined;
     }
@@ -212,7 +212,7 @@ export class List implements CallListener {
         this.#sink.push(FetchResult.failed(next, next.error));
       } else if (this.#unavailable) {
         this.#sink.push(FetchResult.failed(next, this.#unavailable));
-      } else if (this.#deadline.hasPassed(performance.now())) {
+      } else if (this.#deadline.hasPassed(now)) {
         this.#sink.push(FetchResult.failed(next, Deadline.error()));
       } else {
         this.#queue.push(next);
@@ -271,16 +271,12 @@ export class List implements CallListener {
       concurrency,
       timeout: remaining === undefined ? null : toDuration(remaining),
     }).finish();
-    const call = new Call(
-      endpoint,
-      { requests, message, slots, metadata, silenceTimeout, body },
-      this,
-    );
+    const call = new Call(endpoint, { requests, slots, metadata, silenceTimeout, body }, this);
     this.#calls.add(call);
     if (this.#isPaused) {
       call.pause();
     }
-    call.start();
+    call.start(message);
   }
 
   /** Returns how many requests a call with this many slots may have. */

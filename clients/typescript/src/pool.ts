@@ -60,8 +60,7 @@ export class Pool {
     const failure = await endpoint.probe();
     if (failure) {
       this.lastFailure = failure;
-      const { disposition, retryAfter } = failure;
-      endpoint.health.recordFailedProbe(disposition, performance.now(), retryAfter);
+      endpoint.health.recordFailedProbe(performance.now(), failure.retryAfter);
     } else {
       endpoint.health.admit();
     }

@@ -1,7 +1,12 @@
 import { boolean, integer, keys, milliseconds, text, wrong } from "./check.js";
 import { toDuration } from "./duration.js";
 import { toHeaders, type HeadersInput } from "./headers.js";
-import { BodyOverflow, type HeaderMessage, type OptionsMessage, type RequestMessage } from "./messages.js";
+import {
+  BodyOverflow,
+  type HeaderMessage,
+  type OptionsMessage,
+  type RequestMessage,
+} from "./messages.js";
 
 /** Options of a request. The service lowers values above its maximum. */
 export interface FetchOptions {
@@ -39,6 +44,9 @@ export interface FetchRequest extends FetchOptions {
 /** What can be fetched: a URL, a standard `Request`, whose body is read into memory, or an object. */
 export type RequestInput = string | URL | Request | FetchRequest;
 
+/** The requests of a list: in memory, or produced one after the other. */
+export type Requests = Iterable<RequestInput> | AsyncIterable<RequestInput>;
+
 const OPTIONS = [
   "timeout",
   "idleTimeout",
@@ -58,7 +66,10 @@ export const DEFAULTS = ["headers", ...OPTIONS];
  * Converts a request. The result is a promise only if its body has to be read. `name` is for the
  * TypeError if the request cannot be sent.
  */
-export function toMessage(name: string, input: RequestInput): RequestMessage | Promise<RequestMessage> {
+export function toMessage(
+  name: string,
+  input: RequestInput,
+): RequestMessage | Promise<RequestMessage> {
   if (typeof input === "string") {
     return { url: text(name, input) };
   }

@@ -7,9 +7,9 @@ import type { Pending } from "./pending.js";
  */
 const MAX_LOSSES = 6;
 
-/** What the rule has to know about the endpoints. */
+/** The endpoints of the client, by their names. */
 export interface Endpoints {
-  readonly all: readonly { readonly name: string; readonly isForeign: boolean }[];
+  readonly all: readonly { readonly name: string }[];
 }
 
 /**

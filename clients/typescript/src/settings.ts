@@ -118,8 +118,13 @@ function checkMetadata(metadata: MetadataInput): MetadataInput {
   for (const [key, value] of Object.entries(metadata)) {
     const isBinary = key.endsWith("-bin");
     const fits = isBinary ? value instanceof Uint8Array : typeof value === "string";
-    if (!/^[0-9a-zA-Z_.-]+$/.test(key) || !fits || (!isBinary && !/^[\x20-\x7e]*$/.test(String(value)))) {
-      const expected = "names of ASCII letters with ASCII strings, or bytes if the name ends in -bin";
+    if (
+      !/^[0-9a-zA-Z_.-]+$/.test(key) ||
+      !fits ||
+      (!isBinary && !/^[\x20-\x7e]*$/.test(String(value)))
+    ) {
+      const expected =
+        "names of ASCII letters with ASCII strings, or bytes if the name ends in -bin";
       throw wrong(`metadata.${key}`, expected, value, "another value");
     }
   }

@@ -42,7 +42,9 @@ function read(path: string): string {
   try {
     content = readFileSync(path, "utf8");
   } catch (error) {
-    throw new TypeError(`tokenFile: expected the path of a file with a token, got ${String(error)}`);
+    throw new TypeError(
+      `tokenFile: expected the path of a file with a token, got ${String(error)}`,
+    );
   }
   return bearer("tokenFile", content);
 }

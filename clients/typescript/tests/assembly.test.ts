@@ -26,7 +26,9 @@ test("parts of several results become whole results", () => {
   assert.equal(assembly.add(part({ index: 1 })), undefined);
   assert.equal(assembly.add(part({ index: 1, body: body("cd") })), undefined);
   const error = { message: "cut" };
-  const one = assembly.add(part({ index: 1, body: body("e"), end: { bodyBytes: 5, attempts: 2, error } }));
+  const one = assembly.add(
+    part({ index: 1, body: body("e"), end: { bodyBytes: 5, attempts: 2, error } }),
+  );
   assert.ok(one);
   assert.equal(one.body.toString(), "abcde");
   assert.equal(ResponseHead.decode(one.head).url, "http://o/");
@@ -40,7 +42,10 @@ const broken: Record<string, fetchd.v1.IResultPart[]> = {
   "second head": [{ head }, { head }],
   "body before its head": [{ body: body("x") }],
   "of another size": [{ head, body: body("x"), end: { bodyBytes: 2 } }],
-  "another size than": [{ head, body: body("x") }, { body: body("y"), end: { bodyBytes: 1 } }],
+  "another size than": [
+    { head, body: body("x") },
+    { body: body("y"), end: { bodyBytes: 1 } },
+  ],
   "neither head nor error": [{ end: {} }],
 };
 

@@ -3,7 +3,13 @@
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
 
-import { Client, FetchError, type ClientOptions, type ListOptions, type RequestInput } from "fetchd";
+import {
+  Client,
+  FetchError,
+  type ClientOptions,
+  type ListOptions,
+  type RequestInput,
+} from "fetchd";
 import type { RequestDefaults, Result } from "fetchd";
 
 interface RequestData extends OptionsData {

@@ -49,12 +49,21 @@ test("a full endpoint says when to come back", () => {
 
 test("the error names the endpoint, the code and the cause", () => {
   const { error } = failure(Code.UNAVAILABLE, "gone").at("a:1");
-  assert.deepEqual([error.reason, error.code, error.retryable], ["SERVICE_LOST", "UNAVAILABLE", true]);
+  assert.deepEqual(
+    [error.reason, error.code, error.retryable],
+    ["SERVICE_LOST", "UNAVAILABLE", true],
+  );
   assert.equal(error.message, "a:1: the call failed (UNAVAILABLE): gone");
-  assert.match(failure(Code.UNAVAILABLE, "gone").finalError().message, /gone; the request may have reached/);
+  assert.match(
+    failure(Code.UNAVAILABLE, "gone").finalError().message,
+    /gone; the request may have reached/,
+  );
   const refused = failure(Code.INVALID_ARGUMENT, "too many").at("a:1").finalError();
   assert.deepEqual([refused.reason, refused.code], ["CALL_FAILED", "INVALID_ARGUMENT"]);
-  assert.deepEqual([refused.message, refused.retryable], ["the call failed (INVALID_ARGUMENT): too many", false]);
+  assert.deepEqual(
+    [refused.message, refused.retryable],
+    ["the call failed (INVALID_ARGUMENT): too many", false],
+  );
 });
 
 test("the cause is not wrapped in those of grpc-js", () => {

@@ -139,6 +139,9 @@ export function failed(index: number, reason: fetchd.v1.Reason, attempts: number
 /** Encodes details of a status. */
 export function details(type: "ErrorInfo" | "RetryInfo", value: object): Uint8Array {
   const message = fetchd.internal[type].encode(value).finish();
-  const any: google.protobuf.IAny = { type_url: `type.googleapis.com/google.rpc.${type}`, value: message };
+  const any: google.protobuf.IAny = {
+    type_url: `type.googleapis.com/google.rpc.${type}`,
+    value: message,
+  };
   return fetchd.internal.Status.encode({ details: [any] }).finish();
 }

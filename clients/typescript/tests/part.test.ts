@@ -10,7 +10,11 @@ const encode = (...parts: fetchd.v1.IResultPart[]) =>
   Buffer.from(FetchBatchResponse.encode({ parts }).finish());
 
 test("positions are those of the generated code", () => {
-  const head = { status: 599, url: "http://o/é", headers: [{ name: "a", value: Buffer.from("b") }] };
+  const head = {
+    status: 599,
+    url: "http://o/é",
+    headers: [{ name: "a", value: Buffer.from("b") }],
+  };
   const error = { reason: Reason.REASON_TIMEOUT, message: "slow", retryable: true };
   const end = { attempts: 3, redirects: 2, bodyBytes: 1 << 20, truncated: true, error };
   const message = encode(
@@ -41,7 +45,12 @@ test("fields of a later version are skipped", () => {
 });
 
 test("a message that is cut anywhere breaks the contract or has fewer parts", () => {
-  const message = encode({ index: 1, head: { status: 200 }, body: Buffer.from("abc"), end: { bodyBytes: 3 } });
+  const message = encode({
+    index: 1,
+    head: { status: 200 },
+    body: Buffer.from("abc"),
+    end: { bodyBytes: 3 },
+  });
   assert.equal(readParts(message).length, 1);
   for (let length = 1; length < message.length; length++) {
     const cut = message.subarray(0, length);

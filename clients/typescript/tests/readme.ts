@@ -38,9 +38,19 @@ function compile(folder: string, files: string[]): void {
   const tools = join(ROOT, "clients/typescript/node_modules");
   for (const lib of [["es2022"], ["es2022", "dom", "dom.iterable", "dom.asynciterable"]]) {
     const typeRoots = [join(tools, "@types")];
-    const compilerOptions = { target: "es2022", module: "nodenext", strict: true, lib, typeRoots, types: ["node"] };
+    const compilerOptions = {
+      target: "es2022",
+      module: "nodenext",
+      strict: true,
+      lib,
+      typeRoots,
+      types: ["node"],
+    };
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
-    execFileSync(process.execPath, [join(tools, "typescript/bin/tsc")], { cwd: folder, stdio: "inherit" });
+    execFileSync(process.execPath, [join(tools, "typescript/bin/tsc")], {
+      cwd: folder,
+      stdio: "inherit",
+    });
   }
 }
 
@@ -48,10 +58,16 @@ test("the README is right", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "fetchd-readme-"));
   t.after(() => rmSync(folder, { recursive: true }));
   copyClone(join(folder, "fetchd"));
-  const commands = blocks("console").join("").split("\n").filter((line) => line.startsWith("$ "));
+  const commands = blocks("console")
+    .join("")
+    .split("\n")
+    .filter((line) => line.startsWith("$ "));
   assert.ok(commands.some((command) => command.includes("npm install")));
   for (const command of commands) {
-    execFileSync("sh", ["-c", command.slice(2)], { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
+    execFileSync("sh", ["-c", command.slice(2)], {
+      cwd: folder,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
   }
   execFileSync("npm", ["pkg", "set", "type=module"], { cwd: folder });
 
@@ -65,9 +81,19 @@ test("the README is right", async (t) => {
   });
   const secret = (name: string) => join(secrets, name);
   const tls = ["--tls-cert", secret("server/tls.crt"), "--tls-key", secret("server/tls.key")];
-  const guarded = [...tls, "--tls-client-ca", secret("ca.crt"), "--auth-token-file", secret("tokens")];
+  const guarded = [
+    ...tls,
+    "--tls-client-ca",
+    secret("ca.crt"),
+    "--auth-token-file",
+    secret("tokens"),
+  ];
   const ports = new Map<string, string>();
-  for (const [port, flags] of [["50051", []], ["50052", guarded], ["50053", guarded]] as const) {
+  for (const [port, flags] of [
+    ["50051", []],
+    ["50052", guarded],
+    ["50053", guarded],
+  ] as const) {
     const { address } = await startService(t, ...flags);
     ports.set(port, address.slice(address.indexOf(":") + 1));
   }

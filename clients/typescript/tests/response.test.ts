@@ -11,7 +11,10 @@ interface Lines {
   redirects?: number;
 }
 
-function response(body: string | Uint8Array, { status = 200, headers = [], redirects = 0 }: Lines = {}) {
+function response(
+  body: string | Uint8Array,
+  { status = 200, headers = [], redirects = 0 }: Lines = {},
+) {
   const bytes = Buffer.from(body);
   const lines = headers.map(([name, value]) => ({ name, value: Buffer.from(value, "latin1") }));
   const head = { status, url: "http://o/final", headers: lines };
@@ -28,7 +31,10 @@ const readers: Record<string, (response: Response) => Promise<unknown>> = {
   text: (r) => r.text(),
   json: (r) => r.json(),
   arrayBuffer: async (r) => Buffer.from(await r.arrayBuffer()).toString("hex"),
-  blob: async (r) => [await (await r.blob()).text(), (await r.clone().blob().catch(String)) !== null],
+  blob: async (r) => [
+    await (await r.blob()).text(),
+    (await r.clone().blob().catch(String)) !== null,
+  ],
   formData: async (r) => [...(await r.formData())],
   stream: async (r) => {
     const chunks: Uint8Array[] = [];
@@ -87,7 +93,10 @@ test("statuses that the constructor refuses", async () => {
     assert.equal(one.body === null, ![100, 600, 999].includes(status), `${status}`);
     assert.deepEqual([one.clone().status, await one.text()], [status, ""]);
   }
-  assert.deepEqual([299, 300].map((status) => response("", { status }).ok), [true, false]);
+  assert.deepEqual(
+    [299, 300].map((status) => response("", { status }).ok),
+    [true, false],
+  );
 });
 
 test("headers are Latin-1, and each Set-Cookie is kept", () => {

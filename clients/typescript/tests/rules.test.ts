@@ -14,7 +14,7 @@ const pending = (method = "GET", position = 0, body = 0) =>
   new Pending(position, "", { url: "http://o/", method, body: new Uint8Array(body) });
 
 const endpoints = (...names: string[]) => ({
-  all: names.map((name) => ({ name, isForeign: false })),
+  all: names.map((name) => ({ name })),
 });
 
 test("a POST is sent again only if it was not dispatched", () => {
@@ -63,12 +63,12 @@ test("ejections last longer with each failure", () => {
   const health = new Health();
   const waits: number[] = [];
   health.recordFailure("lost", 0);
-  for (let now = 0; waits.length < 8; ) {
+  for (let now = 0; waits.length < 8;) {
     const due = health.probeDue ?? NaN;
     waits.push(due - now);
     assert.ok(!health.isAdmitted && !health.startProbe(due - 1) && health.startProbe(due));
     assert.ok(!health.startProbe(due), "one at a time");
-    health.recordFailedProbe("lost", due);
+    health.recordFailedProbe(due);
     now = due;
   }
   [200, 400, 800, 1600, 3200, 5000, 5000, 5000].forEach((backoff, index) => {
@@ -138,7 +138,11 @@ function queueOf(...requests: Pending[]): Queue {
 }
 
 test("a call has at most 8 MiB, and a larger request goes alone", () => {
-  const queue = queueOf(pending("GET", 0, 9 << 20), pending("GET", 1, 5 << 20), pending("GET", 2, 5 << 20));
+  const queue = queueOf(
+    pending("GET", 0, 9 << 20),
+    pending("GET", 1, 5 << 20),
+    pending("GET", 2, 5 << 20),
+  );
   const calls = [1, 2, 3].map(() => queue.take(10, 10, anything).map(({ position }) => position));
   assert.deepEqual(calls, [[0], [1], [2]]);
   assert.equal(queue.length, 0);
@@ -147,15 +151,27 @@ test("a call has at most 8 MiB, and a larger request goes alone", () => {
 test("requests that are not idempotent do not wait at the service", () => {
   const methods = ["GET", "POST", "GET", "GET", "POST", "GET"];
   const queue = queueOf(...methods.map((method, position) => pending(method, position)));
-  assert.deepEqual(queue.take(2, 100, anything).map(({ position }) => position), [0, 1, 2, 3]);
-  assert.deepEqual(queue.take(2, 100, anything).map(({ position }) => position), [4, 5]);
+  assert.deepEqual(
+    queue.take(2, 100, anything).map(({ position }) => position),
+    [0, 1, 2, 3],
+  );
+  assert.deepEqual(
+    queue.take(2, 100, anything).map(({ position }) => position),
+    [4, 5],
+  );
 });
 
 test("requests that may not go stay in their order", () => {
   const queue = queueOf(...[0, 1, 2, 3, 4].map((position) => pending("GET", position)));
   const even = queue.take(10, 2, ({ position }) => position % 2 === 0);
-  assert.deepEqual(even.map(({ position }) => position), [0, 2]);
-  assert.deepEqual(queue.clear().map(({ position }) => position), [1, 3, 4]);
+  assert.deepEqual(
+    even.map(({ position }) => position),
+    [0, 2],
+  );
+  assert.deepEqual(
+    queue.clear().map(({ position }) => position),
+    [1, 3, 4],
+  );
   assert.equal(queue.length, 0);
 });
 

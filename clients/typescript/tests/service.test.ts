@@ -32,18 +32,30 @@ test("results have the response, the stats and the request", async (t) => {
     if (pathname === "/moved") {
       response.writeHead(302, { location: "/final" }).end();
     } else {
-      const headers = { "content-type": "text/plain", "x-name": "caf\u00e9", "set-cookie": ["a=1", "b=2"] };
+      const headers = {
+        "content-type": "text/plain",
+        "x-name": "caf\u00e9",
+        "set-cookie": ["a=1", "b=2"],
+      };
       response.writeHead(pathname === "/teapot" ? 418 : 200, headers);
       request.pipe(response);
     }
   });
   const echo = { url: `${origin}/teapot`, method: "POST", body: "tea" };
-  const results = await client.fetchAll([`${origin}/moved`, new URL(origin), echo, "http://[::1]:1/"]);
+  const results = await client.fetchAll([
+    `${origin}/moved`,
+    new URL(origin),
+    echo,
+    "http://[::1]:1/",
+  ]);
   const [moved, plain, teapot, blocked] = results;
   assert.ok(moved?.ok && plain?.ok && teapot?.ok && blocked && !blocked.ok);
   assert.deepEqual([moved.response.url, moved.response.redirected], [`${origin}/final`, true]);
   assert.deepEqual([moved.redirects, moved.attempts, moved.httpVersion], [1, 1, "HTTP/1.1"]);
-  assert.deepEqual([plain.response.redirected, plain.response.headers.get("x-name")], [false, "caf\u00e9"]);
+  assert.deepEqual(
+    [plain.response.redirected, plain.response.headers.get("x-name")],
+    [false, "caf\u00e9"],
+  );
   assert.deepEqual(plain.response.headers.getSetCookie(), ["a=1", "b=2"]);
   assert.deepEqual([teapot.status, teapot.response.ok, teapot.request], [418, false, echo]);
   assert.deepEqual([await teapot.response.text(), teapot.bodyBytes], ["tea", 3]);
@@ -51,8 +63,14 @@ test("results have the response, the stats and the request", async (t) => {
   const { total, queued, firstByte, connectionReused } = plain.timing;
   assert.ok(Number(total) >= Number(firstByte) && Number(firstByte) > 0 && queued >= 0);
   assert.equal(typeof connectionReused, "boolean");
-  assert.deepEqual([blocked.index, blocked.error.reason, blocked.error.retryable], [3, "BLOCKED", false]);
-  assert.deepEqual([blocked.response, blocked.status, blocked.timing.dns], [undefined, undefined, undefined]);
+  assert.deepEqual(
+    [blocked.index, blocked.error.reason, blocked.error.retryable],
+    [3, "BLOCKED", false],
+  );
+  assert.deepEqual(
+    [blocked.response, blocked.status, blocked.timing.dns],
+    [undefined, undefined, undefined],
+  );
   assert.equal(`${blocked.error.name}`, "FetchError");
 });
 
@@ -216,10 +234,16 @@ test("TLS with certificates on both sides, and a token in a file", async (t) => 
     const client = new Client(endpoint, { giveUpAfter: 300, ...options });
     t.after(() => client.close());
     const [result] = await client.fetchAll([origin]);
-    return result?.error ? [result.error.reason, result.error.code] : await result?.response?.text();
+    return result?.error
+      ? [result.error.reason, result.error.code]
+      : await result?.response?.text();
   };
   assert.equal(await reasonOf({ tls, tokenFile }), "safe");
-  const pem = { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert, "utf8"), key: pathToFileURL(tls.key) };
+  const pem = {
+    ca: readFileSync(tls.ca),
+    cert: readFileSync(tls.cert, "utf8"),
+    key: pathToFileURL(tls.key),
+  };
   assert.equal(await reasonOf({ tls: pem, token: readFileSync(tokenFile, "utf8") }), "safe");
   assert.deepEqual(await reasonOf({ tls, token: "wrong" }), ["CALL_FAILED", "UNAUTHENTICATED"]);
   assert.deepEqual(await reasonOf({ tls: { ca: tls.ca }, tokenFile }), ["SERVICE_LOST", undefined]);

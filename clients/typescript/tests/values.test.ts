@@ -16,17 +16,35 @@ test("addresses have a port, and TLS if they begin with https", () => {
   const cases: [string | string[], string[]][] = [
     ["localhost", ["localhost:50051"]],
     ["a:1, http://b/ ,https://c", ["a:1", "b:50051", "c:443"]],
-    [["[::1]:7", "https://[::1]:8"], ["[::1]:7", "[::1]:8"]],
+    [
+      ["[::1]:7", "https://[::1]:8"],
+      ["[::1]:7", "[::1]:8"],
+    ],
     ["a:1,a:1", ["a:1"]],
   ];
   for (const [endpoints, names] of cases) {
-    assert.deepEqual(parseAddresses(endpoints).map(({ name }) => name), names);
+    assert.deepEqual(
+      parseAddresses(endpoints).map(({ name }) => name),
+      names,
+    );
   }
-  assert.deepEqual(parseAddresses("http://a,https://b").map(({ hasTls }) => hasTls), [false, true]);
+  assert.deepEqual(
+    parseAddresses("http://a,https://b").map(({ hasTls }) => hasTls),
+    [false, true],
+  );
 });
 
 test("other addresses are refused, without their secrets", () => {
-  for (const wrong of ["", "a:0", "a:65536", "a:", "grpc://a", "a/b", "a b", "http://u:secret@a:1"]) {
+  for (const wrong of [
+    "",
+    "a:0",
+    "a:65536",
+    "a:",
+    "grpc://a",
+    "a/b",
+    "a b",
+    "http://u:secret@a:1",
+  ]) {
     const check = ({ message }: Error) =>
       message.startsWith("endpoints: expected host:port, http") && !message.includes("secret");
     assert.throws(() => parseAddresses(wrong), check, wrong);
@@ -45,11 +63,20 @@ test("requests are strings, URLs, Requests and objects", async () => {
   assert.deepEqual(toMessage("r", "http://a/"), { url: "http://a/" });
   assert.deepEqual(toMessage("r", new URL("http://a/b")), { url: "http://a/b" });
   const init = { method: "PUT", headers: { "x-a": "é" }, body: "ü", redirect: "manual" } as const;
-  const { url, method, headers, body, options } = await toMessage("r", new Request("http://a/", init));
+  const { url, method, headers, body, options } = await toMessage(
+    "r",
+    new Request("http://a/", init),
+  );
   assert.deepEqual([url, method, options], ["http://a/", "PUT", { maxRedirects: 0 }]);
   assert.deepEqual(Buffer.from(body ?? []), Buffer.from("ü"));
-  const lines = headers?.map(({ name, value }) => [name, Buffer.from(value ?? []).toString("latin1")]);
-  assert.deepEqual(lines, [["content-type", "text/plain;charset=UTF-8"], ["x-a", "é"]]);
+  const lines = headers?.map(({ name, value }) => [
+    name,
+    Buffer.from(value ?? []).toString("latin1"),
+  ]);
+  assert.deepEqual(lines, [
+    ["content-type", "text/plain;charset=UTF-8"],
+    ["x-a", "é"],
+  ]);
 });
 
 test("an object has headers, a body and options", () => {
@@ -80,17 +107,35 @@ const wrongRequests: [unknown, RegExp][] = [
   ["http://a/\ud800", /^requests\[0\]: expected a string without lone surrogates/],
   [{ url: "http://a/", method: 1 }, /^requests\[0\]\.method: expected a string/],
   [{ url: "http://a/", body: 1 }, /^requests\[0\]\.body: expected a string, an ArrayBuffer/],
-  [{ url: "http://a/", timeout: -1 }, /^requests\[0\]\.timeout: expected a number of milliseconds greater than 0, got -1$/],
+  [
+    { url: "http://a/", timeout: -1 },
+    /^requests\[0\]\.timeout: expected a number of milliseconds greater than 0, got -1$/,
+  ],
   [{ url: "http://a/", timeout: "1s" }, /^requests\[0\]\.timeout: .*, got "1s"$/],
   [{ url: "http://a/", timeout: Infinity }, /^requests\[0\]\.timeout: .*, got Infinity$/],
-  [{ url: "http://a/", maxAttempts: 0 }, /^requests\[0\]\.maxAttempts: expected an integer from 1 to 4294967295, got 0$/],
+  [
+    { url: "http://a/", maxAttempts: 0 },
+    /^requests\[0\]\.maxAttempts: expected an integer from 1 to 4294967295, got 0$/,
+  ],
   [{ url: "http://a/", maxRedirects: 1.5 }, /^requests\[0\]\.maxRedirects: expected an integer/],
   [{ url: "http://a/", truncate: 1 }, /^requests\[0\]\.truncate: expected true or false, got 1$/],
-  [{ url: "http://a/", retries: 1 }, /^requests\[0\]\.retries: unknown option, expected one of url, method/],
-  [{ url: "http://a/", headers: { "ä": "1" } }, /^requests\[0\]\.headers: expected names of header fields .*, got "ä"$/],
-  [{ url: "http://a/", headers: { a: "secret\n" } }, /^requests\[0\]\.headers: a: expected a string of Latin-1 .*, got another$/],
+  [
+    { url: "http://a/", retries: 1 },
+    /^requests\[0\]\.retries: unknown option, expected one of url, method/,
+  ],
+  [
+    { url: "http://a/", headers: { ä: "1" } },
+    /^requests\[0\]\.headers: expected names of header fields .*, got "ä"$/,
+  ],
+  [
+    { url: "http://a/", headers: { a: "secret\n" } },
+    /^requests\[0\]\.headers: a: expected a string of Latin-1 .*, got another$/,
+  ],
   [{ url: "http://a/", headers: { a: "€" } }, /^requests\[0\]\.headers: a: expected/],
-  [{ url: "http://a/", headers: 7 }, /^requests\[0\]\.headers: expected a Headers object, pairs or an object, got 7$/],
+  [
+    { url: "http://a/", headers: 7 },
+    /^requests\[0\]\.headers: expected a Headers object, pairs or an object, got 7$/,
+  ],
 ];
 
 test("a request that cannot be sent is refused by name, before anything is sent", async () => {
@@ -108,8 +153,11 @@ test("wrong options are refused by name", async () => {
     [{ concurrency: 0 }, /^concurrency: expected an integer from 1/],
     [{ timeout: 0 }, /^timeout: expected a number of milliseconds greater than 0, got 0$/],
     [{ signal: 1 }, /^signal: expected an AbortSignal, got 1$/],
-    [{ metadata: { "ä": "1" } }, /^metadata\.ä: expected names of ASCII letters/],
-    [{ metadata: { "a-bin": "1" } }, /^metadata\.a-bin: expected .* bytes if the name ends in -bin/],
+    [{ metadata: { ä: "1" } }, /^metadata\.ä: expected names of ASCII letters/],
+    [
+      { metadata: { "a-bin": "1" } },
+      /^metadata\.a-bin: expected .* bytes if the name ends in -bin/,
+    ],
     [{ defaults: { timeout: -1 } }, /^defaults\.timeout: expected/],
     [{ retries: 1 }, /^retries: unknown option, expected one of concurrency, timeout/],
     [7, /^options: expected an object, got 7$/],
@@ -118,7 +166,10 @@ test("wrong options are refused by name", async () => {
     const promise = new Client("127.0.0.1:1").fetchAll([], options as ListOptions);
     await assert.rejects(promise, { name: "TypeError", message });
   }
-  await assert.rejects(new Client("a").fetchAll("http://a/" as never), /^TypeError: requests: expected a list/);
+  await assert.rejects(
+    new Client("a").fetchAll("http://a/" as never),
+    /^TypeError: requests: expected a list/,
+  );
 });
 
 test("wrong settings are refused when the client is made, without secrets", () => {
@@ -128,10 +179,16 @@ test("wrong settings are refused when the client is made, without secrets", () =
     [{ token: "secret with space" }, /^token: expected a token .*, got another$/],
     [{ token: "" }, /^token: expected a token .*, got an empty one$/],
     [{ token: "a", tokenFile: "b" }, /^tokenFile: expected no token besides it, got both$/],
-    [{ tokenFile: "/nowhere" }, /^tokenFile: expected the path of a file with a token, got .*ENOENT/],
+    [
+      { tokenFile: "/nowhere" },
+      /^tokenFile: expected the path of a file with a token, got .*ENOENT/,
+    ],
     [{ tls: { ca: "/nowhere" } }, /^tls\.ca: expected the path of a PEM file, got .*ENOENT/],
     [{ tls: { ca: Buffer.from("secret") } }, /^tls\.ca: expected a PEM .*, got other content$/],
-    [{ tls: { key: "-----BEGIN " } }, /^tls\.cert: expected a PEM, since tls\.key is set, got none$/],
+    [
+      { tls: { key: "-----BEGIN " } },
+      /^tls\.cert: expected a PEM, since tls\.key is set, got none$/,
+    ],
     [{ tls: { crt: "" } }, /^tls\.crt: unknown option, expected one of ca, cert, key$/],
     [{ retries: 1 }, /^retries: unknown option/],
   ];
@@ -139,7 +196,10 @@ test("wrong settings are refused when the client is made, without secrets", () =
     const make = () => new Client("https://a", options as ClientOptions);
     assert.throws(make, { name: "TypeError", message });
   }
-  assert.throws(() => new Client("a", { tls: {} }), /^TypeError: tls: expected an endpoint that begins/);
+  assert.throws(
+    () => new Client("a", { tls: {} }),
+    /^TypeError: tls: expected an endpoint that begins/,
+  );
 });
 
 test("a token file is read for each call, and may be gone for a moment", (t) => {
