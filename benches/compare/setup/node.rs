@@ -66,7 +66,7 @@ impl Node {
     /// Compiles the client where its program looks for it.
     fn install_client(&self) -> bool {
         let folder = "fetchd/node_modules/fetchd";
-        let install = || self.npm(folder, &["ci"]) && self.npm(folder, &["run", "build"]);
+        let install = || self.npm(folder, &["ci"]);
         let client = source("clients/typescript");
         install_copy(&client, &self.folder.join(folder), install)
     }

@@ -36,7 +36,7 @@ function check(response, error) {
 
 // Reads one body as a stream, and returns its size.
 async function stream(client, { url, max_body_bytes }) {
-  const response = await client.stream(url, { maxBodyBytes: max_body_bytes });
+  const response = await client.stream({ url, maxBodyBytes: max_body_bytes });
   assert.equal(response.status, 200);
   return streamed(response.body);
 }
