@@ -122,7 +122,7 @@ conformance: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/python-newest $(TOOLS)/go-$
 	$(PYTHON) tests/conformance/run.py $(CARGO_TARGET_DIR)/debug/fetchd . \
 	  --client rust=$(CARGO_TARGET_DIR)/debug/examples/conformance \
 	  --client go=$(TOOLS)/bin/conformance-go \
-	  --client typescript="node clients/typescript/dist/tests/conformance.js" \
+	  --client typescript="node clients/typescript/dist-tests/conformance.js" \
 	  --client python="$(TOOLS)/python-newest/bin/python clients/python/tests/conformance.py" \
 	  --client asyncio="$(TOOLS)/python-newest/bin/python clients/python/tests/conformance.py --asyncio"
 
@@ -174,9 +174,9 @@ typescript: typescript_tools
 	cd examples/typescript_cli && npm ci --silent --no-fund --no-audit
 	cd examples/typescript_cli && FETCHD=$(CARGO_TARGET_DIR)/debug/fetchd npm test
 
-# Also builds the client.
+# Also builds the client and its tests.
 typescript_tools:
-	cd clients/typescript && npm ci --silent --no-fund --no-audit
+	cd clients/typescript && npm ci --silent --no-fund --no-audit && npx tsc -p tests
 
 # The web examples have right types, and work in each of their servers as printed.
 examples: $(WEB)/examples $(WEB)/mypy-$(MYPY)

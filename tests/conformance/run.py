@@ -8,6 +8,7 @@ conformance/README.md describes. With --only, cases run whose file and name cont
 
 import argparse
 import base64
+import concurrent.futures
 import json
 import pathlib
 import shutil
@@ -278,6 +279,8 @@ def main():
     parser.add_argument("--client", action="append", required=True, metavar="NAME=COMMAND")
     parser.add_argument("--only", default="")
     options = parser.parse_args()
+    if len(options.client) > 1:
+        sys.exit(run_side_by_side(options))
     suite = Suite(options.binary.resolve(), options.root.resolve())
     failures = 0
     try:
@@ -287,6 +290,14 @@ def main():
     finally:
         suite.stop()
     sys.exit(1 if failures else 0)
+
+
+def run_side_by_side(options):
+    """Runs two clients at a time, each in a process of its own. Most cases wait."""
+    command = [sys.executable, __file__, options.binary, options.root, "--only", options.only]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        run = lambda client: subprocess.run([*command, "--client", client], check=False).returncode
+        return max(pool.map(run, options.client))
 
 
 def run_client(suite, name, command, only):
@@ -303,7 +314,7 @@ def run_client(suite, name, command, only):
         except Unexpected as error:
             failures += 1
             print(f"{name}: {title}\n    {error}", flush=True)
-        except AssertionError as error:
+        except (AssertionError, BrokenPipeError) as error:
             failures += 1
             print(f"{name}: {title}\n    {error}", flush=True)
             driver.stop()

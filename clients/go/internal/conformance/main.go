@@ -36,7 +36,6 @@ type job struct {
 	Requests    []request
 	StopAfter   *int     `json:"stop_after"`
 	CancelAfter *float64 `json:"cancel_after"`
-	Text        bool
 }
 
 type options struct {
@@ -72,7 +71,6 @@ type result struct {
 	Headers   [][2]string `json:"headers"`
 	Size      int64       `json:"size"`
 	SHA256    string      `json:"sha256"`
-	Text      *string     `json:"text,omitempty"`
 	URL       string      `json:"url"`
 	Version   string      `json:"version"`
 	Attempts  int         `json:"attempts"`
@@ -227,7 +225,7 @@ func (a *answer) collect(client *fetchd.Client, job *job, requests []fetchd.Requ
 	}
 	results := client.FetchAll(ctx, requests)
 	for _, result := range results {
-		a.Results = append(a.Results, newResult(result, job.Text))
+		a.Results = append(a.Results, newResult(result))
 	}
 }
 
@@ -235,7 +233,7 @@ func (a *answer) arrive(client *fetchd.Client, job *job, requests []fetchd.Reque
 	a.Order = []int{}
 	for index, result := range client.FetchSeq(context.Background(), slices.Values(requests)) {
 		a.Order = append(a.Order, index)
-		a.Results = append(a.Results, newResult(result, job.Text))
+		a.Results = append(a.Results, newResult(result))
 		if job.StopAfter != nil && len(a.Order) == *job.StopAfter {
 			a.CancelledAt = now()
 			break
@@ -284,7 +282,7 @@ func (a *answer) stream(client *fetchd.Client, job *job, request fetchd.Request)
 	a.Results = append(a.Results, result)
 }
 
-func newResult(from fetchd.Result, text bool) result {
+func newResult(from fetchd.Result) result {
 	to := result{
 		Index:     from.Index,
 		Headers:   [][2]string{},
@@ -307,10 +305,6 @@ func newResult(from fetchd.Result, text bool) result {
 	}
 	hash := sha256.Sum256(body)
 	to.Size, to.SHA256 = int64(len(body)), hex.EncodeToString(hash[:])
-	if text {
-		decoded := string(body)
-		to.Text = &decoded
-	}
 	return to
 }
 
