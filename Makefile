@@ -106,10 +106,12 @@ compare:
 
 # Another language calls the service, and the README's commands work as printed. Tests of
 # the package build the binary.
-interop: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL) $(TOOLS)/buf-$(BUF)
+interop: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL) $(TOOLS)/buf-$(BUF) \
+	$(TOOLS)/python-newest $(TOOLS)/go-$(GO) typescript_tools
 	cargo test --locked --no-run --test contract
 	$(PYTHON) tests/interop/fetch.py $(CARGO_TARGET_DIR)/debug/fetchd proto
-	$(PYTHON) tests/interop/readme.py $(CARGO_TARGET_DIR)/debug/fetchd .
+	$(GO_ENV) $(PYTHON) tests/interop/readme.py $(CARGO_TARGET_DIR)/debug/fetchd . \
+	  $(TOOLS)/python-newest/bin/python
 	$(PYTHON) tests/interop/credentials.py $(CARGO_TARGET_DIR)/debug/fetchd .
 	$(PYTHON) tests/interop/log.py $(CARGO_TARGET_DIR)/debug/fetchd .
 	$(PYTHON) tests/interop/rollout.py $(CARGO_TARGET_DIR)/debug/fetchd .

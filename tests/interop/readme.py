@@ -1,8 +1,9 @@
-"""Runs the commands and the Python sample of the README as they are printed.
+"""Runs the commands and the samples of the README as they are printed.
 
-Usage: readme.py FETCHD ROOT
+Usage: readme.py FETCHD ROOT PYTHON
 
-FETCHD is the binary, and ROOT the folder of the README. Only what needs another network
+FETCHD is the binary, ROOT the folder of the README, and PYTHON one that has the client. The client
+for TypeScript is built, and there is Go. Only what needs another network
 or would build the project again is replaced: `cargo run --release --` by FETCHD, the
 host names of the samples by a local origin, and the port of the service by a free one.
 """
@@ -28,7 +29,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        body = b"<html></html>"
+        body = b"<html></html>".ljust(513)
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -83,16 +84,43 @@ def check_demo(command, printed, folder, environment):
     json.loads(lines[-1])
 
 
-def main(binary, root):
+def check_samples(readme, root, folder, environment, python, local):
+    """Runs the samples in Python, Go and TypeScript, and compares what they print."""
+    folder = pathlib.Path(folder)
+    [sample] = blocks(readme, "python")
+    [printed] = blocks(readme, "text")
+    lines = run(shlex.join([python, "-c", local(sample)]), folder, environment)
+    assert lines == local(printed).splitlines(), lines
+
+    # The others print the same in their manner.
+    expected = [line.replace("(", "").replace(")", "").replace(",", "") for line in lines]
+    [sample] = blocks(readme, "go")
+    module = folder / "go"
+    module.mkdir()
+    (module / "main.go").write_text(local(sample))
+    name = "github.com/fetchd/fetchd/clients/go"
+    for command in "init sample", f"edit -replace {name}={root}/clients/go", "tidy":
+        run(f"go mod {command} 2>&1", module, environment)
+    lines = run("go run .", module, environment)
+    assert lines == expected, lines
+
+    [sample] = blocks(readme, "ts")
+    (folder / "node_modules").mkdir()
+    (folder / "node_modules/fetchd").symlink_to(root / "clients/typescript")
+    # Without its types, of which it has none, it is JavaScript.
+    (folder / "sample.mjs").write_text(local(sample))
+    lines = run("node sample.mjs", folder, environment)
+    assert lines == expected, lines
+
+
+def main(binary, root, python):
     readme = (root / "README.md").read_text()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     origin = f"http://127.0.0.1:{server.server_port}"
     folder = tempfile.mkdtemp()
     os.symlink(root / "proto", os.path.join(folder, "proto"))
-    # `python` is the one that runs this test.
-    environment = dict(os.environ, PYTHONPATH=folder)
-    environment["PATH"] = f"{pathlib.Path(sys.executable).parent}:{environment['PATH']}"
+    environment = dict(os.environ)
 
     def local(text):
         text = text.replace("cargo run --release --", str(binary))
@@ -120,25 +148,19 @@ def main(binary, root):
                 lines = run(command, folder, environment)
                 assert '"status": 200,' in "".join(lines), lines
             elif command.startswith("pip install "):
-                names = [name.replace("-", "_") for name in command.split()[2:]]
-                assert set(names) == {"grpcio", "grpcio_tools"}, names
-            elif command.startswith("python -m grpc_tools.protoc "):
-                run(command, folder, environment)
+                # It was installed so in the environment of PYTHON.
+                assert (root / command.split()[2] / "pyproject.toml").exists(), command
             else:
                 raise AssertionError(f"no check for the command: {command}")
             checked.append(command)
-        [sample] = blocks(readme, "python")
-        sample = local(sample).replace("localhost:50051", address)
-        script = os.path.join(folder, "sample.py")
-        pathlib.Path(script).write_text(sample)
-        lines = run(f"python {script}", folder, environment)
-        assert lines == [f"{origin}/ (200, 13)"] * 2, lines
+        here = lambda text: local(text).replace("localhost:50051", address)
+        check_samples(readme, root, folder, environment, python, here)
     finally:
         service.terminate()
         server.shutdown()
         service.wait(timeout=30)
-    print(f"{len(checked)} commands and the Python sample of the README work")
+    print(f"{len(checked)} commands and three samples of the README work")
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve())
+    main(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve(), sys.argv[3])

@@ -244,7 +244,7 @@ func (a *answer) arrive(client *fetchd.Client, job *job, requests []fetchd.Reque
 func (a *answer) stream(client *fetchd.Client, job *job, request fetchd.Request) {
 	response, err := client.Stream(context.Background(), request)
 	if err != nil {
-		a.Results = append(a.Results, newResult(fetchd.Result{Err: err}, false))
+		a.Results = append(a.Results, newResult(fetchd.Result{Err: err}))
 		return
 	}
 	defer response.Body.Close()
@@ -277,7 +277,7 @@ func (a *answer) stream(client *fetchd.Client, job *job, request fetchd.Request)
 		},
 		Err:   err,
 		Stats: stats,
-	}, false)
+	})
 	result.Size, result.SHA256 = size, hex.EncodeToString(hash.Sum(nil))
 	a.Results = append(a.Results, result)
 }
