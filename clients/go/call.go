@@ -28,6 +28,8 @@ type call struct {
 	unfinished int
 	// slots is the number of requests in flight, unless fewer are unfinished.
 	slots int
+	// begun is when the call was made.
+	begun time.Time
 
 	// ctx ends when the list has no use for the call anymore.
 	ctx    context.Context
@@ -73,12 +75,20 @@ func newCall(ctx context.Context, at *endpoint, requests []*pending, slots int, 
 		pending:        requests,
 		unfinished:     len(requests),
 		slots:          slots,
+		begun:          time.Now(),
 	}
 }
 
 // inFlight returns how many of its slots the call uses.
 func (c *call) inFlight() int {
 	return min(c.slots, c.unfinished)
+}
+
+// timePerRequest returns how long a request occupied its slot on average, if the
+// call has ended now.
+func (c *call) timePerRequest(now time.Time) time.Duration {
+	count := len(c.pending)
+	return now.Sub(c.begun) * time.Duration(min(c.slots, count)) / time.Duration(count)
 }
 
 // run makes the call and sends its events.

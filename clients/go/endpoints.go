@@ -32,15 +32,15 @@ func (e *endpoints) maxLosses() int {
 	return max(minLosses, 2*len(e.all))
 }
 
-// pick returns the usable endpoint with the least load for a request, or nil if
-// there is none now.
-func (e *endpoints) pick(p *pending, now time.Time) *endpoint {
+// pick returns the usable endpoint with the least load for a request, of those
+// that have room. It returns nil if there is none now.
+func (e *endpoints) pick(p *pending, now time.Time, hasRoom func(*endpoint) bool) *endpoint {
 	// Endpoints with the same load get the same share.
 	first := rand.IntN(len(e.all))
 	var best *endpoint
 	for offset := range e.all {
 		candidate := e.all[(first+offset)%len(e.all)]
-		if !candidate.isUsable(now, false) || !e.suits(p, candidate, now) {
+		if !candidate.isUsable(now, false) || !hasRoom(candidate) || !e.suits(p, candidate, now) {
 			continue
 		}
 		if best == nil || candidate.load() < best.load() {

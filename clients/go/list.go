@@ -15,13 +15,11 @@ type list struct {
 	endpoints *endpoints
 	source    source
 	settings  listSettings
-	// concurrency is the number of slots.
-	concurrency int
-	// maxSlots and maxRequests are the largest numbers of slots and requests of
-	// a call.
-	maxSlots, maxRequests int
-	// isWhole is true until the first call, if all requests fit it.
+	// isWhole is true until the first call, if all requests go into it.
 	isWhole bool
+	// timePerRequest is how long a request of the last call occupied its slot, or
+	// 0 if that is unknown.
+	timePerRequest time.Duration
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -32,7 +30,7 @@ type list struct {
 	queue    []*pending
 	isClosed bool // The source is not read anymore.
 	calls    map[*call]struct{}
-	inFlight int
+	slots    slots
 	events   chan event
 	results  []Result
 	outage   outage
@@ -45,6 +43,10 @@ const (
 	maxListRequests = 10_000
 	maxCallRequests = 1_000
 	maxCallBytes    = 8 << 20
+	// timeAhead is how long the requests take that a call to one of several
+	// endpoints gets ahead of its slots. With more, an endpoint could have requests
+	// left while another is idle. With fewer, there would be many tiny calls.
+	timeAhead = 50 * time.Millisecond
 	// deadlineGrace is how long services have to report the ends of their
 	// requests after the deadline.
 	deadlineGrace = time.Second
@@ -52,31 +54,16 @@ const (
 
 func newList(ctx context.Context, client *Client, source source, settings listSettings) *list {
 	l := &list{
-		client:      client,
-		endpoints:   client.endpoints,
-		source:      source,
-		settings:    settings,
-		concurrency: settings.concurrency,
-		calls:       make(map[*call]struct{}),
-		events:      make(chan event),
-		outage:      outage{giveUpAfter: client.settings.giveUpAfter},
+		client:    client,
+		endpoints: client.endpoints,
+		source:    source,
+		settings:  settings,
+		calls:     make(map[*call]struct{}),
+		slots:     newSlots(settings.concurrency, client.endpoints),
+		events:    make(chan event),
+		outage:    outage{giveUpAfter: client.settings.giveUpAfter},
 	}
-	if l.concurrency == 0 {
-		l.concurrency = defaultConcurrency
-	}
-	l.maxSlots = l.concurrency
-	switch count := len(client.endpoints.all); {
-	case source.fitsOneCall():
-		l.isWhole = true
-		l.maxRequests = maxListRequests
-	case count == 1:
-		l.maxRequests = maxCallRequests
-	default:
-		// Each endpoint gets its share. Requests are not sent ahead, because
-		// another endpoint may be free earlier.
-		l.maxSlots = (l.concurrency + count - 1) / count
-		l.maxRequests = min(l.maxSlots, maxCallRequests)
-	}
+	l.isWhole = len(client.endpoints.all) == 1 && source.fitsOneCall()
 	l.ctx, l.cancel = client.withCancel(ctx)
 	l.deadline, l.hasDeadline = ctx.Deadline()
 	if settings.timeout != nil {
@@ -170,7 +157,7 @@ func (l *list) needsEndpoint() bool {
 
 // startCalls makes all calls that are worth making now.
 func (l *list) startCalls(now time.Time) {
-	for l.hasRoom() {
+	for l.slots.hasRoom() {
 		l.takeRequests(now)
 		l.endRefused(now)
 		if len(l.queue) == 0 {
@@ -184,10 +171,20 @@ func (l *list) startCalls(now time.Time) {
 	}
 }
 
-// hasRoom returns true if there are enough free slots for another call. With
-// fewer, there would be many small calls.
-func (l *list) hasRoom() bool {
-	return l.inFlight == 0 || 2*(l.concurrency-l.inFlight) >= l.concurrency
+// maxRequests returns the largest number of requests of a call.
+func (l *list) maxRequests() int {
+	share := l.slots.share()
+	switch {
+	case l.isWhole:
+		return maxListRequests
+	case len(l.endpoints.all) == 1:
+		return maxCallRequests
+	case l.timePerRequest == 0:
+		return share
+	default:
+		ahead := int(time.Duration(share) * timeAhead / l.timePerRequest)
+		return min(max(share, ahead), maxCallRequests)
+	}
 }
 
 // takeRequests reads the requests of the next call.
@@ -195,15 +192,16 @@ func (l *list) takeRequests(now time.Time) {
 	if l.unavailable != nil && l.endpoints.hasUsable(now) {
 		l.unavailable = nil
 	}
+	count := l.maxRequests()
 	for !l.hasAllRequests() {
 		size := 0
 		for _, pending := range l.queue {
 			size += pending.size
 		}
-		if len(l.queue) >= l.maxRequests || size >= maxCallBytes {
+		if len(l.queue) >= count || size >= maxCallBytes {
 			return
 		}
-		taken := l.source.take(l.maxRequests-len(l.queue), maxCallBytes-size)
+		taken := l.source.take(count-len(l.queue), maxCallBytes-size)
 		if len(taken) == 0 {
 			return
 		}
@@ -227,7 +225,7 @@ func (l *list) takeRequests(now time.Time) {
 func (l *list) startCall(now time.Time) bool {
 	var at *endpoint
 	for _, pending := range l.queue {
-		if at = l.endpoints.pick(pending, now); at != nil {
+		if at = l.endpoints.pick(pending, now, l.slots.hasRoomAt); at != nil {
 			break
 		}
 	}
@@ -240,7 +238,7 @@ func (l *list) startCall(now time.Time) bool {
 		return false
 	}
 	l.queue = rest
-	slots := min(l.concurrency-l.inFlight, l.maxSlots)
+	slots := l.slots.free(at)
 	call := newCall(l.ctx, at, requests, slots, l.client.settings.silenceTimeout)
 	call.message.Options = l.settings.batchOptions()
 	call.message.Concurrency = uint32(slots)
@@ -253,7 +251,7 @@ func (l *list) startCall(now time.Time) bool {
 		call.message.Timeout = durationpb.New(max(l.deadline.Sub(now), time.Millisecond))
 	}
 	l.calls[call] = struct{}{}
-	l.inFlight += call.inFlight()
+	l.slots.add(at, call.inFlight())
 	at.addLoad(slots)
 	go call.run(l.events)
 	return true
@@ -263,9 +261,9 @@ func (l *list) startCall(now time.Time) bool {
 // the rest. The endpoint must have answered recently if one of them must not be
 // sent twice.
 func (l *list) split(at *endpoint, now time.Time) (requests, rest []*pending, mustBeFresh bool) {
-	size := 0
+	size, count := 0, l.maxRequests()
 	for _, pending := range l.queue {
-		fits := len(requests) < l.maxRequests && (size+pending.size <= maxCallBytes || len(requests) == 0)
+		fits := len(requests) < count && (size+pending.size <= maxCallBytes || len(requests) == 0)
 		if !fits || !l.endpoints.suits(pending, at, now) {
 			rest = append(rest, pending)
 			continue
@@ -286,7 +284,7 @@ func (l *list) handle(event event) {
 	if event.failed == nil {
 		l.outage.recordAnswer()
 	}
-	l.inFlight -= call.inFlight()
+	l.slots.add(call.endpoint, -call.inFlight())
 	for _, result := range event.results {
 		pending := call.pending[result.Index]
 		call.pending[result.Index] = nil
@@ -294,17 +292,19 @@ func (l *list) handle(event event) {
 		result.Index, result.Request = pending.index, pending.request
 		l.finishOrResend(pending, call.endpoint, result)
 	}
-	l.inFlight += call.inFlight()
+	l.slots.add(call.endpoint, call.inFlight())
 	if event.hasEnded {
 		l.close(call)
 	}
 	if event.failed != nil {
 		l.resendLost(call, event.failed)
+	} else if event.hasEnded {
+		l.timePerRequest = call.timePerRequest(time.Now())
 	}
 }
 
 func (l *list) close(call *call) {
-	l.inFlight -= call.inFlight()
+	l.slots.add(call.endpoint, -call.inFlight())
 	call.cancel()
 	delete(l.calls, call)
 }
@@ -348,7 +348,7 @@ func (l *list) resendLost(call *call, failed *failure) {
 // wait waits until something happens.
 func (l *list) wait(now time.Time, changed <-chan struct{}) {
 	var arrival <-chan struct{}
-	if l.hasRoom() && !l.hasAllRequests() {
+	if l.slots.hasRoom() && !l.hasAllRequests() {
 		arrival = l.source.arrival()
 	}
 	timer := time.NewTimer(l.nextTime(now).Sub(now))

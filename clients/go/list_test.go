@@ -5,10 +5,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/metadata"
 
 	fetchd "github.com/fetchd/fetchd/clients/go"
 	"github.com/fetchd/fetchd/clients/go/fetchdv1"
@@ -206,5 +209,58 @@ func TestOptionsReachTheService(t *testing.T) {
 	}
 	if got.Method != "PUT" || string(got.Body) != "sent" || len(got.Headers) != 2 || string(got.Headers[0].Value) != "caf\xe9" {
 		t.Errorf("got %v", got)
+	}
+}
+
+// Endpoints share a list: slow requests evenly, fast ones in larger calls.
+func TestEndpointsShareAList(t *testing.T) {
+	var delay atomic.Int64
+	slow := func(request batch, stream stream) error {
+		time.Sleep(time.Duration(delay.Load()))
+		return answerAll(request, stream)
+	}
+	fakes := []*fake{newFake(t, slow), newFake(t, slow)}
+	client := newClient(t, fakes[0].address+","+fakes[1].address)
+	fetch := func(count int) {
+		t.Helper()
+		for _, result := range client.FetchAll(testContext(t), requests(count)) {
+			if result.Err != nil {
+				t.Fatal(result.Err)
+			}
+		}
+	}
+	delay.Store(int64(100 * time.Millisecond))
+	fetch(100)
+	for _, fake := range fakes {
+		calls := fake.received()
+		if len(calls) != 2 || len(calls[0].Requests) != 25 || calls[0].Concurrency != 25 || len(calls[1].Requests) != 25 {
+			t.Errorf("got %d calls, the first with %d requests", len(calls), len(calls[0].Requests))
+		}
+	}
+	delay.Store(int64(time.Millisecond))
+	fetch(20_000)
+	for _, fake := range fakes {
+		if count := len(fake.received()); count > 150 {
+			t.Errorf("got %d calls", count)
+		}
+	}
+}
+
+func TestMetadataReachesTheService(t *testing.T) {
+	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	var got, agent []string
+	fake := newFake(t, func(request batch, stream stream) error {
+		incoming, _ := metadata.FromIncomingContext(stream.Context())
+		got = append(got, incoming.Get("traceparent")...)
+		agent = incoming.Get("user-agent")
+		return answerAll(request, stream)
+	})
+	ctx := metadata.AppendToOutgoingContext(testContext(t), "traceparent", parent)
+	client := newClient(t, fake.address)
+	client.FetchAll(ctx, requests(1))
+	response, err := client.Stream(ctx, requests(1)[0])
+	read(t, response, err)
+	if !slices.Equal(got, []string{parent, parent}) || !strings.HasPrefix(agent[0], "fetchd-go/"+fetchd.Version+" ") {
+		t.Errorf("got %q and %q", got, agent)
 	}
 }

@@ -61,11 +61,12 @@ func TestEndpointsThatFailedARequestComeLast(t *testing.T) {
 	a, b := &endpoint{name: "a"}, &endpoint{name: "b"}
 	all := newEndpoints([]*endpoint{a, b})
 	a.health.state, b.health.state = admitted, admitted
+	hasRoom := func(*endpoint) bool { return true }
 	fresh, failed, denied := &pending{}, &pending{failedAt: []*endpoint{a}}, &pending{failedAt: []*endpoint{a}, refusal: serviceLost("")}
 	seen := map[*endpoint]bool{}
 	for range 100 {
-		seen[all.pick(fresh, now)] = true
-		if got := all.pick(failed, now); got != b {
+		seen[all.pick(fresh, now, hasRoom)] = true
+		if got := all.pick(failed, now, hasRoom); got != b {
 			t.Errorf("got %v", got)
 		}
 	}
@@ -73,14 +74,14 @@ func TestEndpointsThatFailedARequestComeLast(t *testing.T) {
 		t.Error("endpoints with the same load don't share")
 	}
 	b.addLoad(1)
-	if got := all.pick(fresh, now); got != a {
+	if got := all.pick(fresh, now, hasRoom); got != a {
 		t.Errorf("the endpoint with less load: got %v", got)
 	}
 	b.health.state = ejected
-	if got := all.pick(failed, now); got != a {
+	if got := all.pick(failed, now, hasRoom); got != a {
 		t.Errorf("without another: got %v", got)
 	}
-	if got := all.pick(denied, now); got != nil {
+	if got := all.pick(denied, now, hasRoom); got != nil {
 		t.Errorf("after a refusal: got %v", got)
 	}
 	if all.refusal(denied, now) == nil || all.refusal(failed, now) != nil {

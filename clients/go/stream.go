@@ -139,7 +139,7 @@ func (s *single) acquire() (*endpoint, *Error) {
 			return nil, err
 		}
 		endpoints.startProbes(s.client.ctx, now)
-		at := endpoints.pick(s.pending, now)
+		at := endpoints.pick(s.pending, now, func(*endpoint) bool { return true })
 		switch {
 		case at == nil && !endpoints.hasUsable(now):
 			s.outage.begin(now, endpoints.last())

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/metadata"
+
 	fetchd "github.com/fetchd/fetchd/clients/go"
 )
 
@@ -36,6 +38,7 @@ type job struct {
 	Requests    []request
 	StopAfter   *int     `json:"stop_after"`
 	CancelAfter *float64 `json:"cancel_after"`
+	Metadata    map[string]string
 }
 
 type options struct {
@@ -127,13 +130,17 @@ func run(job *job) *answer {
 	for index, request := range job.Requests {
 		requests[index] = request.convert()
 	}
+	ctx := context.Background()
+	for name, value := range job.Metadata {
+		ctx = metadata.AppendToOutgoingContext(ctx, name, value)
+	}
 	switch job.Mode {
 	case "stream":
-		answer.stream(client, job, requests[0])
+		answer.stream(ctx, client, job, requests[0])
 	case "arrive":
-		answer.arrive(client, job, requests)
+		answer.arrive(ctx, client, job, requests)
 	default:
-		answer.collect(client, job, requests)
+		answer.collect(ctx, client, job, requests)
 	}
 	return answer
 }
@@ -214,8 +221,8 @@ func (r *request) convert() fetchd.Request {
 	return fetchd.Request{URL: r.URL, Method: r.Method, Header: header, Body: r.Body, Options: r.options.convert()}
 }
 
-func (a *answer) collect(client *fetchd.Client, job *job, requests []fetchd.Request) {
-	ctx, cancel := context.WithCancel(context.Background())
+func (a *answer) collect(ctx context.Context, client *fetchd.Client, job *job, requests []fetchd.Request) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if job.CancelAfter != nil {
 		time.AfterFunc(seconds(*job.CancelAfter), func() {
@@ -229,9 +236,9 @@ func (a *answer) collect(client *fetchd.Client, job *job, requests []fetchd.Requ
 	}
 }
 
-func (a *answer) arrive(client *fetchd.Client, job *job, requests []fetchd.Request) {
+func (a *answer) arrive(ctx context.Context, client *fetchd.Client, job *job, requests []fetchd.Request) {
 	a.Order = []int{}
-	for index, result := range client.FetchSeq(context.Background(), slices.Values(requests)) {
+	for index, result := range client.FetchSeq(ctx, slices.Values(requests)) {
 		a.Order = append(a.Order, index)
 		a.Results = append(a.Results, newResult(result))
 		if job.StopAfter != nil && len(a.Order) == *job.StopAfter {
@@ -241,8 +248,8 @@ func (a *answer) arrive(client *fetchd.Client, job *job, requests []fetchd.Reque
 	}
 }
 
-func (a *answer) stream(client *fetchd.Client, job *job, request fetchd.Request) {
-	response, err := client.Stream(context.Background(), request)
+func (a *answer) stream(ctx context.Context, client *fetchd.Client, job *job, request fetchd.Request) {
+	response, err := client.Stream(ctx, request)
 	if err != nil {
 		a.Results = append(a.Results, newResult(fetchd.Result{Err: err}))
 		return
