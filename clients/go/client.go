@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
-
-	"google.golang.org/grpc"
 )
 
 // Version is the version of this module.
@@ -65,12 +64,12 @@ func New(target string, options ...Option) (*Client, error) {
 		if address.isTLS {
 			dial = encrypted
 		}
-		conn, err := grpc.NewClient(namesScheme+":///"+address.hostPort, dial...)
+		endpoint, err := newEndpoint(address.hostPort, slices.Clone(dial))
 		if err != nil {
 			closeAll(all)
 			return nil, err
 		}
-		all = append(all, newEndpoint(address.hostPort, conn))
+		all = append(all, endpoint)
 	}
 	client.endpoints = newEndpoints(all)
 	client.closeOnce = sync.OnceValue(func() error { return closeAll(all) })

@@ -15,8 +15,9 @@ import (
 
 // An endpoint is one address of a client, with its connections.
 type endpoint struct {
-	name string
-	conn *grpc.ClientConn
+	name  string
+	names *names
+	conn  *grpc.ClientConn
 
 	mu     sync.Mutex
 	health health
@@ -31,12 +32,18 @@ const (
 	reconnectTime = time.Second
 )
 
-func newEndpoint(name string, conn *grpc.ClientConn) *endpoint {
-	return &endpoint{name: name, conn: conn}
+func newEndpoint(hostPort string, options []grpc.DialOption) (*endpoint, error) {
+	names := &names{}
+	conn, err := grpc.NewClient(namesScheme+":///"+hostPort, append(options, grpc.WithResolvers(names))...)
+	if err != nil {
+		return nil, err
+	}
+	return &endpoint{name: hostPort, names: names, conn: conn}, nil
 }
 
 // fetchBatch makes a call, whose messages are to be received as [message].
 func (e *endpoint) fetchBatch(ctx context.Context, request *fetchdv1.FetchBatchRequest) (grpc.ClientStream, error) {
+	e.names.refresh()
 	stream, err := e.conn.NewStream(ctx, &fetchdv1.FetchService_ServiceDesc.Streams[0],
 		fetchdv1.FetchService_FetchBatch_FullMethodName, grpc.ForceCodecV2(messageCodec))
 	if err != nil {

@@ -1,6 +1,9 @@
 package fetchd
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // AgeAnswers makes the last answer of each endpoint older.
 func (c *Client) AgeAnswers(age time.Duration) {
@@ -9,4 +12,11 @@ func (c *Client) AgeAnswers(age time.Duration) {
 		endpoint.health.answered = endpoint.health.answered.Add(-age)
 		endpoint.mu.Unlock()
 	}
+}
+
+// SetLookup replaces the look-up of names, until the returned function is called.
+func SetLookup(lookup func(context.Context, string) ([]string, error)) (reset func()) {
+	before := lookupHost
+	lookupHost = lookup
+	return func() { lookupHost = before }
 }

@@ -3,26 +3,38 @@ package fetchd
 import (
 	"context"
 	"net"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/resolver"
 )
 
-// names looks up the names of endpoints. It differs from gRPC's own resolver in
-// how soon it looks up a name again: after a lost connection, all addresses may
-// be new, and 30 s are too long to wait for them.
-type names struct{}
+// names looks up the name of one endpoint. It differs from gRPC's own resolver in
+// how often it does. A lost connection leads to another look-up, at most once a
+// second, because all addresses may be new then. So does a call, at most every
+// five seconds, because there may be more services.
+type names struct {
+	mu sync.Mutex
+	// lookups is nil while gRPC has not connected, or is idle.
+	lookups *lookups
+}
 
 const (
 	namesScheme = "fetchd"
-	// lookupInterval is the shortest time between two look-ups of a name.
-	lookupInterval = time.Second
+	// minLookupInterval is the shortest time between two look-ups of a name.
+	minLookupInterval = time.Second
+	// lookupInterval is the time after which a call leads to a look-up, or a
+	// failed one is repeated.
+	lookupInterval = 5 * time.Second
 	lookupTimeout  = 5 * time.Second
 )
 
-func (names) Scheme() string { return namesScheme }
+// lookupHost is replaced by tests.
+var lookupHost = net.DefaultResolver.LookupHost
 
-func (names) Build(target resolver.Target, conn resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
+func (*names) Scheme() string { return namesScheme }
+
+func (n *names) Build(target resolver.Target, conn resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
 	host, port, err := net.SplitHostPort(target.Endpoint())
 	if err != nil {
 		return nil, err
@@ -38,7 +50,19 @@ func (names) Build(target resolver.Target, conn resolver.ClientConn, _ resolver.
 	}
 	lookups.ResolveNow(resolver.ResolveNowOptions{})
 	go lookups.run(ctx)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lookups = lookups
 	return lookups, nil
+}
+
+// refresh looks up the name again if the last look-up was a while ago.
+func (n *names) refresh() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.lookups != nil && n.lookups.isOld() {
+		n.lookups.ResolveNow(resolver.ResolveNowOptions{})
+	}
 }
 
 // lookups looks up one name whenever gRPC asks for it.
@@ -48,13 +72,20 @@ type lookups struct {
 	cancel     context.CancelFunc
 	wanted     chan struct{}
 	ended      chan struct{}
+
+	mu sync.Mutex
+	// last is when the name was looked up.
+	last time.Time
+}
+
+func (l *lookups) isOld() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.last) >= lookupInterval
 }
 
 func (l *lookups) ResolveNow(resolver.ResolveNowOptions) {
-	select {
-	case l.wanted <- struct{}{}:
-	default:
-	}
+	signal(l.wanted)
 }
 
 func (l *lookups) Close() {
@@ -64,28 +95,36 @@ func (l *lookups) Close() {
 
 func (l *lookups) run(ctx context.Context) {
 	defer close(l.ended)
+	var again <-chan time.Time
 	for {
 		select {
 		case <-l.wanted:
+		case <-again:
 		case <-ctx.Done():
 			return
 		}
-		l.lookUp(ctx)
+		again = nil
+		if err := l.lookUp(ctx); err != nil {
+			l.conn.ReportError(err)
+			again = time.After(lookupInterval)
+		}
 		select {
-		case <-time.After(lookupInterval):
+		case <-time.After(minLookupInterval):
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (l *lookups) lookUp(ctx context.Context) {
+func (l *lookups) lookUp(ctx context.Context) error {
+	l.mu.Lock()
+	l.last = time.Now()
+	l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	found, err := net.DefaultResolver.LookupHost(ctx, l.host)
+	found, err := lookupHost(ctx, l.host)
 	if err != nil {
-		l.conn.ReportError(err)
-		return
+		return err
 	}
 	addresses := make([]resolver.Address, len(found))
 	for index, host := range found {
@@ -93,4 +132,5 @@ func (l *lookups) lookUp(ctx context.Context) {
 	}
 	// gRPC reports what it cannot do with the addresses on the calls.
 	_ = l.conn.UpdateState(resolver.State{Addresses: addresses})
+	return nil
 }

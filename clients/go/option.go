@@ -168,7 +168,6 @@ func (s *settings) dialOptions(addresses []address) (plain, encrypted []grpc.Dia
 		return nil, nil, err
 	}
 	common := []grpc.DialOption{
-		grpc.WithResolvers(names{}),
 		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`),
 		grpc.WithDisableServiceConfig(),
 		// It would send requests again that must not be sent twice. Calls that
