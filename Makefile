@@ -112,7 +112,7 @@ interop: $(TOOLS)/venv/grpcio-$(GRPCIO) $(TOOLS)/grpcurl-$(GRPCURL) $(TOOLS)/buf
 	$(PYTHON) tests/interop/fetch.py $(CARGO_TARGET_DIR)/debug/fetchd proto
 	$(GO_ENV) $(PYTHON) tests/interop/readme.py $(CARGO_TARGET_DIR)/debug/fetchd . \
 	  $(TOOLS)/python-newest/bin/python
-	$(PYTHON) tests/interop/credentials.py $(CARGO_TARGET_DIR)/debug/fetchd .
+	$(TOOLS)/python-newest/bin/python tests/interop/credentials.py $(CARGO_TARGET_DIR)/debug/fetchd .
 	$(PYTHON) tests/interop/log.py $(CARGO_TARGET_DIR)/debug/fetchd .
 	$(PYTHON) tests/interop/rollout.py $(CARGO_TARGET_DIR)/debug/fetchd .
 

@@ -5,7 +5,7 @@ Usage: credentials.py FETCHD ROOT
 FETCHD is the binary, and ROOT the folder of the project. The files come from
 deploy/secrets.sh. The commands and the Python code of the page are run as they are
 printed, with another folder, a local origin and a port of localhost. Without the token,
-or without the certificate, the Python call must fail.
+or without the certificate, the Python client must fail.
 """
 
 import http.server
@@ -18,10 +18,11 @@ import sys
 import tempfile
 import threading
 
-import grpc
+from fetchd import Client
 
-from fetch import generate_client, start_service
-from readme import Origin, blocks, commands
+from readme import Origin, commands
+from samples import blocks
+from service import start_service
 
 
 def check_commands(text, folder, environment):
@@ -39,34 +40,20 @@ def check_commands(text, folder, environment):
     assert checked >= 2, "there are fewer commands than expected"
 
 
-def check_python(text, origin, modules):
-    """Makes the channel of the page, then one without a token and one without a certificate."""
+def check_python(text, origin):
+    """Makes the client of the page, then one without a token and one without a certificate."""
     scope = {}
-    for code in blocks(text, "python"):
-        exec(code, scope)
-    target = re.search(r'"(dns:///\S+)", credentials', text)[1]
-    ca = (scope["FOLDER"] / "ca.crt").read_bytes()
-    assert call(scope["channel"], origin, modules) == 200
-    for credentials, code in [
-        (scope["tls"], grpc.StatusCode.UNAUTHENTICATED),
-        (grpc.ssl_channel_credentials(ca), grpc.StatusCode.UNAVAILABLE),
-    ]:
-        try:
-            call(grpc.secure_channel(target, credentials), origin, modules)
-        except grpc.RpcError as error:
-            assert error.code() == code, error
-        else:
-            raise AssertionError(f"expected {code}")
-
-
-def call(channel, origin, modules):
-    """Fetches the origin, and returns the status of its response."""
-    messages, services = modules
-    batch = messages.FetchBatchRequest(requests=[messages.FetchRequest(url=origin)])
-    with channel:
-        stub = services.FetchServiceStub(channel)
-        parts = [part for message in stub.FetchBatch(batch, timeout=10) for part in message.parts]
-    return max(part.head.status for part in parts)
+    [code] = [block for block in blocks(text, "python") if "from fetchd" in block]
+    exec(code, scope)
+    [result] = scope["client"].fetch_all([origin])
+    assert result.status_code == 200, result.error
+    endpoint = re.search(r'"(https://\S+)",$', code, re.MULTILINE)[1]
+    files = {"tls_ca": "ca.crt", "tls_cert": "tls.crt", "tls_key": "tls.key"}
+    files = {name: f"{scope['FOLDER']}/{file}" for name, file in files.items()}
+    for settings, reason in [(files, "CALL_FAILED"), ({"tls_ca": files["tls_ca"]}, "SERVICE_LOST")]:
+        with Client(endpoint, give_up_after=1, **settings) as client:
+            [result] = client.fetch_all([origin])
+        assert result.error and result.error.reason == reason, result.error
 
 
 def main(binary, root):
@@ -92,7 +79,7 @@ def main(binary, root):
             text = re.sub(r"fetchd(-headless)?\.fetchd\.svc:50051", host, text)
             environment["PATH"] = f"{binary.parent}:{environment['PATH']}"
             check_commands(text, folder, environment)
-            check_python(text, origin, generate_client(root / "proto"))
+            check_python(text, origin)
         finally:
             service.kill()
             service.wait()
