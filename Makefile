@@ -34,7 +34,7 @@ export BUF_CACHE_DIR := $(TOOLS)/buf-cache
 export PATH := $(TOOLS)/bin:$(TOOLS)/node_modules/.bin:$(PATH)
 
 PYTHON := $(TOOLS)/venv/bin/python
-GO_ENV := GOBIN=$(TOOLS)/bin GOPATH=$(TOOLS)/go GOCACHE=$(TOOLS)/go-cache GOFLAGS=-modcacherw
+GO_ENV := GOBIN=$(TOOLS)/bin GOPATH=$(TOOLS)/go GOCACHE=$(TOOLS)/go-cache GOFLAGS="-modcacherw -buildvcs=false"
 GO_INSTALL := $(GO_ENV) go install
 PYTHON_CLIENT := clients/python/pyproject.toml $(shell find clients/python/src -name '*.py' -o -name '*.pyi')
 # The environment of the web examples. Their client hides the package that protoc generates.

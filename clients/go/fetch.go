@@ -81,8 +81,8 @@ func (c *Client) FetchAll(ctx context.Context, requests []Request, options ...Fe
 // index of its request. Each iteration of the sequence sends the list anew.
 //
 // Leaving the loop cancels the rest of the list. While the loop doesn't take
-// results, the client receives no more of them than fit its buffers. It is like
-// [Client.FetchAll] otherwise.
+// results, the client buffers about 2 MiB of them for each call, and the service
+// waits. It is like [Client.FetchAll] otherwise.
 func (c *Client) Fetch(ctx context.Context, requests []Request, options ...FetchOption) iter.Seq2[int, Result] {
 	return func(yield func(int, Result) bool) {
 		settings, err := c.listSettings(options)
@@ -98,7 +98,8 @@ func (c *Client) Fetch(ctx context.Context, requests []Request, options ...Fetch
 
 // FetchSeq is like [Client.Fetch] with requests from a sequence of any length,
 // even an endless one. It reads no more of them than it can send: up to 1,000
-// requests or 8 MiB ahead. It calls requests in a goroutine of its own.
+// requests or 8 MiB ahead. It calls requests in a goroutine of its own, because
+// results arrive while requests may block.
 //
 // If ctx ends, or the time of [WithTimeout] passes, it stops reading requests.
 func (c *Client) FetchSeq(ctx context.Context, requests iter.Seq[Request], options ...FetchOption) iter.Seq2[int, Result] {

@@ -27,7 +27,7 @@ func shell(t testing.TB, folder, command string) string {
 	run := exec.Command("bash", "-c", command)
 	run.Dir = folder
 	// The module has to work by itself, without the settings of this one.
-	run.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+	run.Env = append(os.Environ(), "GOFLAGS=-modcacherw", "GOWORK=off")
 	output, err := run.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, output)
