@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout)]
 
 use std::{
+    fmt::Write,
     io,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -77,9 +78,10 @@ async fn connect(job: &Value) -> Result<Client, Error> {
 }
 
 fn url_of(endpoint: &str) -> String {
-    match endpoint.contains("://") {
-        true => endpoint.to_owned(),
-        false => format!("http://{endpoint}"),
+    if endpoint.contains("://") {
+        endpoint.to_owned()
+    } else {
+        format!("http://{endpoint}")
     }
 }
 
@@ -213,7 +215,7 @@ fn request_of(data: &Value) -> Request {
         let name = line[0].as_str().unwrap_or_default();
         let value = line[1].as_str().unwrap_or_default();
         // Each character stands for a byte.
-        let value: Vec<_> = value.chars().map(|c| u32::from(c) as u8).collect();
+        let value: Vec<_> = value.chars().filter_map(|c| u8::try_from(c).ok()).collect();
         request = request.header(name, value);
     }
     if let Some(body) = data["body_base64"].as_str() {
@@ -242,9 +244,10 @@ fn request_of(data: &Value) -> Request {
     if let Some(max) = data["max_body_bytes"].as_u64() {
         request = request.max_body_bytes(max);
     }
-    match data["truncate"] == true {
-        true => request.truncate_body(),
-        false => request,
+    if data["truncate"] == true {
+        request.truncate_body()
+    } else {
+        request
     }
 }
 
@@ -293,12 +296,11 @@ fn latin1(bytes: &[u8]) -> String {
 }
 
 fn hex(hash: Context) -> String {
-    let digest = hash.finish();
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut text = String::new();
+    for byte in hash.finish().as_ref() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 fn seconds(value: &Value) -> Option<Duration> {
