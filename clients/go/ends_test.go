@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -218,5 +220,43 @@ func TestListRecoversAfterGivingUp(t *testing.T) {
 	}
 	if failed < 200 || !hasRecovered {
 		t.Errorf("%d failed, has recovered: %v", failed, hasRecovered)
+	}
+}
+
+// Whatever way requests end, no goroutine is left.
+func TestNoGoroutineIsLeft(t *testing.T) {
+	fake := newFake(t, func(request batch, stream stream) error {
+		stream.Send(results(0, 1))
+		if len(request.Requests) > 1 {
+			<-stream.Context().Done()
+		}
+		return nil
+	})
+	before := runtime.NumGoroutine()
+	client, err := fetchd.New(fake.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.FetchAll(testContext(t), requests(1))
+	for range client.Fetch(testContext(t), requests(2)) {
+		break
+	}
+	for range client.FetchSeq(testContext(t), slices.Values(requests(2000))) {
+		break
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	client.FetchAll(ctx, requests(2))
+	response, err := client.Stream(testContext(t), requests(1)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	client.Close()
+	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines before, and now:\n%s", before, stacks[:runtime.Stack(stacks, true)])
+		}
 	}
 }

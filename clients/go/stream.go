@@ -43,7 +43,8 @@ func (c *Client) Stream(ctx context.Context, request Request) (*http.Response, e
 
 // StatsOf returns the counts and durations of a response of [Client.Stream] or
 // [Client.RoundTripper]. They are there once its body has been read to its end,
-// or to its error.
+// or to its error. A response without a body has none, and neither has one whose
+// body [http.Client] has wrapped because of its Timeout.
 func StatsOf(response *http.Response) (Stats, bool) {
 	switch body := response.Body.(type) {
 	case *streamBody:
