@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import codecs
-import email.message
 import json
+import re
 from typing import Optional
 
 _BOMS = (
@@ -14,6 +14,13 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+_CHARSET = re.compile(r"""(?:^|;)\s{0,9}charset\s{0,9}=\s{0,9}["']?([\w.:-]+)""", re.IGNORECASE)
+_NO_CHARSETS = frozenset(
+    "base64 bz2 hex idna mbcs oem palmos punycode quopri raw-unicode-escape rot13 rot-13 undefined "
+    "unicode-escape utf-7 uu zlib".split()
+)
+"""Codecs of Python that are no encodings of text, or that no page has."""
 
 
 def encoding_of(content_type: Optional[str], content: bytes) -> str:
@@ -31,20 +38,18 @@ def encoding_of(content_type: Optional[str], content: bytes) -> str:
 
 
 def charset_of(content_type: Optional[str]) -> Optional[str]:
-    """Returns the charset parameter of a content type, if Python knows it."""
-    if not content_type:
-        return None
-    message = email.message.Message()
-    message["content-type"] = content_type
-    charset = message.get_param("charset")
-    if not isinstance(charset, str):
+    """Returns the charset parameter of a content type, if it names an encoding of pages."""
+    found = _CHARSET.search(content_type or "")
+    if found is None:
         return None
     try:
-        # Latin-1 in a content type means Windows-1252 (WHATWG Encoding, section 4.2).
-        name = codecs.lookup(charset.strip("'\" ")).name
-        return "cp1252" if name in ("iso8859-1", "ascii") else name
-    except (LookupError, ValueError):
+        name = codecs.lookup(found[1]).name
+    except LookupError:
         return None
+    if name in _NO_CHARSETS:
+        return None
+    # Latin-1 in a content type means Windows-1252 (WHATWG Encoding, section 4.2).
+    return "cp1252" if name in ("iso8859-1", "ascii") else name
 
 
 def is_json(content_type: Optional[str]) -> bool:
