@@ -122,6 +122,8 @@ class Fake:
                 part.end.error.message = "as the case says"
                 part.end.error.retryable = end.get("retryable", False)
             part.end.SetInParent()
+            # What follows is another result, as far as the fake knows.
+            del sizes[part.index]
         return part
 
     def _abort(self, event, context):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
+
+import grpc
+from google.protobuf import duration_pb2
 
 from fetchd import FetchError, Request
 from fetchd._endpoint import Endpoint
 from fetchd._list import Call, Settings
 from fetchd._list import List as RequestList
 from fetchd._source import Source
+from fetchd.internal import status_pb2
 from fetchd.v1 import fetchd_pb2 as pb
 
 
@@ -97,16 +101,28 @@ def test_a_post_needs_an_endpoint_that_has_just_answered() -> None:
 class Unavailable(Exception):
     """The status of a call whose connection has broken."""
 
-    def code(self) -> object:
-        import grpc
-
+    def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.UNAVAILABLE
 
     def details(self) -> str:
         return "broken"
 
-    def trailing_metadata(self) -> None:
+    def trailing_metadata(self) -> Optional[List[Tuple[str, bytes]]]:
         return None
+
+
+class Full(Unavailable):
+    """The status of a call that a service has no room for."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    def trailing_metadata(self) -> Optional[List[Tuple[str, bytes]]]:
+        status = status_pb2.Status(code=8)
+        detail = status.details.add(type_url="type.googleapis.com/google.rpc.RetryInfo")
+        delay = duration_pb2.Duration(seconds=1)
+        detail.value = status_pb2.RetryInfo(retry_delay=delay).SerializeToString()
+        return [("grpc-status-details-bin", status.SerializeToString())]
 
 
 def test_losses_are_bounded_and_back_off_is_shared() -> None:
@@ -128,6 +144,19 @@ def test_losses_are_bounded_and_back_off_is_shared() -> None:
     for wait, expected in zip(waits, [0.2, 0.4, 0.8, 1.6, 3.2]):
         assert expected <= wait <= 1.5 * expected
     assert network.errors() == ["SERVICE_LOST"] * 100
+
+
+def test_an_endpoint_that_has_failed_is_probed_before_it_gets_requests() -> None:
+    network = Network(["http://o/"])
+    [call] = network.calls()
+    network.list.on_end(call, Unavailable(), network.now)
+    network.now += 1
+    [probe] = network.list.advance(network.now)
+    assert probe.is_probe
+    assert network.list.advance(network.now) == []
+    network.list.on_end(probe, None, network.now)
+    [again] = network.list.advance(network.now)
+    assert not again.is_probe
 
 
 def test_a_dead_endpoint_costs_one_call() -> None:
@@ -155,6 +184,37 @@ def test_a_list_gives_up_on_all_its_requests_at_once() -> None:
         results += len(network.list.results)
         network.list.results.clear()
     assert results == 10_500
+
+
+def give_up_time(status: Exception, probe: Optional[Exception]) -> float:
+    """Returns how long a list goes on whose calls and probes all end with these statuses."""
+    network = Network([Request("http://o/", "POST")], give_up_after=3.0)
+    first = network.calls()
+    network.list.on_end(first[0], status, network.now)
+    begun = network.now
+    while not network.list.results:
+        for call in network.list.advance(network.now):
+            network.list.on_end(call, probe if call.is_probe else status, network.now)
+        network.now += 0.05
+    return network.now - begun
+
+
+def test_full_services_get_four_times_as_long() -> None:
+    assert 11.9 < give_up_time(Full(), probe=None) < 12.5, "they do answer probes"
+
+
+def test_an_answer_ends_an_outage() -> None:
+    network = Network(["http://o/"] * 3, give_up_after=3.0)
+    for index in range(3):
+        [call] = network.calls()
+        network.now += 2
+        network.list.on_end(call, Unavailable(), network.now)
+        network.now += 2
+        [call] = network.calls()
+        network.answer(call, 0)
+        network.list.on_end(call, Unavailable(), network.now)
+        network.now += 2
+    assert network.errors() == [None] * 3
 
 
 def test_requests_that_miss_the_deadline_end_in_time() -> None:
@@ -187,14 +247,14 @@ def test_an_end_after_a_shutdown_may_be_sent_again() -> None:
 def test_a_paused_reader_makes_no_call_silent() -> None:
     network = Network(["http://o/"], silence_timeout=10.0)
     [call] = network.calls()
+    cancelled: List[bool] = []
+    call.cancel = lambda: cancelled.append(True)
     network.list.pause(60)
     network.now += 60
-    network.calls()
-    assert not network.list.results
+    assert network.calls() == [] and not cancelled
     network.now += 20
     network.calls()
-    assert not network.list.results, "the request is sent again"
-    assert call not in network.list._calls
+    assert cancelled and not network.list.results, "the request is sent again"
 
 
 def test_errors_are_exceptions_with_a_line_of_text() -> None:
