@@ -96,6 +96,7 @@ export class List implements CallListener {
     this.#applyBackPressure();
     this.#fill(now);
     this.#makeCalls(now);
+    this.#trackOutage(now);
     if (this.#intake.hasEnded && this.#queue.length === 0 && this.#calls.size === 0) {
       this.close();
       this.#sink.end();
@@ -273,6 +274,7 @@ export class List implements CallListener {
     }).finish();
     const call = new Call(endpoint, { requests, slots, metadata, silenceTimeout, body }, this);
     this.#calls.add(call);
+    this.#pool.lastUsed = endpoint;
     if (this.#isPaused) {
       call.pause();
     }
@@ -308,20 +310,21 @@ export class List implements CallListener {
     } else if (this.#deadline.hasPassed(now)) {
       this.#failAll(this.#queue.clear(), Deadline.error());
     }
-    const isOpen = this.#queue.length > 0 || this.#calls.size > 0;
-    if (!isOpen) {
-      this.#outage.reset();
-      return;
-    }
-    if (!this.#pool.hasAdmitted && this.#outage.end === undefined) {
-      // Another list has noticed that all endpoints are gone.
-      this.#outage.recordFailure(this.#pool.lastFailure, now);
-    }
     if ((this.#outage.end ?? Infinity) <= now) {
       const error = this.#outage.error(this.#pool.names);
       this.#outage.reset();
       this.#unavailable = error;
       this.#failOpen(error);
+    }
+  }
+
+  /** An outage hurts nobody while no request is open. */
+  #trackOutage(now: number): void {
+    if (this.#queue.length === 0 && this.#calls.size === 0) {
+      this.#outage.reset();
+    } else if (!this.#pool.hasAdmitted && this.#outage.end === undefined) {
+      // Another list has noticed that all endpoints are gone.
+      this.#outage.recordFailure(this.#pool.lastFailure, now);
     }
   }
 

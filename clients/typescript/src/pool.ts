@@ -11,9 +11,10 @@ export class Pool {
   readonly all: readonly Endpoint[];
   /** The last failure of any call or probe. */
   lastFailure = Failure.lost(FetchError.serviceLost("no replica could be reached"));
+  /** The endpoint that got the last call. */
+  lastUsed: Endpoint | undefined;
   /** Called when a probe has ended, and with its failure. */
   readonly #listeners = new Set<ProbeListener>();
-  #turn = 0;
 
   constructor(addresses: readonly Address[], tls?: TlsOptions, authorization?: Authorization) {
     this.all = addresses.map((address) => new Endpoint(address, tls, authorization));
@@ -23,10 +24,10 @@ export class Pool {
     return this.all.map(({ name }) => name);
   }
 
-  /** The endpoints that may get requests, from another one with each call. */
+  /** The endpoints that may get requests. The one that got the last call comes last. */
   admitted(): Endpoint[] {
-    this.#turn = (this.#turn + 1) % this.all.length;
-    const order = [...this.all.slice(this.#turn), ...this.all.slice(0, this.#turn)];
+    const next = this.lastUsed ? this.all.indexOf(this.lastUsed) + 1 : 0;
+    const order = [...this.all.slice(next), ...this.all.slice(0, next)];
     return order.filter(({ health }) => health.isAdmitted);
   }
 

@@ -24,6 +24,8 @@ test("longer lists go out in calls of 1,000, whose slots add up to the concurren
   const { service, client } = await start(t, async (call) => {
     const { requests, concurrency } = call.batch;
     assert.ok(requests.length <= 1_000);
+    // Less than half of the slots is not worth a call.
+    assert.ok(concurrency >= 50, `${concurrency} slots`);
     for (let open = requests.length, index = 0; index < requests.length;) {
       const before = Math.min(concurrency, open);
       inFlight += index === 0 ? before : 0;
@@ -161,7 +163,13 @@ test("several endpoints share a list: slow requests evenly, fast ones in larger 
     [25, 25],
     [25, 25],
   ]);
+  const before = services.map(({ calls }) => calls.length);
   delay = 1;
+  for (let count = 0; count < 4; count++) {
+    await client.fetchAll([url(0)]);
+  }
+  const small = services.map(({ calls }, index) => calls.length - (before[index] ?? 0));
+  assert.deepEqual(small, [2, 2], "small lists go to one endpoint after the other");
   assert.ok((await client.fetchAll(urls(20_000))).every(({ ok }) => ok));
   const counts = services.map(({ calls }) => calls.length);
   assert.ok(

@@ -96,6 +96,21 @@ test("a refused call goes to another endpoint, and is final without one", async 
   }
 });
 
+test("a POST prefers an endpoint without a recent failure", async (t) => {
+  const failing = await FakeService.start(t, (call) => call.fail(Code.UNAVAILABLE));
+  const other = await FakeService.start(t);
+  const client = connect(t, [failing.address, other.address]);
+  while (failing.calls.length === 0) {
+    assert.deepEqual(await texts(await client.fetchAll([url(0)])), [url(0)]);
+  }
+  await sleep(400);
+  const probes = () => failing.probes;
+  for (let count = 0, before = probes(); count < 10 || probes() === before; count++) {
+    assert.deepEqual(await texts(await client.fetchAll([post(count)])), [url(count)]);
+  }
+  assert.equal(failing.calls.length, 1);
+});
+
 test("a token that is not accepted is final at once", async (t) => {
   const { service, client } = await start(t);
   service.onProbe = (call) => call.fail(Code.UNAUTHENTICATED, "who?");
@@ -116,6 +131,29 @@ test("all open requests end together if no endpoint answers", async (t) => {
   const expected =
     /^no replica accepted a request for 0\.4s \(of 127\.0\.0\.1:1, 127\.0\.0\.1:2\); last error: 127\.0\.0\.1:[12]: the call failed \(UNAVAILABLE\): connect ECONNREFUSED 127\.0\.0\.1:[12]$/;
   assert.match(String(results[0]?.error?.message), expected);
+});
+
+test("a list that starts in an outage does not wait for the next probe", async (t) => {
+  const client = connect(t, "127.0.0.1:1", { giveUpAfter: 300 });
+  for (const list of ["first", "second"]) {
+    const begun = performance.now();
+    assert.deepEqual(await texts(await client.fetchAll([url(0)])), ["SERVICE_LOST"]);
+    const took = performance.now() - begun;
+    assert.ok(took >= 300 && took < 450, `${list}: ${took} ms`);
+  }
+});
+
+test("an outage counts from when a request waits", async (t) => {
+  const client = connect(t, "127.0.0.1:1", { giveUpAfter: 300 });
+  const begun = performance.now();
+  async function* late() {
+    await client.fetchAll([url(0)]);
+    await sleep(200);
+    yield url(1);
+  }
+  assert.deepEqual(await texts(await client.fetchAll(late())), ["SERVICE_LOST"]);
+  const took = performance.now() - begun;
+  assert.ok(took >= 800 && took < 1_000, `${took} ms`);
 });
 
 test("requests that come after the client has given up fail until a service answers", async (t) => {
@@ -161,6 +199,19 @@ test("a silent call is lost, but not while the caller reads nothing", async (t) 
     /the service sent nothing for 0\.3s while requests were open; the request may/,
   );
   assert.deepEqual(sent(service)[1], [url(1_500)]);
+});
+
+test("a large message may take longer to arrive", async (t) => {
+  const { client } = await start(
+    t,
+    async (call, number) => {
+      await sleep(600);
+      succeed(call, number);
+    },
+    { silenceTimeout: 300 },
+  );
+  const request = { ...post(0), body: new Uint8Array(256 << 10) };
+  assert.deepEqual(await texts(await client.fetchAll([request])), [url(0)]);
 });
 
 test("empty messages keep a call alive", async (t) => {

@@ -50,7 +50,7 @@ const readers: Record<string, (response: Response) => Promise<unknown>> = {
   "clone after text": async (r) => [await r.text(), r.clone().status],
   "locked body": async (r) => [r.body?.getReader() !== undefined, r.bodyUsed, await r.text()],
   used: async (r) => [r.bodyUsed, await r.text(), r.bodyUsed],
-  "stream after text": async (r) => [await r.text(), r.bodyUsed, r.body === null],
+  "stream after text": async (r) => [await r.text(), r.body?.locked, r.bodyUsed],
 };
 
 const form = { "content-type": "application/x-www-form-urlencoded" };
