@@ -64,9 +64,8 @@ export class Assembly {
       return checked(part);
     }
     if (part.hasHead) {
-      const { source } = part;
-      const pieces = [detach(part.body, source)];
-      this.#results[part.index] = { head: detach(part.head, source), pieces };
+      const pieces = [this.#detach(part.body, part)];
+      this.#results[part.index] = { head: this.#detach(part.head, part), pieces };
     }
     return undefined;
   }
@@ -75,8 +74,17 @@ export class Assembly {
     if (part.hasHead) {
       throw FetchError.contract(BROKEN.secondHead);
     }
-    incomplete.pieces.push(detach(part.body, part.source));
+    incomplete.pieces.push(this.#detach(part.body, part));
     return part.hasEnd ? checked(join(incomplete, part)) : undefined;
+  }
+
+  /**
+   * Copies a piece that would keep a much larger message in memory while it waits for the rest. The
+   * messages of the last result have nothing else.
+   */
+  #detach(piece: Buffer, { source }: Part): Buffer {
+    const isSmall = piece.length * 2 < source.length && this.#unfinished > 1;
+    return isSmall ? Buffer.from(piece) : piece;
   }
 }
 
@@ -108,9 +116,4 @@ function join({ head, pieces }: Incomplete, last: Part): Part {
     part.errorEnd = part.endStart + last.errorEnd - last.endStart;
   }
   return part;
-}
-
-/** Copies a piece that would keep a much larger message in memory while it waits for the rest. */
-function detach(piece: Buffer, message: Buffer): Buffer {
-  return piece.length * 2 < message.length ? Buffer.from(piece) : piece;
 }
