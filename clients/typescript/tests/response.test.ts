@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { inspect } from "node:util";
 
 import { readParts } from "../dist/part.js";
 import { bufferedResponse } from "../dist/response.js";
@@ -84,6 +85,18 @@ test("it is a Response", () => {
   const { url, redirected, statusText, type } = one;
   assert.deepEqual([url, redirected, statusText, type], ["http://o/final", true, "", "default"]);
   assert.equal(one.clone().url, "http://o/final");
+});
+
+test("each member of a Response is there", async () => {
+  for (const name of Object.getOwnPropertyNames(Response.prototype)) {
+    const one = response("{}", { headers: [["content-type", "application/x-www-form-urlencoded"]] });
+    const member = one[name as keyof Response];
+    assert.notEqual(member, undefined, name);
+    if (typeof member === "function" && name !== "constructor") {
+      await (member as () => unknown).call(one);
+    }
+  }
+  assert.match(inspect(response("abc")), /^Response \{\n {2}status: 200/);
 });
 
 test("statuses that the constructor refuses", async () => {
