@@ -1,3 +1,5 @@
+import { inspect, type InspectOptionsStylized } from "node:util";
+
 import { Head } from "./head.js";
 import { FetchEnd } from "./messages.js";
 import type { Part } from "./part.js";
@@ -22,7 +24,7 @@ const NULL_BODY = new Set([101, 103, 204, 205, 304]);
 /**
  * Creates a Response if there is a `body`, which may be null. Otherwise the object has only the
  * prototype of one, because the constructor makes about ten objects, which are a fifth of the cost
- * of a result. All members that need them are then overridden.
+ * of a result. All members that need them are then overridden, or passed on (see below).
  */
 function MaybeResponse(body?: ReadableStream<Uint8Array> | null): unknown {
   return body === undefined ? undefined : Reflect.construct(Response, [body], new.target);
@@ -67,6 +69,13 @@ abstract class RemoteResponse extends Base {
   get headers(): Headers {
     return this.head?.headers ?? new Headers();
   }
+
+  /** Without the body, since that would become a stream. */
+  [inspect.custom](_: number, options: InspectOptionsStylized): string {
+    const { status, statusText, headers, ok, redirected, type, url } = this;
+    const shown = { status, statusText, headers, ok, redirected, type, url };
+    return `Response ${inspect(shown, options)}`;
+  }
 }
 
 class StreamedResponse extends RemoteResponse {
@@ -92,6 +101,22 @@ const DECODER = new TextDecoder();
  * more than the fetch itself, so the body is only made a stream if somebody asks for one.
  */
 class BufferedResponse extends RemoteResponse {
+  /** Members of later versions of Response are those of a plain one. */
+  static {
+    const own = [BufferedResponse.prototype, RemoteResponse.prototype];
+    const names = Object.getOwnPropertyNames(Response.prototype) as (keyof Response)[];
+    for (const name of names.filter((one) => !own.some((known) => Object.hasOwn(known, one)))) {
+      Object.defineProperty(BufferedResponse.prototype, name, {
+        configurable: true,
+        get(this: BufferedResponse): unknown {
+          const standard = this.#toStandard();
+          const member: unknown = standard[name];
+          return typeof member === "function" ? member.bind(standard) : member;
+        },
+      });
+    }
+  }
+
   readonly #part: Part;
   #head: Head | undefined;
   /** Has the body once it is a stream. */
