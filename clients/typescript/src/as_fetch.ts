@@ -1,3 +1,5 @@
+import { setMaxListeners } from "node:events";
+
 import type { Result } from "./result.js";
 
 /** A function with the signature of the global `fetch`. */
@@ -14,6 +16,10 @@ interface Waiting {
   readonly request: Request;
   readonly resolve: (response: Response) => void;
   readonly reject: (error: unknown) => void;
+  /** Set when the caller has aborted the call. */
+  isAborted: boolean;
+  /** Called then, once the list has begun. */
+  abandon: () => void;
 }
 
 /**
@@ -26,30 +32,51 @@ export function asFetch(fetchList: FetchList): FetchFunction {
     void fetchBatch(batch, fetchList);
     batch = [];
   };
-  return (input, init) =>
-    new Promise((resolve, reject) => {
-      const request = new Request(input, init);
-      const { signal } = request;
-      signal.throwIfAborted();
-      signal.addEventListener("abort", () => reject(signal.reason));
-      batch.push({ request, resolve, reject });
-      if (batch.length === 1) {
-        setImmediate(flush);
-      }
-    });
+  return async (input, init) => {
+    const signal = signalOf(input, init);
+    // A Request would listen to its signal until it is collected as garbage.
+    const request = new Request(input, { ...init, signal: null } as never);
+    signal?.throwIfAborted();
+    let abort = () => {};
+    try {
+      return await new Promise<Response>((resolve, reject) => {
+        const waiting = { request, resolve, reject, isAborted: false, abandon: () => {} };
+        abort = () => {
+          waiting.isAborted = true;
+          waiting.abandon();
+          reject(signal?.reason);
+        };
+        if (signal) {
+          setMaxListeners(0, signal);
+          signal.addEventListener("abort", abort);
+        }
+        batch.push(waiting);
+        if (batch.length === 1) {
+          setImmediate(flush);
+        }
+      });
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  };
+}
+
+function signalOf(input: string | URL | Request, init?: RequestInit): AbortSignal | undefined {
+  const own = init?.signal;
+  return own === undefined && input instanceof Request ? input.signal : (own ?? undefined);
 }
 
 async function fetchBatch(calls: readonly Waiting[], fetchList: FetchList): Promise<void> {
-  const batch = calls.filter(({ request }) => !request.signal.aborted);
+  const batch = calls.filter(({ isAborted }) => !isAborted);
   const open = new Set(batch);
   const abandoned = new AbortController();
   for (const waiting of batch) {
-    waiting.request.signal.addEventListener("abort", () => {
+    waiting.abandon = () => {
       open.delete(waiting);
       if (open.size === 0) {
         abandoned.abort();
       }
-    });
+    };
   }
   try {
     // An iterator, since a list would be refused as a whole if one request cannot be sent.

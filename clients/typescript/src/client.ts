@@ -1,3 +1,5 @@
+import { setMaxListeners } from "node:events";
+
 import { parseAddresses } from "./address.js";
 import { asFetch, type FetchFunction } from "./as_fetch.js";
 import { BodySink } from "./body.js";
@@ -71,8 +73,12 @@ export class Client {
     }
     let run: Run | undefined;
     const start = (source: ListIntake | Requests) => {
-      run = this.#run(source, checked, results, (error) => results.fail(error));
-      run.turn();
+      try {
+        run = this.#run(source, checked, results, (error) => results.fail(error));
+      } catch (error) {
+        results.fail(error);
+      }
+      run?.turn();
     };
     const results: Results = new Results({
       start: () => {
@@ -96,7 +102,6 @@ export class Client {
   async stream(request: RequestInput, options: StreamOptions = {}): Promise<Response> {
     const checked = this.#check(options);
     const source = await ListIntake.of([request], checked.headers);
-    checked.signal?.throwIfAborted();
     const sink: BodySink = new BodySink(source.firstUrl, {
       readMore: () => run.turn(),
       stop: () => run.stop(),
@@ -129,15 +134,22 @@ export class Client {
   }
 
   #check(options: ListOptions): CheckedListOptions {
-    if (this.#isClosed) {
-      throw closed();
-    }
     const checked = checkListOptions(options, this.#settings.defaults);
-    checked.signal?.throwIfAborted();
+    this.#throwIfEnded(checked.signal);
     return checked;
   }
 
-  /** Prepares the list. It begins with the first turn. */
+  #throwIfEnded(signal: AbortSignal | undefined): void {
+    if (this.#isClosed) {
+      throw closed();
+    }
+    signal?.throwIfAborted();
+  }
+
+  /**
+   * Prepares the list. It begins with the first turn. Throws if it has ended since its options were
+   * checked: signals don't repeat their event.
+   */
   #run(
     source: ListIntake | Requests,
     options: CheckedListOptions,
@@ -146,6 +158,7 @@ export class Client {
     body?: BodySink,
   ): Run {
     const { signal } = options;
+    this.#throwIfEnded(signal);
     const abort = () => end(signal?.reason);
     const stop = () => {
       list.close();
@@ -168,7 +181,11 @@ export class Client {
       ...(body && { body }),
     });
     this.#open.add(end);
-    signal?.addEventListener("abort", abort);
+    if (signal) {
+      // One signal may end any number of lists. They remove their listeners.
+      setMaxListeners(0, signal);
+      signal.addEventListener("abort", abort);
+    }
     return { turn: list.turn, stop };
   }
 }

@@ -57,6 +57,7 @@ export class Endpoint {
   readonly #client: GrpcClient;
   readonly #authorization: Authorization | undefined;
   #lastAnswer = -Infinity;
+  #isClosed = false;
   #probe: Promise<Failure | undefined> | undefined;
 
   /** Creates the endpoint. It connects with the first call. */
@@ -114,6 +115,9 @@ export class Endpoint {
     } catch (error) {
       return refusedByToken(error);
     }
+    if (this.#isClosed) {
+      return Failure.lost(FetchError.serviceLost("the client is closed"));
+    }
     const failure = await this.#emptyBatch(metadata);
     if (!failure) {
       this.recordAnswer();
@@ -139,6 +143,7 @@ export class Endpoint {
 
   /** Closes the channel. Open calls go on. */
   close(): void {
+    this.#isClosed = true;
     this.#client.close();
   }
 }

@@ -123,7 +123,8 @@ function errorOf({ code, details }: StatusObject, disposition: Disposition): Fet
 function causeOf(details: string): string {
   const last = details.slice(details.lastIndexOf(LAST_ERROR) + LAST_ERROR.length);
   const cause = details.includes(LAST_ERROR) ? last : details;
-  return cause.replace(/^Error: /, "").replace(/\.? Resolution note: $/, "");
+  const text = cause.replace(/^Error: /, "").replace(/\.? Resolution note: $/, "");
+  return text === "null" ? "no connection" : text.trim();
 }
 
 const LAST_ERROR = "Last error: ";

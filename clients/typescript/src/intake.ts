@@ -165,14 +165,13 @@ export class StreamIntake implements Intake {
       return;
     }
     this.#isWaiting = true;
-    Promise.resolve(value).then(
-      (settled) => {
+    Promise.resolve(value)
+      .then((settled) => {
         this.#isWaiting = false;
         use(settled);
         this.#wake();
-      },
-      (error: unknown) => this.#end(error),
-    );
+      })
+      .catch((error: unknown) => this.#end(error));
   }
 
   #accept(result: IteratorResult<RequestInput>): void {

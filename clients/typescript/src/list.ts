@@ -95,6 +95,10 @@ export class List implements CallListener {
     this.#endLateRequests(now);
     this.#applyBackPressure();
     this.#fill(now);
+    if (this.#isClosed) {
+      // The iterator with the requests has cancelled the list.
+      return;
+    }
     this.#makeCalls(now);
     this.#trackOutage(now);
     if (this.#intake.hasEnded && this.#queue.length === 0 && this.#calls.size === 0) {

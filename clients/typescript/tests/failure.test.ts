@@ -72,6 +72,9 @@ test("the cause is not wrapped in those of grpc-js", () => {
     "Last error: Error: connect ECONNREFUSED 127.0.0.1:1. Resolution note: ";
   const { message } = failure(Code.UNAVAILABLE, text).error;
   assert.equal(message, "the call failed (UNAVAILABLE): connect ECONNREFUSED 127.0.0.1:1");
+  const none = "No connection established. Last error: null. Resolution note: ";
+  const unknown = failure(Code.UNAVAILABLE, none).error.message;
+  assert.equal(unknown, "the call failed (UNAVAILABLE): no connection");
 });
 
 test("nothing was dispatched if the probe fails", () => {
