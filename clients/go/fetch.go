@@ -99,7 +99,7 @@ func (c *Client) Fetch(ctx context.Context, requests []Request, options ...Fetch
 // FetchSeq is like [Client.Fetch] with requests from a sequence of any length,
 // even an endless one. It reads no more of them than it can send: up to 1,000
 // requests or 8 MiB ahead. It calls requests in a goroutine of its own, because
-// results arrive while requests may block.
+// results arrive while requests may block. If it panics, so does the loop.
 //
 // If ctx ends, or the time of [WithTimeout] passes, it stops reading requests.
 func (c *Client) FetchSeq(ctx context.Context, requests iter.Seq[Request], options ...FetchOption) iter.Seq2[int, Result] {

@@ -94,6 +94,8 @@ type seqSource struct {
 	count, bytes int
 	ended        bool
 	stopped      bool
+	// failure is what the sequence panicked with.
+	failure any
 }
 
 // gatherTime is how long to wait for more requests once one has arrived, so that
@@ -108,6 +110,8 @@ func newSeqSource(requests iter.Seq[Request]) *seqSource {
 }
 
 func (s *seqSource) read(requests iter.Seq[Request]) {
+	// Deferred, since the sequence may panic or end its goroutine.
+	defer func() { s.end(recover()) }()
 	index := 0
 	if s.waitUntilWanted() {
 		for request := range requests {
@@ -117,8 +121,13 @@ func (s *seqSource) read(requests iter.Seq[Request]) {
 			index++
 		}
 	}
+}
+
+// end ends reading. failure is what the sequence panicked with, or nil.
+func (s *seqSource) end(failure any) {
 	s.mu.Lock()
 	s.ended = true
+	s.failure = failure
 	s.mu.Unlock()
 	signal(s.full)
 	signal(s.arrived)
@@ -180,9 +189,13 @@ func (s *seqSource) gather() {
 	}
 }
 
+// hasEnded panics if the sequence has, so that the caller of the loop can recover.
 func (s *seqSource) hasEnded() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.failure != nil {
+		panic(s.failure)
+	}
 	return s.ended && len(s.buffer) == 0
 }
 
