@@ -55,9 +55,11 @@ function compile(folder: string, files: string[]): void {
 }
 
 test("the README is right", async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), "fetchd-readme-"));
-  t.after(() => rmSync(folder, { recursive: true }));
-  copyClone(join(folder, "fetchd"));
+  const parent = mkdtempSync(join(tmpdir(), "fetchd-readme-"));
+  t.after(() => rmSync(parent, { recursive: true }));
+  copyClone(join(parent, "fetchd"));
+  const folder = join(parent, "project");
+  mkdirSync(folder);
   const commands = blocks("console")
     .join("")
     .split("\n")
@@ -69,7 +71,6 @@ test("the README is right", async (t) => {
       stdio: ["ignore", "ignore", "inherit"],
     });
   }
-  execFileSync("npm", ["pkg", "set", "type=module"], { cwd: folder });
 
   const secrets = join(folder, "secrets");
   execFileSync(join(ROOT, "deploy/secrets.sh"), [secrets, "reader"], { stdio: "ignore" });
