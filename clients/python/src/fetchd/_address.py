@@ -32,6 +32,8 @@ def parse(endpoints: Union[str, Iterable[str]], tls_by_default: bool) -> List[Ad
     """
     if isinstance(endpoints, str):
         endpoints = endpoints.split(",")
+    if not isinstance(endpoints, Iterable):
+        raise TypeError(f"endpoints: expected {_EXPECTED}, got {type(endpoints).__name__}")
     addresses: List[Address] = []
     for endpoint in endpoints:
         if not isinstance(endpoint, str):
