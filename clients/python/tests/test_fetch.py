@@ -149,6 +149,7 @@ def test_a_body_is_streamed(client: Client, origin: Origin) -> None:
 
 # As code that is not checked calls it.
 request: Any = Request
+client_of: Any = Client
 
 WRONG: List[Tuple[Type[Exception], str, Callable[[Any], object]]] = [
     (TypeError, "expected a list of URLs", lambda client: client.fetch_all("http://o/")),
@@ -171,7 +172,7 @@ WRONG: List[Tuple[Type[Exception], str, Callable[[Any], object]]] = [
     (ValueError, "json: expected no body", lambda _: request("http://o/", body=b"", json={})),
     (ValueError, "endpoints: expected an address", lambda _: Client("")),
     (ValueError, "endpoints: expected an address .* got 'ftp://o'", lambda _: Client("ftp://o")),
-    (TypeError, "endpoints: expected an address .* got NoneType", lambda _: Client(None)),
+    (TypeError, "endpoints: expected an address .* got NoneType", lambda _: client_of(None)),
     (ValueError, "endpoints: expected an address", lambda _: Client("http://localhost:50051/path")),
     (ValueError, "endpoints: expected an address", lambda _: Client("localhost:99999")),
     (ValueError, "tls_cert: expected tls_key", lambda _: Client("https://o", tls_cert=b"")),
