@@ -66,6 +66,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Admin {
+    /// Returns all metrics in the Prometheus text format, as `/metrics` does.
+    pub fn metrics(&self) -> String {
+        self.metrics.update(&(self.sample)());
+        self.metrics.text()
+    }
+
     /// Answers requests until the future is dropped.
     ///
     /// From here on, the egress policy denies fetches to the address of `listener`.

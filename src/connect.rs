@@ -22,12 +22,13 @@ use std::{io, sync::Arc};
 
 use http::Uri;
 use rustls::pki_types::ServerName;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use crate::{
     config::Origins,
     egress::{Policy, Target},
+    net::{Net, Tcp},
     telemetry::OriginMetrics,
 };
 pub(crate) use error::ConnectError;
@@ -43,6 +44,7 @@ use tunnel::Tunnel;
 /// Opens connections to origins.
 pub(crate) struct Connector {
     policy: Policy,
+    network: Net,
     resolver: Arc<Resolver>,
     tunnel: Option<Tunnel>,
     tls: TlsConnector,
@@ -53,12 +55,13 @@ pub(crate) struct Connector {
 impl Connector {
     /// Creates a connector that only dials addresses allowed by `policy`.
     pub(crate) fn new(policy: Policy, origins: &Origins, metrics: OriginMetrics) -> Self {
-        let resolver = Resolver::new(&origins.name_servers, metrics.dns.clone());
-        let resolver = Arc::new(resolver);
+        let resolver = Arc::new(Resolver::new(origins, metrics.dns.clone()));
+        let network = origins.network.clone();
         let proxy = origins.proxy.clone();
         Self {
             policy,
-            tunnel: proxy.map(|proxy| Tunnel::new(proxy, Arc::clone(&resolver))),
+            tunnel: proxy.map(|proxy| Tunnel::new(proxy, network.clone(), Arc::clone(&resolver))),
+            network,
             resolver,
             tls: tls::connector(&origins.extra_roots),
             sockets: SocketLimit::new(origins.max_sockets),
@@ -101,7 +104,7 @@ impl Connector {
         &self,
         target: &Target<'_>,
         progress: &mut Progress<'_>,
-    ) -> Result<TcpStream, ConnectError> {
+    ) -> Result<Tcp, ConnectError> {
         let policy = &self.policy;
         let started = Instant::now();
         if let Some(tunnel) = &self.tunnel {
@@ -119,12 +122,13 @@ impl Connector {
         let addresses = self.resolver.resolve(target, is_allowed).await?;
         let resolved = Instant::now();
         progress.resolved(target.is_name().then(|| resolved - started));
-        let tcp = happy_eyeballs::connect(policy.allowed_addresses(addresses)?).await?;
+        let tcp =
+            happy_eyeballs::connect(&self.network, policy.allowed_addresses(addresses)?).await?;
         progress.connected(resolved.elapsed(), Some(&tcp));
         Ok(tcp)
     }
 
-    async fn handshake(&self, host: &str, tcp: TcpStream) -> Result<MaybeTlsStream, ConnectError> {
+    async fn handshake(&self, host: &str, tcp: Tcp) -> Result<MaybeTlsStream, ConnectError> {
         let failed = |source| ConnectError::Tls {
             host: host.to_owned(),
             source,

@@ -13,6 +13,7 @@
 //! - [`config`] holds the server settings, egress rules included. Its defaults are those of
 //!   the command line.
 //! - [`admin`] serves a page for people, `/metrics` and probes alongside a server.
+//! - [`net`] is the network below both, for simulations that bring their own.
 //! - [`proto`] contains the gRPC messages.
 //! - [`Code`] is a gRPC status code, as found in client errors.
 //!
@@ -130,6 +131,8 @@ mod gate;
 mod http1;
 #[cfg(feature = "server")]
 mod local_address;
+#[cfg(any(feature = "client", feature = "server"))]
+pub mod net;
 #[cfg(any(feature = "client", feature = "server"))]
 mod pem;
 pub mod proto;

@@ -16,10 +16,7 @@ mod tls;
 use std::{convert::Infallible, fmt, io, sync::Arc, time::Duration};
 
 use futures_util::future::OptionFuture;
-use tokio::{
-    net::TcpListener,
-    time::{self, Instant},
-};
+use tokio::time::{self, Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::HealthReporter;
 
@@ -28,6 +25,7 @@ use crate::{
     config::{Config, ConfigError},
     egress,
     local_address::is_local,
+    net::Listener,
     schedule::Scheduler,
     service::{Admission, Authentication, Service},
     shares::Quota,
@@ -209,7 +207,7 @@ impl Server {
     ///
     /// Returns an error if the local address of `listener` can't be read. The egress
     /// policy has to deny fetches to that address, so we don't start without knowing it.
-    pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> io::Result<()> {
+    pub async fn serve(self, listener: impl Listener, shutdown: Shutdown) -> io::Result<()> {
         self.policy.deny_listener(listener.local_addr()?, is_local);
         tokio::select! {
             () = self.accept_and_drain(listener, &shutdown) => {}
@@ -230,7 +228,7 @@ impl Server {
         }
     }
 
-    async fn accept_and_drain(&self, listener: TcpListener, shutdown: &Shutdown) {
+    async fn accept_and_drain(&self, listener: impl Listener, shutdown: &Shutdown) {
         self.health.set_serving::<Service>().await;
         self.readiness.enter(Stage::Serving);
         let mut acceptor = Acceptor::new(self.clone(), listener);

@@ -52,11 +52,7 @@ impl Site {
             ),
             "/" => page(),
             "/status.json" => self.status(),
-            "/metrics" => {
-                let metrics = &self.admin.metrics;
-                metrics.update(&(self.admin.sample)());
-                text(StatusCode::OK, metrics.text())
-            }
+            "/metrics" => text(StatusCode::OK, self.admin.metrics()),
             "/healthz" => text(StatusCode::OK, "alive\n"),
             "/readyz" => {
                 let (status, answer) = self.admin.readiness.answer();

@@ -11,7 +11,10 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use fetchd::client::internals::{DialError, Dialer, Http2Stream, Peer, Token};
+use fetchd::{
+    client::internals::{DialError, Dialer, Http2Stream, Peer, Token},
+    net::Net,
+};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -83,7 +86,7 @@ impl Check {
     fn new(args: &Args) -> anyhow::Result<Self> {
         let server: Uri = args.server.parse()?;
         Ok(Self {
-            dialer: Dialer::new(&server, &args.credentials.tls())?,
+            dialer: Dialer::new(&server, Net::default(), &args.credentials.tls())?,
             token: args.credentials.token(),
             server,
             timeout: args.timeout,

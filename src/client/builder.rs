@@ -10,6 +10,7 @@ use tonic::transport::Endpoint;
 use super::{
     Client, Error, defaults::Defaults, redirect, replicas::Replicas, tls::TlsSettings, token::Token,
 };
+use crate::net::Net;
 
 /// Builds a [`Client`] with other settings than the defaults.
 ///
@@ -65,6 +66,7 @@ pub struct Builder {
     pub(super) silence_timeout: Duration,
     pub(super) tls: TlsSettings,
     pub(super) token: Option<Token>,
+    pub(super) network: Net,
     keepalive_interval: Duration,
     keepalive_timeout: Duration,
 }
@@ -256,6 +258,14 @@ impl Builder {
         self
     }
 
+    /// Connects through another network than the operating system's. See
+    /// [`net`](crate::net).
+    #[must_use]
+    pub fn network(mut self, network: Net) -> Self {
+        self.network = network;
+        self
+    }
+
     /// Connects to the service at `url`. See [`Client::connect`].
     ///
     /// # Errors
@@ -341,6 +351,7 @@ impl Default for Builder {
             silence_timeout: Duration::from_secs(30),
             tls: TlsSettings::default(),
             token: None,
+            network: Net::default(),
             keepalive_interval: Duration::from_secs(5),
             keepalive_timeout: Duration::from_secs(5),
         }

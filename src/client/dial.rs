@@ -9,14 +9,13 @@ mod error;
 mod peer;
 mod stream;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::{
-    net::TcpStream,
-    task,
+    net, task,
     time::{self, Instant},
 };
 use tokio_rustls::TlsConnector;
@@ -25,6 +24,7 @@ use super::{
     setting::InvalidSetting,
     tls::{HTTP2, Handshake, NoIdentity, TlsSettings},
 };
+use crate::net::{Net, Tcp};
 pub use error::DialError;
 use error::rejected;
 pub use peer::Peer;
@@ -34,6 +34,7 @@ use stream::open;
 /// Opens connections to the addresses of a service URL.
 #[derive(Debug)]
 pub struct Dialer {
+    network: Net,
     /// The host of the URL, without brackets.
     host: String,
     port: u16,
@@ -57,11 +58,12 @@ impl Dialer {
     /// # Errors
     ///
     /// Fails if the host of an `https` URL is neither a DNS name nor an IP address.
-    pub fn new(url: &Uri, settings: &TlsSettings) -> Result<Self, InvalidSetting> {
+    pub fn new(url: &Uri, network: Net, settings: &TlsSettings) -> Result<Self, InvalidSetting> {
         let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
         let has_tls = url.scheme_str() == Some("https");
         let default_port = if has_tls { 443 } else { 80 };
         Ok(Self {
+            network,
             host: host.to_owned(),
             port: url.port_u16().unwrap_or(default_port),
             tls: has_tls.then(|| Tls::new(host, settings)).transpose()?,
@@ -78,6 +80,15 @@ impl Dialer {
         self.tls.is_some()
     }
 
+    /// Looks up the addresses of the host.
+    pub(super) async fn look_up(&self) -> io::Result<HashSet<SocketAddr>> {
+        let Some(network) = self.network.other() else {
+            return Ok(net::lookup_host(self.host_and_port()).await?.collect());
+        };
+        let found = network.look_up(&self.host).await?.addresses.into_iter();
+        Ok(found.map(|ip| SocketAddr::new(ip, self.port)).collect())
+    }
+
     /// Connects to `address`, which takes at most `limit`.
     ///
     /// # Errors
@@ -90,12 +101,10 @@ impl Dialer {
         limit: Duration,
     ) -> Result<Http2Stream, DialError> {
         let deadline = Instant::now() + limit;
-        let tcp = time::timeout_at(deadline, TcpStream::connect(address)).await;
+        let tcp = time::timeout_at(deadline, self.network.connect(address)).await;
         let tcp = tcp
             .map_err(|_| DialError::Timeout(limit))?
             .map_err(DialError::Tcp)?;
-        // Without this, Nagle's algorithm would delay small calls.
-        let _ = tcp.set_nodelay(true);
         let opened = time::timeout_at(deadline, self.open(tcp)).await;
         opened.unwrap_or_else(|_| {
             let peer = Peer::Silent(Some(limit));
@@ -104,7 +113,7 @@ impl Dialer {
     }
 
     /// Opens the HTTP/2 connection, with TLS or without.
-    async fn open(&self, tcp: TcpStream) -> Result<Http2Stream, DialError> {
+    async fn open(&self, tcp: Tcp) -> Result<Http2Stream, DialError> {
         let Some(tls) = &self.tls else {
             let opened = open(Box::new(tcp)).await;
             let opened = opened.unwrap_or(Err(Peer::Silent(None)));

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use rustls::{RootCertStore, pki_types::CertificateDer};
 
 use super::{ConfigError, Proxy};
+use crate::net::Net;
 
 /// How to find and trust origins, and how to keep connections to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,9 @@ pub struct Origins {
     /// shouldn't send a request while that happens, so this is a bit shorter. Default:
     /// 4 s.
     pub pool_idle_timeout: Duration,
+    /// The network that origins are reached through, unless it's that of the operating
+    /// system. If it's another one, `name_servers` has no effect.
+    pub network: Net,
 }
 
 impl Origins {
@@ -54,6 +58,7 @@ impl Default for Origins {
             proxy: None,
             max_sockets: None,
             pool_idle_timeout: Duration::from_secs(4),
+            network: Net::default(),
         }
     }
 }

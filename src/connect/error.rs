@@ -2,8 +2,6 @@
 
 use std::{error::Error, io, net::SocketAddr};
 
-use hickory_resolver::net::NetError;
-
 use crate::egress::Denied;
 
 /// The reason why we couldn't connect to an origin.
@@ -16,7 +14,10 @@ pub(crate) enum ConnectError {
     #[error("{host} has no IP address")]
     NoAddress { host: String },
     #[error("looking up {host} failed")]
-    Dns { host: String, source: Box<NetError> },
+    Dns {
+        host: String,
+        source: Box<dyn Error + Send + Sync>,
+    },
     #[error("connecting to {address} failed")]
     Tcp {
         address: SocketAddr,

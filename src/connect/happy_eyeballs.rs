@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::{net::TcpStream, time};
+use tokio::time;
 
 use super::ConnectError;
+use crate::net::{Net, Tcp};
 
 /// How many addresses we try at most. Any others are ignored.
 const MAX_ATTEMPTS: usize = 4;
@@ -19,7 +20,11 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// `addresses` must not be empty. We alternate between IPv6 and IPv4, and start the next
 /// attempt as soon as one fails or [`ATTEMPT_DELAY`] has passed. Dropping the future
 /// cancels all attempts.
-pub(super) async fn connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectError> {
+pub(super) async fn connect(
+    network: &Net,
+    addresses: Vec<SocketAddr>,
+) -> Result<Tcp, ConnectError> {
+    let dial = |address| dial(network, address);
     let (v6, v4) = addresses.into_iter().partition(SocketAddr::is_ipv6);
     let mut untried = interleave(v6, v4).into_iter();
     let mut attempts = FuturesUnordered::new();
@@ -40,15 +45,9 @@ pub(super) async fn connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, Con
     }
 }
 
-async fn dial(address: SocketAddr) -> Result<TcpStream, ConnectError> {
-    let connected = async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    };
-    connected
-        .await
-        .map_err(|source| ConnectError::Tcp { address, source })
+async fn dial(network: &Net, address: SocketAddr) -> Result<Tcp, ConnectError> {
+    let connected = network.connect(address).await;
+    connected.map_err(|source| ConnectError::Tcp { address, source })
 }
 
 /// Alternates between both families, starting with IPv6 (RFC 8305, 4). Keeps only the
@@ -70,7 +69,7 @@ fn interleave<T>(v6: Vec<T>, v4: Vec<T>) -> Vec<T> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
     use super::*;
 
@@ -89,9 +88,11 @@ mod tests {
             let dropped = TcpListener::bind("127.0.0.1:0").await.unwrap();
             dropped.local_addr().unwrap()
         };
-        let stream = connect(vec![closed, open]).await.unwrap();
+        let stream = connect(&Net::default(), vec![closed, open]).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), open);
-        let error = connect(vec![closed, closed]).await.unwrap_err();
+        let error = connect(&Net::default(), vec![closed, closed])
+            .await
+            .unwrap_err();
         assert!(matches!(error, ConnectError::Tcp { .. }));
     }
 
@@ -110,7 +111,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let open = listener.local_addr().unwrap();
         let started = time::Instant::now();
-        let stream = connect(vec![full, full, open]).await.unwrap();
+        let stream = connect(&Net::default(), vec![full, full, open])
+            .await
+            .unwrap();
         assert_eq!(stream.peer_addr().unwrap(), open);
         let took = started.elapsed();
         assert!(

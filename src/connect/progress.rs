@@ -2,9 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use tokio::net::TcpStream;
-
-use crate::{response::Phases, telemetry::RequestTrace};
+use crate::{net::Tcp, response::Phases, telemetry::RequestTrace};
 
 /// The stage a connection attempt has reached, and how long each phase took. Each phase is
 /// also recorded in the request's trace.
@@ -42,7 +40,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Records that there's a connection, either `tcp` or one through a proxy.
-    pub(super) fn connected(&mut self, took: Duration, tcp: Option<&TcpStream>) {
+    pub(super) fn connected(&mut self, took: Duration, tcp: Option<&Tcp>) {
         self.phases.connect = Some(took);
         self.stage = Stage::Tls;
         self.trace.connected(took, || tcp?.peer_addr().ok());

@@ -1,6 +1,7 @@
 //! DNS resolution.
 
 use std::{
+    error::Error,
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::Arc,
@@ -20,11 +21,15 @@ use super::{
     ConnectError,
     cache::{Cache, Key, MAX_ADDRESSES},
 };
-use crate::egress::{Host, Target};
+use crate::{
+    config::Origins,
+    egress::{Host, Target},
+    net::Network,
+};
 
 /// A caching DNS resolver. It also looks at the system's hosts file.
 pub(super) struct Resolver {
-    hickory: TokioResolver,
+    names: Names,
     /// Our own cache. We don't use hickory's, because it only limits how many responses
     /// it holds but not how large they are.
     cache: Cache,
@@ -45,31 +50,28 @@ const V4_DELAY: Duration = Duration::from_secs(1);
 /// higher.
 const MAX_NEGATIVE_TTL: u32 = 5 * 60;
 
+/// Who knows the addresses of names.
+enum Names {
+    System(Box<TokioResolver>),
+    Other(Arc<dyn Network>),
+}
+
 /// The addresses of one address family.
-type Answer = Result<Arc<[IpAddr]>, NetError>;
+type Answer = Result<Arc<[IpAddr]>, BoxError>;
+
+/// Why a look-up failed.
+type BoxError = Box<dyn Error + Send + Sync>;
 
 impl Resolver {
-    /// Creates a resolver that queries `name_servers`. If there aren't any, it uses the
-    /// system's name servers.
-    pub(super) fn new(name_servers: &[SocketAddr], durations: Histogram) -> Self {
-        let with_servers = |servers| {
-            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+    /// Creates a resolver that queries the name servers of `origins`. If there aren't any, it
+    /// uses the system's name servers.
+    pub(super) fn new(origins: &Origins, durations: Histogram) -> Self {
+        let names = match origins.network.other() {
+            Some(network) => Names::Other(Arc::clone(network)),
+            None => Names::system(&origins.name_servers),
         };
-        let mut builder = if name_servers.is_empty() {
-            TokioResolver::builder_tokio().unwrap_or_else(|error| {
-                tracing::warn!(%error, "no name servers: the system's DNS configuration cannot be read");
-                with_servers(Vec::new())
-            })
-        } else {
-            with_servers(name_servers.iter().map(name_server).collect())
-        };
-        builder.options_mut().cache_size = 0;
-        let hickory = builder
-            .build()
-            .expect("building fails only for invalid TLS settings, and none are set");
         Self {
-            hickory,
+            names,
             cache: Cache::new(),
             durations,
         }
@@ -120,7 +122,7 @@ impl Resolver {
             }
             (Err(error), _) | (_, Err(error)) => Err(ConnectError::Dns {
                 host: host.to_owned(),
-                source: Box::new(error),
+                source: error,
             }),
         }
     }
@@ -157,8 +159,47 @@ impl Resolver {
         if let Some(addresses) = self.cache.get(&key) {
             return Ok(addresses);
         }
+        let (addresses, ttl) = self.names.look_up(name, &key).await?;
+        self.cache.insert(key, Arc::clone(&addresses), ttl);
+        Ok(addresses)
+    }
+}
+
+impl Names {
+    /// Queries `name_servers`, or the system's name servers if there aren't any.
+    fn system(name_servers: &[SocketAddr]) -> Self {
+        let with_servers = |servers| {
+            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        };
+        let mut builder = if name_servers.is_empty() {
+            TokioResolver::builder_tokio().unwrap_or_else(|error| {
+                tracing::warn!(%error, "no name servers: the system's DNS configuration cannot be read");
+                with_servers(Vec::new())
+            })
+        } else {
+            with_servers(name_servers.iter().map(name_server).collect())
+        };
+        builder.options_mut().cache_size = 0;
+        let hickory = builder
+            .build()
+            .expect("building fails only for invalid TLS settings, and none are set");
+        Self::System(Box::new(hickory))
+    }
+
+    /// Returns the addresses of `key`, whose name is `name`, and how long they may be cached.
+    async fn look_up(&self, name: Name, key: &Key) -> Result<(Arc<[IpAddr]>, Duration), BoxError> {
+        let hickory = match self {
+            Self::System(hickory) => hickory,
+            Self::Other(network) => {
+                let found = network.look_up(&key.name).await?;
+                let is_wanted = |ip: &IpAddr| ip.is_ipv6() == (key.record_type == RecordType::AAAA);
+                let addresses = found.addresses.into_iter().filter(is_wanted);
+                return Ok((addresses.take(MAX_ADDRESSES).collect(), found.ttl));
+            }
+        };
         let (addresses, ttl): (Arc<[IpAddr]>, u32) =
-            match self.hickory.lookup(name, key.record_type).await {
+            match hickory.lookup(name, key.record_type).await {
                 Ok(response) => {
                     let records = response.answers().iter();
                     let addresses = records.clone().filter_map(|record| record.data.ip_addr());
@@ -172,11 +213,9 @@ impl Resolver {
                     let ttl = none.negative_ttl.unwrap_or_default();
                     (Arc::default(), ttl.min(MAX_NEGATIVE_TTL))
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             };
-        let ttl = Duration::from_secs(ttl.into());
-        self.cache.insert(key, Arc::clone(&addresses), ttl);
-        Ok(addresses)
+        Ok((addresses, Duration::from_secs(ttl.into())))
     }
 }
 

@@ -2,20 +2,15 @@
 
 use std::{
     io::{self, IoSlice},
-    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll},
 };
 
-use socket2::SockRef;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use super::{pool::IdleState, sockets::SocketPermit};
-use crate::{http1::Transport, telemetry::OpenConnection};
+use crate::{http1::Transport, net::Tcp, telemetry::OpenConnection};
 
 /// The transport below a single connection.
 pub(crate) struct OriginStream {
@@ -28,8 +23,8 @@ pub(crate) struct OriginStream {
 
 /// A TCP stream, with or without TLS on top.
 pub(super) enum MaybeTlsStream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Tcp),
+    Tls(Box<TlsStream<Tcp>>),
 }
 
 impl OriginStream {
@@ -61,14 +56,14 @@ impl OriginStream {
                 Ok(_) => return IdleState::UnexpectedData,
             }
         }
-        match SockRef::from(self.tcp()).peek(&mut [MaybeUninit::uninit()]) {
+        match self.tcp().peek() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => IdleState::Open,
             Ok(1..) if is_plain => IdleState::UnexpectedData,
             Ok(_) | Err(_) => IdleState::Closed,
         }
     }
 
-    fn tcp(&self) -> &TcpStream {
+    fn tcp(&self) -> &Tcp {
         match &self.stream {
             MaybeTlsStream::Plain(tcp) => tcp,
             MaybeTlsStream::Tls(stream) => stream.get_ref().0,
@@ -90,9 +85,7 @@ impl Drop for OriginStream {
     /// keep these bytes in memory.
     fn drop(&mut self) {
         if self.is_busy {
-            // This only fails if the socket is already broken, so we can ignore the
-            // error.
-            let _ = self.tcp().set_zero_linger();
+            self.tcp().reset_on_drop();
         }
     }
 }

@@ -4,35 +4,43 @@ use std::{error::Error, sync::Arc};
 
 use http::Uri;
 use hyper_util::{client::legacy::connect::proxy, rt::TokioIo};
-use tokio::net::TcpStream;
 use tower::{Service, service_fn};
 
 use super::{ConnectError, happy_eyeballs, resolver::Resolver};
-use crate::{config::Proxy, egress::Target};
+use crate::{
+    config::Proxy,
+    egress::Target,
+    net::{Net, Tcp},
+};
 
 /// Opens CONNECT tunnels through a proxy.
 pub(super) struct Tunnel {
     proxy: Proxy,
+    network: Net,
     resolver: Arc<Resolver>,
 }
 
 impl Tunnel {
     /// Creates a tunnel through `proxy`. If the proxy is given by name, `resolver` looks
     /// it up.
-    pub(super) fn new(proxy: Proxy, resolver: Arc<Resolver>) -> Self {
-        Self { proxy, resolver }
+    pub(super) fn new(proxy: Proxy, network: Net, resolver: Arc<Resolver>) -> Self {
+        Self {
+            proxy,
+            network,
+            resolver,
+        }
     }
 
     /// Connects to `target` through the proxy.
     ///
     /// The caller must have checked `target` against the egress policy already. We don't
     /// check the proxy's own address, since the operator configured it.
-    pub(super) async fn open(&self, target: &Target<'_>) -> Result<TcpStream, ConnectError> {
+    pub(super) async fn open(&self, target: &Target<'_>) -> Result<Tcp, ConnectError> {
         let connector = service_fn(|proxy: Uri| {
-            let resolver = Arc::clone(&self.resolver);
+            let (network, resolver) = (self.network.clone(), Arc::clone(&self.resolver));
             async move {
                 let addresses = resolver.resolve(&Target::of(&proxy), |_| true).await?;
-                let tcp = happy_eyeballs::connect(addresses).await?;
+                let tcp = happy_eyeballs::connect(&network, addresses).await?;
                 Ok::<_, ConnectError>(TokioIo::new(tcp))
             }
         });

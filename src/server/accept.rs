@@ -3,20 +3,17 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use futures_util::FutureExt;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time,
-};
+use tokio::{task::JoinSet, time};
 
 use super::{Server, registry::Registry};
+use crate::net::Listener;
 
 /// A server's listener, along with the connections accepted from it. Dropping it cuts the
 /// connections.
-pub(super) struct Acceptor {
+pub(super) struct Acceptor<L> {
     server: Server,
     /// `None` once it's closed.
-    listener: Option<TcpListener>,
+    listener: Option<L>,
     connections: JoinSet<()>,
     max_connections: usize,
 }
@@ -25,9 +22,9 @@ pub(super) struct Acceptor {
 /// so retrying right away would just fail again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-impl Acceptor {
+impl<L: Listener> Acceptor<L> {
     /// Creates an acceptor. `server` serves the connections accepted from `listener`.
-    pub(super) fn new(server: Server, listener: TcpListener) -> Self {
+    pub(super) fn new(server: Server, listener: L) -> Self {
         let permits = server.config.limits.max_connections as usize;
         Self {
             server,
@@ -69,12 +66,10 @@ impl Acceptor {
         }
     }
 
-    fn spawn(&mut self, stream: TcpStream, address: SocketAddr) {
-        // Otherwise Nagle's algorithm would delay small results.
-        let _ = stream.set_nodelay(true);
+    fn spawn(&mut self, stream: L::Stream, address: SocketAddr) {
         let server = self.server.clone();
         let tracker = server.open_connections.clone();
-        let serving = server.serve_tcp(stream, address);
+        let serving = server.serve_accepted(stream, address);
         self.connections.spawn(tracker.track_future(serving));
     }
 }

@@ -18,7 +18,6 @@ use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     time,
 };
 use tokio_util::sync::CancellationToken;
@@ -118,7 +117,10 @@ impl Server {
     }
 
     /// Serves a connection that was accepted from our listener, over TLS if that's on.
-    pub(super) async fn serve_tcp(self, stream: TcpStream, address: SocketAddr) {
+    pub(super) async fn serve_accepted<S>(self, stream: S, address: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let peer = Peer::Tcp(address);
         let Some(tls) = self.tls.clone() else {
             return self.serve_connection(stream, peer).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time;
 
 use super::{Server, Shutdown, accept::Acceptor};
-use crate::admin::Stage;
+use crate::{admin::Stage, net::Listener};
 
 /// How long callers may take to read the rest of finished batches.
 const READ_GRACE: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ impl Server {
     /// Drains the server. We ask connections to close, then reject new batches, and give
     /// open batches the drain timeout to finish. After that, unfinished requests end with
     /// `REASON_SHUTTING_DOWN`, and we cut the remaining connections.
-    pub(super) async fn drain(&self, mut acceptor: Acceptor, shutdown: &Shutdown) {
+    pub(super) async fn drain(&self, mut acceptor: Acceptor<impl Listener>, shutdown: &Shutdown) {
         self.closing.cancel();
         self.readiness.enter(Stage::Draining);
         self.open_batches.close();
@@ -50,7 +50,7 @@ impl Server {
 
     /// Waits for all batches to end. Then waits a little longer for callers to read the
     /// rest.
-    async fn finished(&self, acceptor: &mut Acceptor) {
+    async fn finished(&self, acceptor: &mut Acceptor<impl Listener>) {
         let batches = async {
             let _ = time::timeout(ACCEPT_GRACE, self.open_connections.wait()).await;
             self.draining.cancel();

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::Uri;
-use tokio::{net, time};
+use tokio::time;
 use tonic::transport::{Channel, Endpoint, Error as TransportError};
 
 use crate::client::{
@@ -30,7 +30,7 @@ impl Target {
             let (expected, url) = (EXPECTED_URL, redacted(url));
             return Err(Error::invalid(format!("{expected}, got {url:?}")));
         };
-        let dialer = Arc::new(Dialer::new(&url, &builder.tls)?);
+        let dialer = Arc::new(Dialer::new(&url, builder.network.clone(), &builder.tls)?);
         Ok(Self { url, dialer })
     }
 
@@ -45,9 +45,8 @@ impl Target {
 
     /// Looks up the addresses. Returns `None` if that fails.
     pub(super) async fn resolve(&self) -> Option<HashSet<SocketAddr>> {
-        let found = net::lookup_host(self.dialer.host_and_port());
-        let found = time::timeout(TIMEOUT, found).await;
-        Some(found.ok()?.ok()?.collect())
+        let found = time::timeout(TIMEOUT, self.dialer.look_up()).await;
+        found.ok()?.ok()
     }
 
     /// Connects to one of the addresses.

@@ -198,9 +198,9 @@ async fn tls_handshake_that_is_not_finished_is_dropped() {
     let server = Server::new(config).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let _silent = TcpStream::connect(address).await.unwrap();
+    let _silent = tokio::net::TcpStream::connect(address).await.unwrap();
     let (stream, peer) = listener.accept().await.unwrap();
     let begun = Instant::now();
-    server.serve_tcp(stream, peer).await;
+    server.serve_accepted(stream, peer).await;
     assert_eq!(begun.elapsed().as_secs(), HANDSHAKE_TIMEOUT.as_secs());
 }
