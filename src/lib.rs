@@ -91,6 +91,7 @@
 //! explains the design, and
 #![doc = concat!("[SECURITY.md](", env!("CARGO_PKG_REPOSITORY"), "/blob/main/SECURITY.md)")]
 //! the threat model.
+#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The front page names modules of both features.
 #![cfg_attr(

@@ -1,5 +1,7 @@
 //! The `fetchd` binary: the service, and commands that call it.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 
 use std::process::ExitCode;

@@ -15,7 +15,7 @@ static STATE: AtomicU64 = AtomicU64::new(0);
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Seeds all randomness of this process. Call it before anything else.
-pub fn seed(seed: u64) {
+pub(crate) fn seed(seed: u64) {
     STATE.store(seed, Ordering::Relaxed);
     fastrand::seed(next());
 }

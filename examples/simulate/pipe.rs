@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// Bytes on their way, and the end behind them.
 #[derive(Debug, Default)]
-pub struct Pipe {
+pub(crate) struct Pipe {
     /// What was written, and when it arrives.
     chunks: VecDeque<(Instant, Bytes)>,
     /// How many bytes were written and not read yet.
@@ -27,7 +27,7 @@ pub struct Pipe {
 }
 
 /// What a reader finds.
-pub enum Readable {
+pub(crate) enum Readable {
     Bytes(Bytes),
     End,
     /// Something arrives at this time.
@@ -40,7 +40,12 @@ const CAPACITY: usize = 192 << 10;
 
 impl Pipe {
     /// Writes as much as there's room for.
-    pub fn poll_write(&mut self, bytes: &[u8], latency: Duration, cx: &Context<'_>) -> Poll<usize> {
+    pub(crate) fn poll_write(
+        &mut self,
+        bytes: &[u8],
+        latency: Duration,
+        cx: &Context<'_>,
+    ) -> Poll<usize> {
         let count = bytes.len().min(CAPACITY.saturating_sub(self.unread));
         if count == 0 && !bytes.is_empty() {
             self.writer = Some(cx.waker().clone());
@@ -55,7 +60,7 @@ impl Pipe {
     }
 
     /// Ends the stream.
-    pub fn close(&mut self, latency: Duration) {
+    pub(crate) fn close(&mut self, latency: Duration) {
         if self.end.is_none() {
             self.end = Some(self.arrival(latency));
             self.wake_reader();
@@ -63,7 +68,7 @@ impl Pipe {
     }
 
     /// Returns what can be read now, without taking it.
-    pub fn peek(&self) -> Readable {
+    pub(crate) fn peek(&self) -> Readable {
         let now = Instant::now();
         match (self.chunks.front(), self.end) {
             (Some((at, bytes)), _) if *at <= now => Readable::Bytes(bytes.clone()),
@@ -75,7 +80,7 @@ impl Pipe {
     }
 
     /// Takes the next `count` bytes, which [`Self::peek`] has returned.
-    pub fn take(&mut self, count: usize) {
+    pub(crate) fn take(&mut self, count: usize) {
         let Some((_, bytes)) = self.chunks.front_mut() else {
             return;
         };
@@ -91,17 +96,17 @@ impl Pipe {
     }
 
     /// Wakes the reader of this pipe when something changes.
-    pub fn set_reader(&mut self, cx: &Context<'_>) {
+    pub(crate) fn set_reader(&mut self, cx: &Context<'_>) {
         self.reader = Some(cx.waker().clone());
     }
 
-    pub fn wake_reader(&mut self) {
+    pub(crate) fn wake_reader(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
     }
 
-    pub fn wake_all(&mut self) {
+    pub(crate) fn wake_all(&mut self) {
         self.wake_reader();
         if let Some(writer) = self.writer.take() {
             writer.wake();
@@ -109,12 +114,12 @@ impl Pipe {
     }
 
     /// Returns true if there's something that nobody has read.
-    pub fn is_unread(&self) -> bool {
+    pub(crate) fn is_unread(&self) -> bool {
         self.unread > 0
     }
 
     /// Returns how many bytes were read, of all that were ever written.
-    pub fn read(&self) -> u64 {
+    pub(crate) fn read(&self) -> u64 {
         self.read
     }
 

@@ -11,14 +11,14 @@ use tokio::time::Instant;
 
 /// The events of a run, in order. The same seed gives the same timeline.
 #[derive(Debug)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     began: Instant,
     events: Mutex<Vec<(Duration, String)>>,
 }
 
 impl Timeline {
     /// Creates a timeline that begins now.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             began: Instant::now(),
             events: Mutex::default(),
@@ -26,23 +26,27 @@ impl Timeline {
     }
 
     /// Adds an event.
-    pub fn add(&self, event: impl Display) {
+    pub(crate) fn add(&self, event: impl Display) {
         let event = (self.began.elapsed(), event.to_string());
         self.events.lock().push(event);
     }
 
     /// Returns the time since the beginning.
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// Returns the number of events.
-    pub fn len(&self) -> usize {
-        self.events.lock().len()
+    /// Returns the number of events, and when the last one was.
+    pub(crate) fn extent(&self) -> (usize, Duration) {
+        let events = self.events.lock();
+        (
+            events.len(),
+            events.last().map_or(Duration::ZERO, |last| last.0),
+        )
     }
 
     /// Returns a number that differs for different timelines.
-    pub fn digest(&self) -> u64 {
+    pub(crate) fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         hasher.write(self.to_string().as_bytes());
         hasher.finish()

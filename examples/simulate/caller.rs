@@ -1,0 +1,259 @@
+//! Callers, and the lists that they send.
+
+use std::{sync::Arc, time::Duration};
+
+use fetchd::client::{Client, Error, Outcome, Request};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::time::{self, Instant};
+
+use crate::{
+    machine::Machine,
+    oracle::{self, Oracle},
+    origin::Origin,
+    replica,
+    timeline::Timeline,
+};
+
+/// A caller sends its lists, each at its time.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) lists: Vec<List>,
+    /// If not, it notices silence and lost connections sooner than by default.
+    pub(crate) is_patient: bool,
+}
+
+/// A list of requests.
+#[derive(Debug, Clone)]
+pub(crate) struct List {
+    pub(crate) starts: Duration,
+    /// The origin of each request.
+    pub(crate) hosts: Vec<usize>,
+    /// How many of 100 requests are POSTs.
+    pub(crate) posts: u32,
+    pub(crate) max_attempts: u32,
+    pub(crate) concurrency: u32,
+    /// The timeout of each request.
+    pub(crate) timeout: Duration,
+    pub(crate) style: Style,
+    /// True if nothing keeps its requests from succeeding.
+    pub(crate) must_succeed: bool,
+}
+
+/// How a caller sends a list and reads its results.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Style {
+    Collect,
+    InOrder,
+    /// Leaves after this many results.
+    Cancel {
+        after: usize,
+    },
+    /// Rests between results.
+    Slow(Duration),
+    /// Has its requests one by one, at this interval.
+    Stream(Duration),
+    /// Sends each request in a call of its own, and streams its body.
+    Execute,
+    Deadline(Duration),
+}
+
+/// What a caller needs.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) machine: Machine,
+    pub(crate) origins: Arc<[Origin]>,
+    pub(crate) oracle: Arc<Oracle>,
+    pub(crate) timeline: Arc<Timeline>,
+    /// How long after a cancellation a request may still be sent.
+    pub(crate) cancel_bound: Duration,
+}
+
+/// The name of the service.
+pub(crate) const SERVICE: &str = "fetchd.svc";
+
+/// How long to wait before trying to connect again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl Caller {
+    /// Sends all lists, and waits for them.
+    pub(crate) async fn call(self, number: usize, desk: Desk) {
+        let client = self.connect(&desk).await;
+        let began = Instant::now() - desk.timeline.elapsed();
+        let lists = self.lists.into_iter().enumerate().map(|(index, list)| {
+            let (client, desk) = (client.clone(), desk.clone());
+            async move {
+                time::sleep_until(began + list.starts).await;
+                list.send(&format!("{number}/{index}"), &client, &desk)
+                    .await;
+            }
+        });
+        futures_util::future::join_all(lists).await;
+    }
+
+    async fn connect(&self, desk: &Desk) -> Client {
+        loop {
+            let mut builder = Client::builder().network(desk.machine.net());
+            if !self.is_patient {
+                builder = builder
+                    .silence_timeout(Duration::from_secs(15))
+                    .keepalive_interval(Duration::from_secs(1))
+                    .keepalive_timeout(Duration::from_secs(1));
+            }
+            let url = format!("http://{SERVICE}:{}", replica::PORT);
+            match builder.connect(url).await {
+                Ok(client) => return client,
+                Err(error) => desk.timeline.add(format_args!("cannot connect: {error}")),
+            }
+            time::sleep(PAUSE).await;
+        }
+    }
+}
+
+impl List {
+    /// Returns how long the list may take at most if nothing is wrong with the service.
+    pub(crate) fn bound(&self) -> Duration {
+        let own: Duration = match self.style {
+            Style::Slow(rest) | Style::Stream(rest) => rest * self.length(),
+            _ => Duration::ZERO,
+        };
+        own + self.timeout * self.length()
+    }
+
+    fn length(&self) -> u32 {
+        u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)
+    }
+
+    async fn send(self, name: &str, client: &Client, desk: &Desk) {
+        let (ids, requests): (Vec<_>, Vec<_>) = self.requests(desk).into_iter().unzip();
+        let (first, count) = (ids.first().copied().unwrap_or_default(), ids.len());
+        let style = self.style;
+        desk.timeline.add(format_args!(
+            "list {name} begins: {count} requests from {first} on, {style:?}"
+        ));
+        match style {
+            Style::Execute => self.execute(client, desk, &ids, requests).await,
+            Style::Stream(interval) => {
+                let requests = stream::iter(requests).then(move |request| async move {
+                    time::sleep(interval).await;
+                    request
+                });
+                let fetch = client.fetch_stream(requests.boxed());
+                let outcomes = fetch.concurrency(self.concurrency).outcomes();
+                self.read(desk, &ids, outcomes).await;
+            }
+            Style::InOrder => {
+                let fetch = client.fetch(requests).concurrency(self.concurrency);
+                let outcomes = fetch.in_order().enumerate().map(|(at, outcome)| {
+                    if outcome.index != at {
+                        desk.oracle
+                            .complain(format!("result {} came at {at}", outcome.index));
+                    }
+                    outcome
+                });
+                self.read(desk, &ids, Box::pin(outcomes)).await;
+            }
+            _ => {
+                let mut fetch = client.fetch(requests).concurrency(self.concurrency);
+                if let Style::Deadline(timeout) = style {
+                    fetch = fetch.timeout(timeout);
+                }
+                self.read(desk, &ids, fetch.outcomes()).await;
+            }
+        }
+        desk.timeline.add(format_args!("list {name} has ended"));
+        match style {
+            Style::Cancel { after } if after < count => {}
+            _ => desk.oracle.check_complete(&ids),
+        }
+    }
+
+    fn requests(&self, desk: &Desk) -> Vec<(usize, Request)> {
+        let request = |origin: &usize| {
+            let host = &desk.origins[*origin].host;
+            let is_post = fastrand::u32(..100) < self.posts;
+            let expected = oracle::Request::new(is_post, host.clone(), self.must_succeed);
+            let id = desk.oracle.expect(expected);
+            let url = format!("http://{host}/{id}");
+            let request = if is_post {
+                Request::post(url, vec![b'x'; fastrand::usize(..2_000)])
+            } else {
+                Request::get(url)
+            };
+            let request = request
+                .max_attempts(self.max_attempts)
+                .timeout(self.timeout);
+            (id, request)
+        };
+        self.hosts.iter().map(request).collect()
+    }
+
+    /// Reads the results.
+    async fn read(
+        &self,
+        desk: &Desk,
+        ids: &[usize],
+        mut outcomes: impl Stream<Item = Outcome> + Unpin,
+    ) {
+        let mut count = 0;
+        loop {
+            if let Style::Cancel { after } = self.style
+                && count == after
+            {
+                drop(outcomes);
+                let bound = desk.timeline.elapsed() + desk.cancel_bound;
+                desk.timeline.add("cancelled");
+                return desk.oracle.cancelled(ids, bound);
+            }
+            let Some(outcome) = outcomes.next().await else {
+                return;
+            };
+            count += 1;
+            match ids.get(outcome.index) {
+                Some(id) => desk.oracle.ended(*id, &outcome),
+                None => desk
+                    .oracle
+                    .complain(format!("no request has index {}", outcome.index)),
+            }
+            if let Style::Slow(rest) = self.style {
+                time::sleep(rest).await;
+            }
+        }
+    }
+
+    async fn execute(&self, client: &Client, desk: &Desk, ids: &[usize], requests: Vec<Request>) {
+        let calls = ids
+            .to_vec()
+            .into_iter()
+            .zip(requests)
+            .map(|(id, request)| async move {
+                let (error, body) = match client.execute(request).await {
+                    Ok(response) => body(response).await,
+                    Err(error) => (Some(error), None),
+                };
+                desk.oracle
+                    .ended_with(id, error.as_ref(), body.as_deref(), None);
+            });
+        let most = self.concurrency.max(1) as usize;
+        stream::iter(calls).buffer_unordered(most).collect().await
+    }
+}
+
+/// Reads a body to its end.
+async fn body(response: fetchd::client::reqwest::Response) -> (Option<Error>, Option<Vec<u8>>) {
+    let mut body = Vec::new();
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        match chunk {
+            Ok(chunk) => body.extend(chunk),
+            Err(error) => {
+                let mut causes = std::iter::successors(
+                    Some(&error as &(dyn std::error::Error + 'static)),
+                    |error| error.source(),
+                );
+                let own = causes.find_map(|error| error.downcast_ref::<Error>());
+                return (own.cloned(), Some(body));
+            }
+        }
+    }
+    (None, Some(body))
+}

@@ -1,0 +1,94 @@
+//! Faults of the network and of replicas.
+
+use std::time::Duration;
+
+/// A fault, and when it begins.
+#[derive(Debug, Clone)]
+pub(crate) struct Timed {
+    pub(crate) at: Duration,
+    pub(crate) fault: Fault,
+}
+
+/// What goes wrong. Parties are chosen by a number, modulo how many of them there are.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// A process dies, and its peers are told so by resets, or never. Another one starts
+    /// after a while, on a machine with the same address or a new one.
+    Crash {
+        replica: usize,
+        told: bool,
+        same_address: bool,
+        back_after: Duration,
+    },
+    /// A replica shuts down, and another one starts.
+    Replace { replica: usize },
+    /// One more replica starts.
+    Grow,
+    /// A replica shuts down, and nothing replaces it.
+    Shrink { replica: usize },
+    /// A replica neither sends nor receives for a while.
+    Hang { replica: usize, lasts: Duration },
+    /// Two parties don't reach each other for a while.
+    Partition {
+        one: Party,
+        other: Party,
+        lasts: Duration,
+    },
+    /// An origin moves to another machine, and the old one goes away.
+    Move { origin: usize },
+    /// The name of an origin has no address, or a forbidden one, for a while.
+    BadName {
+        origin: usize,
+        is_forbidden: bool,
+        lasts: Duration,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Party {
+    Replica(usize),
+    Caller(usize),
+    Origin(usize),
+    NameServer,
+}
+
+impl Fault {
+    pub(crate) fn random(rng: &mut fastrand::Rng) -> Self {
+        let replica = rng.usize(..100);
+        let lasts = Duration::from_millis(if rng.bool() {
+            rng.u64(1..3_000)
+        } else {
+            rng.u64(1..45_000)
+        });
+        match rng.u32(..13) {
+            0..3 => Self::Crash {
+                replica,
+                told: rng.u32(..3) > 0,
+                same_address: rng.u32(..3) == 0,
+                back_after: Duration::from_millis(rng.u64(..15_000)),
+            },
+            3..5 => Self::Replace { replica },
+            5 => Self::Grow,
+            6 => Self::Shrink { replica },
+            7 => Self::Hang { replica, lasts },
+            8..11 => {
+                let number = rng.usize(..100);
+                let (one, other) = match rng.u32(..4) {
+                    0 => (Party::Replica(replica), Party::Origin(number)),
+                    1 => (Party::Replica(replica), Party::NameServer),
+                    2 => (Party::Caller(number), Party::NameServer),
+                    _ => (Party::Caller(number), Party::Replica(replica)),
+                };
+                Self::Partition { one, other, lasts }
+            }
+            11 => Self::Move {
+                origin: rng.usize(..100),
+            },
+            _ => Self::BadName {
+                origin: rng.usize(..100),
+                is_forbidden: rng.bool(),
+                lasts,
+            },
+        }
+    }
+}

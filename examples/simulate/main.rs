@@ -1,0 +1,105 @@
+//! Runs clients, replicas and origins in a simulated network, with faults, and checks after
+//! each run what the service promises: see `oracle`.
+//!
+//! ```text
+//! cargo run --release --example simulate -- --seeds 1000        # seeds 0 to 999
+//! cargo run --release --example simulate -- --seed 17           # one run, with its timeline
+//! cargo run --release --example simulate -- --seeds 100 --twice # and compare timelines
+//! ```
+//!
+//! The clients, the servers and all below them are the real ones. Simulated are the
+//! network ([`fetchd::net`]), the clock (tokio's, paused: it jumps to the next timer once
+//! nothing else is to be done) and randomness, all of which the seed decides. Each seed is run
+//! in a process of its own, since tokio counts its runtimes.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
+
+mod body;
+mod caller;
+mod entropy;
+mod fault;
+mod link;
+mod machine;
+mod network;
+mod oracle;
+mod origin;
+mod pipe;
+mod replica;
+mod runner;
+mod scenario;
+mod timeline;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use runner::Runner;
+use scenario::Scenario;
+use world::World;
+
+/// Runs the service in a simulated network.
+#[derive(Debug, Parser)]
+struct Args {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// Runs this seed only, and prints its timeline.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Runs each seed twice, and compares the timelines.
+    #[arg(long)]
+    twice: bool,
+    /// Goes on after a failure.
+    #[arg(long)]
+    keep_going: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match args.seed {
+        Some(seed) => run(seed),
+        None => Runner::new(args.twice, args.keep_going).run(args.first..args.first + args.seeds),
+    }
+}
+
+/// Runs one seed. Prints its timeline, and below it a line for the runner.
+fn run(seed: u64) -> ExitCode {
+    entropy::seed(seed);
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let scenario = Scenario::generate(&mut rng);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without I/O needs nothing of the system");
+    let (timeline, complaints) = runtime.block_on(async {
+        let mut world = World::new(scenario, seed);
+        let oracle = std::sync::Arc::clone(world.oracle());
+        let default_hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            oracle.complain(format!("{panic}"));
+            default_hook(panic);
+        }));
+        world.run().await;
+        (
+            std::sync::Arc::clone(world.timeline()),
+            world.oracle().complaints(),
+        )
+    });
+    println!("{timeline}");
+    for complaint in &complaints {
+        println!("seed {seed} failed: {complaint}");
+    }
+    let (events, last) = timeline.extent();
+    println!(
+        "{events} events in {last:?}, timeline {:016x}",
+        timeline.digest()
+    );
+    match complaints.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}

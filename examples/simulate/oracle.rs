@@ -1,0 +1,271 @@
+//! What must hold in each run.
+//!
+//! The oracle knows more than the parties do: what an origin has received, and at once
+//! which connections the service has given up.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+
+use fetchd::client::{Error, Outcome};
+use parking_lot::Mutex;
+
+use crate::{body, link::Link, timeline::Timeline};
+
+/// Follows each request, and complains about what must not happen.
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    timeline: Arc<Timeline>,
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+/// The limits of a replica.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) max_in_flight: usize,
+    /// 0 if there's none.
+    pub(crate) max_per_host: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    requests: Vec<Request>,
+    exchanges: BTreeMap<u64, Exchange>,
+    complaints: Vec<String>,
+}
+
+/// A request of a caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) is_post: bool,
+    /// The host of its URL.
+    pub(crate) host: String,
+    /// True if there's no reason to fail.
+    pub(crate) must_succeed: bool,
+    executed: u32,
+    ends: u32,
+    /// When it must not be sent any more.
+    forbidden_from: Option<Duration>,
+}
+
+/// A request that an origin has received.
+#[derive(Debug)]
+struct Exchange {
+    id: usize,
+    replica: IpAddr,
+    link: Arc<Link>,
+    /// Where the response ends in all bytes of the connection, once it's written.
+    end: Option<u64>,
+}
+
+impl Request {
+    pub(crate) fn new(is_post: bool, host: String, must_succeed: bool) -> Self {
+        Self {
+            is_post,
+            host,
+            must_succeed,
+            executed: 0,
+            ends: 0,
+            forbidden_from: None,
+        }
+    }
+}
+
+impl Oracle {
+    pub(crate) fn new(timeline: Arc<Timeline>, limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            timeline,
+            limits,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Registers a request. Returns its number, which its URL has to contain.
+    pub(crate) fn expect(&self, request: Request) -> usize {
+        let requests = &mut self.state.lock().requests;
+        requests.push(request);
+        requests.len() - 1
+    }
+
+    /// Records that something is wrong.
+    pub(crate) fn complain(&self, complaint: impl Into<String>) {
+        let complaint = complaint.into();
+        self.timeline.add(format_args!("WRONG: {complaint}"));
+        self.state.lock().complaints.push(complaint);
+    }
+
+    /// Returns everything that was wrong.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        self.state.lock().complaints.clone()
+    }
+
+    /// Records that an origin has received a request over the new exchange `number`.
+    pub(crate) fn received(&self, id: usize, number: u64, replica: IpAddr, link: &Arc<Link>) {
+        self.timeline.add(format_args!(
+            "request {id} reaches its origin from {replica}"
+        ));
+        let now = self.timeline.elapsed();
+        let complaints = self.state.lock().received(id, number, replica, link, now);
+        for complaint in complaints.iter().chain(&self.over_limit(id, replica)) {
+            self.complain(complaint);
+        }
+    }
+
+    /// Records that an exchange ends after this many bytes of its connection. `None` if the
+    /// origin has closed it.
+    pub(crate) fn answered(&self, number: u64, end: Option<u64>) {
+        let mut state = self.state.lock();
+        match (end, state.exchanges.get_mut(&number)) {
+            (Some(_), Some(exchange)) => exchange.end = end,
+            _ => drop(state.exchanges.remove(&number)),
+        }
+    }
+
+    /// Records that request `id` was not executed but sent on to another origin.
+    pub(crate) fn redirected(&self, id: usize) {
+        if let Some(request) = self.state.lock().requests.get_mut(id) {
+            request.executed -= 1;
+        }
+    }
+
+    /// Records that the list with these requests was cancelled. From `time` on, none of them
+    /// may be sent.
+    pub(crate) fn cancelled(&self, ids: &[usize], time: Duration) {
+        let mut state = self.state.lock();
+        for id in ids {
+            state.requests[*id].forbidden_from = Some(time);
+        }
+    }
+
+    /// Checks how request `id` has ended.
+    pub(crate) fn ended(&self, id: usize, outcome: &Outcome) {
+        let body = outcome.response.as_ref().map(|response| &response.body[..]);
+        let attempts = outcome.stats.attempts;
+        self.ended_with(id, outcome.error.as_ref(), body, Some(attempts));
+    }
+
+    /// Like [`Self::ended`], for a request whose attempts are unknown.
+    pub(crate) fn ended_with(
+        &self,
+        id: usize,
+        error: Option<&Error>,
+        body: Option<&[u8]>,
+        attempts: Option<u32>,
+    ) {
+        let end = error.map_or("OK", Error::name);
+        self.timeline.add(format_args!("request {id} ends: {end}"));
+        let mut complaints = Vec::new();
+        let mut state = self.state.lock();
+        let request = &mut state.requests[id];
+        request.ends += 1;
+        if request.ends > 1 {
+            complaints.push(format!("request {id} has ended twice"));
+        }
+        match error {
+            None if request.executed == 0 => {
+                complaints.push(format!("request {id} was not sent, but has a response"));
+            }
+            None if body.is_none_or(|body| !body::belongs_to(body, id)) => {
+                complaints.push(format!("request {id} has another response than its own"));
+            }
+            Some(error) if request.must_succeed => {
+                complaints.push(format!("request {id} has failed for no reason: {error}"));
+            }
+            Some(error) if request.is_post && request.executed > 0 => {
+                if !admits_execution(error, attempts) {
+                    complaints.push(format!("POST {id} was executed in spite of: {error}"));
+                }
+            }
+            _ => {}
+        }
+        drop(state);
+        for complaint in complaints {
+            self.complain(complaint);
+        }
+    }
+
+    /// Checks that each of these requests has one end.
+    pub(crate) fn check_complete(&self, ids: &[usize]) {
+        let state = self.state.lock();
+        let lost = ids.iter().filter(|id| state.requests[**id].ends == 0);
+        let lost: Vec<_> = lost.copied().collect();
+        drop(state);
+        if !lost.is_empty() {
+            self.complain(format!("requests without an end: {lost:?}"));
+        }
+    }
+
+    fn over_limit(&self, id: usize, replica: IpAddr) -> Option<String> {
+        let state = self.state.lock();
+        let host = &state.requests.get(id)?.host;
+        let at_replica = state
+            .exchanges
+            .values()
+            .filter(|one| one.replica == replica);
+        let open: Vec<_> = at_replica.map(|one| one.id).collect();
+        let at_host = open.iter().filter(|id| state.requests[**id].host == *host);
+        let at_host: Vec<_> = at_host.copied().collect();
+        let Limits {
+            max_in_flight,
+            max_per_host,
+        } = self.limits;
+        if open.len() > max_in_flight {
+            return Some(format!(
+                "{replica} has more than {max_in_flight} in flight: {open:?}"
+            ));
+        }
+        (max_per_host > 0 && at_host.len() > max_per_host).then(|| {
+            format!("{replica} has more than {max_per_host} in flight to {host}: {at_host:?}")
+        })
+    }
+}
+
+impl State {
+    fn received(
+        &mut self,
+        id: usize,
+        number: u64,
+        replica: IpAddr,
+        link: &Arc<Link>,
+        now: Duration,
+    ) -> Vec<String> {
+        let Some(request) = self.requests.get_mut(id) else {
+            return vec![format!("request {id} was received, but nobody has made it")];
+        };
+        let mut complaints = Vec::new();
+        request.executed += 1;
+        if request.is_post && request.executed > 1 {
+            complaints.push(format!("POST {id} was executed twice"));
+        }
+        if request.forbidden_from.is_some_and(|from| from < now) {
+            complaints.push(format!(
+                "request {id} was sent after its list was cancelled"
+            ));
+        }
+        self.exchanges.retain(|_, exchange| exchange.is_open());
+        let exchange = Exchange {
+            id,
+            replica,
+            link: Arc::clone(link),
+            end: None,
+        };
+        self.exchanges.insert(number, exchange);
+        complaints
+    }
+}
+
+impl Exchange {
+    /// Returns true if the replica must be holding a slot for it.
+    fn is_open(&self) -> bool {
+        !self.link.has_got(self.end)
+    }
+}
+
+/// Returns true if a request that ends like this may have been executed.
+fn admits_execution(error: &Error, attempts: Option<u32>) -> bool {
+    match error {
+        Error::Fetch { .. } => attempts != Some(0),
+        Error::ServiceLost { message, .. } => message.contains("may have reached its origin"),
+        Error::Contract { .. } => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,79 @@
+//! A replica: a machine with a server.
+
+use std::{net::IpAddr, time::Duration};
+
+use fetchd::{
+    config::Config,
+    server::{Server, Shutdown},
+};
+use tokio::{task::JoinHandle, time};
+
+use crate::machine::Machine;
+
+/// A running server.
+pub(crate) struct Replica {
+    pub(crate) ip: IpAddr,
+    server: Server,
+    shutdown: Shutdown,
+    serving: JoinHandle<()>,
+}
+
+/// The port of the service.
+pub(crate) const PORT: u16 = 50051;
+
+impl Replica {
+    /// Starts a server on `machine`.
+    pub(crate) fn start(machine: &Machine, config: &Config) -> Self {
+        let mut config = config.clone();
+        config.origins.network = machine.net();
+        let server = Server::new(config).expect("the settings of simulations are valid");
+        let shutdown = Shutdown::new();
+        let serving = server.clone().serve(machine.listen(PORT), shutdown.clone());
+        Self {
+            ip: machine.ip,
+            server,
+            shutdown,
+            serving: tokio::spawn(async {
+                let _ = serving.await;
+            }),
+        }
+    }
+
+    /// Asks the server to shut down.
+    pub(crate) fn drain(&self) {
+        self.shutdown.request();
+    }
+
+    /// Ends all tasks of the server. The machine has to be off the network by now.
+    pub(crate) async fn kill(self) {
+        self.serving.abort();
+        // One that was drained has ended already.
+        if !self.serving.is_finished() {
+            let _ = self.serving.await;
+        }
+    }
+
+    /// Waits until a drain is over. Returns false if it takes longer than `limit`.
+    pub(crate) async fn drained(&mut self, limit: Duration) -> bool {
+        time::timeout(limit, &mut self.serving).await.is_ok()
+    }
+
+    /// Returns what the server holds although it has nothing to do, from its metrics.
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        let metrics = self.server.admin().metrics();
+        let amounts = [
+            "fetchd_batches_active ",
+            "fetchd_fetches_in_flight ",
+            "fetchd_fetches_queued ",
+            "fetchd_queued_bytes ",
+            "fetchd_stalled ",
+            "fetchd_connections{side=\"caller\",state=\"active\"} ",
+            "fetchd_connections{side=\"origin\",state=\"active\"} ",
+        ];
+        let lines = metrics.lines().filter(|line| {
+            let amount = amounts.iter().find_map(|name| line.strip_prefix(name));
+            amount.is_some_and(|amount| amount != "0")
+        });
+        lines.map(str::to_owned).collect()
+    }
+}

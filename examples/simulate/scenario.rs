@@ -1,0 +1,179 @@
+//! What a run consists of. The seed decides all of it.
+
+use std::time::Duration;
+
+use fetchd::config::Config;
+
+use crate::{
+    caller::{Caller, List, Style},
+    fault::{Fault, Timed},
+    oracle::Limits,
+    origin::{Habits, Origin},
+};
+
+/// The parties of a run, and what happens to them.
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) config: Config,
+    /// How many replicas the service should have.
+    pub(crate) replicas: usize,
+    pub(crate) origins: Vec<Origin>,
+    pub(crate) callers: Vec<Caller>,
+    pub(crate) faults: Vec<Timed>,
+}
+
+/// How many addresses a run's time is divided into for its faults.
+const FAULTS_END: u64 = 40_000;
+
+/// The network that origins are in. The egress policy has to allow it, since it's reserved
+/// for documentation.
+const ORIGINS: &str = "203.0.0.0/8";
+
+impl Scenario {
+    pub(crate) fn generate(rng: &mut fastrand::Rng) -> Self {
+        let replicas = match rng.u32(..10) {
+            0..3 => 1,
+            3..7 => rng.usize(2..4),
+            7..9 => rng.usize(4..9),
+            _ => rng.usize(9..31),
+        };
+        let is_calm = rng.u32(..4) == 0;
+        let timeout = Duration::from_millis(rng.u64(500..6_000));
+        let origins = origins(rng);
+        let callers = callers(rng, &origins, is_calm, timeout);
+        let faults = match is_calm {
+            true => Vec::new(),
+            false => faults(rng),
+        };
+        Self {
+            config: config(rng),
+            replicas,
+            origins,
+            callers,
+            faults,
+        }
+    }
+
+    /// Returns the limits that the replicas have to keep.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            max_in_flight: self.config.limits.max_in_flight as usize,
+            max_per_host: self.config.limits.max_per_host as usize,
+        }
+    }
+}
+
+fn config(rng: &mut fastrand::Rng) -> Config {
+    let mut config = Config::default();
+    let limits = &mut config.limits;
+    if rng.bool() {
+        limits.max_in_flight = rng.u32(4..64);
+        limits.max_batches = Some(rng.u32(1..=limits.max_in_flight / 2));
+    }
+    if rng.bool() {
+        limits.max_per_host = rng.u32(1..9);
+    }
+    if rng.u32(..4) == 0 {
+        limits.max_connections = rng.u32(1..5);
+    }
+    limits.default_concurrency = rng.u32(1..60);
+    if rng.bool() {
+        limits.max_connection_age = Duration::from_millis(rng.u64(500..20_000));
+    }
+    if rng.bool() {
+        limits.stall_timeout = Duration::from_millis(rng.u64(1_000..20_000));
+    }
+    config.drain_delay = Duration::from_millis(if rng.bool() { 0 } else { rng.u64(..5_000) });
+    config.drain_timeout = Duration::from_millis(rng.u64(..10_000));
+    let origins = ORIGINS.parse().expect("the network is valid");
+    config.egress.allow_net = vec![origins];
+    config
+}
+
+fn origins(rng: &mut fastrand::Rng) -> Vec<Origin> {
+    let count = rng.usize(1..9);
+    let mut origins: Vec<_> = (0..count)
+        .map(|number| Origin {
+            host: format!("origin-{number}.example"),
+            habits: match rng.u32(..3) {
+                0 => Habits::healthy(rng),
+                _ => Habits::faulty(rng),
+            },
+        })
+        .collect();
+    for origin in 0..count {
+        if origins[origin].habits.faults > 0 && rng.bool() {
+            let to = &origins[rng.usize(..count)].host;
+            origins[origin].habits.redirects_to = Some(format!("http://{to}"));
+        }
+    }
+    origins
+}
+
+fn callers(
+    rng: &mut fastrand::Rng,
+    origins: &[Origin],
+    is_calm: bool,
+    timeout: Duration,
+) -> Vec<Caller> {
+    let count = rng.usize(1..5);
+    let mut caller = |_| {
+        let is_patient = rng.bool();
+        let lists = (0..rng.usize(1..4)).map(|_| list(rng, origins, is_calm, timeout));
+        Caller {
+            lists: lists.collect(),
+            is_patient,
+        }
+    };
+    (0..count).map(&mut caller).collect()
+}
+
+fn list(rng: &mut fastrand::Rng, origins: &[Origin], is_calm: bool, timeout: Duration) -> List {
+    let healthy: Vec<_> = (0..origins.len())
+        .filter(|origin| origins[*origin].habits.faults == 0 && origins[*origin].habits.closes == 0)
+        .collect();
+    let all: Vec<_> = (0..origins.len()).collect();
+    let from_healthy = !healthy.is_empty() && rng.bool();
+    let hosts = if from_healthy { healthy } else { all };
+    let length = if rng.u32(..10) == 0 { 200 } else { 40 };
+    let count = rng.usize(..length);
+    let style = match rng.u32(..8) {
+        0 => Style::Cancel {
+            after: rng.usize(..=count),
+        },
+        1 => Style::InOrder,
+        2 => Style::Slow(Duration::from_millis(rng.u64(1..500))),
+        3 => Style::Stream(Duration::from_millis(rng.u64(..300))),
+        4 => Style::Execute,
+        5 => Style::Deadline(Duration::from_millis(rng.u64(1..20_000))),
+        _ => Style::Collect,
+    };
+    let may_fail = matches!(
+        style,
+        Style::Cancel { .. } | Style::Deadline(_) | Style::Slow(_)
+    );
+    List {
+        starts: Duration::from_millis(rng.u64(..20_000)),
+        hosts: (0..count)
+            .map(|_| hosts[rng.usize(..hosts.len())])
+            .collect(),
+        posts: if rng.bool() { 0 } else { rng.u32(..100) },
+        max_attempts: if rng.bool() { 1 } else { rng.u32(1..5) },
+        concurrency: if rng.bool() { 0 } else { rng.u32(1..30) },
+        timeout,
+        must_succeed: is_calm && from_healthy && !may_fail,
+        style,
+    }
+}
+
+fn faults(rng: &mut fastrand::Rng) -> Vec<Timed> {
+    let count = rng.usize(1..12);
+    let mut faults: Vec<_> = (0..count)
+        .map(|_| Timed {
+            at: Duration::from_millis(rng.u64(..FAULTS_END)),
+            fault: Fault::random(rng),
+        })
+        .collect();
+    faults.sort_by_key(|timed| timed.at);
+    faults
+}
