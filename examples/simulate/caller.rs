@@ -68,6 +68,9 @@ pub(crate) struct Desk {
     pub(crate) cancel_bound: Duration,
 }
 
+/// How much later than its deadline a list may end.
+const DEADLINE_GRACE: Duration = Duration::from_secs(1);
+
 /// The name of the service.
 pub(crate) const SERVICE: &str = "fetchd.svc";
 
@@ -119,6 +122,24 @@ impl List {
         own + self.timeout * self.length()
     }
 
+    /// Returns how many calls the list may have open at most.
+    pub(crate) fn most_calls(&self) -> usize {
+        match self.style {
+            Style::Execute => self.most_at_once(),
+            // The client makes no more than this with a replica.
+            _ => self.most_at_once().min(32),
+        }
+    }
+
+    /// Returns how many requests may be in flight at once.
+    pub(crate) fn most_at_once(&self) -> usize {
+        match (self.style, self.concurrency) {
+            (Style::Execute, concurrency) => concurrency.max(1) as usize,
+            (_, 0) => 50,
+            (_, concurrency) => concurrency as usize,
+        }
+    }
+
     fn length(&self) -> u32 {
         u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)
     }
@@ -126,7 +147,7 @@ impl List {
     async fn send(self, name: &str, client: &Client, desk: &Desk) {
         let (ids, requests): (Vec<_>, Vec<_>) = self.requests(desk).into_iter().unzip();
         let (first, count) = (ids.first().copied().unwrap_or_default(), ids.len());
-        let style = self.style;
+        let (style, began) = (self.style, Instant::now());
         desk.timeline.add(format_args!(
             "list {name} begins: {count} requests from {first} on, {style:?}"
         ));
@@ -161,9 +182,21 @@ impl List {
             }
         }
         desk.timeline.add(format_args!("list {name} has ended"));
+        self.check_deadline(name, began, desk);
         match style {
             Style::Cancel { after } if after < count => {}
             _ => desk.oracle.check_complete(&ids),
+        }
+    }
+
+    /// Checks that a list with a deadline has kept it.
+    fn check_deadline(&self, name: &str, began: Instant, desk: &Desk) {
+        let took = began.elapsed();
+        if let Style::Deadline(timeout) = self.style
+            && took > timeout + DEADLINE_GRACE
+        {
+            desk.oracle
+                .complain(format!("list {name} took {took:?}, not {timeout:?}"));
         }
     }
 
@@ -233,7 +266,7 @@ impl List {
                 desk.oracle
                     .ended_with(id, error.as_ref(), body.as_deref(), None);
             });
-        let most = self.concurrency.max(1) as usize;
+        let most = self.most_at_once();
         stream::iter(calls).buffer_unordered(most).collect().await
     }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     Shrink { replica: usize },
     /// A replica neither sends nor receives for a while.
     Hang { replica: usize, lasts: Duration },
+    /// A caller does so.
+    HangCaller { caller: usize, lasts: Duration },
     /// Two parties don't reach each other for a while.
     Partition {
         one: Party,
@@ -53,6 +55,16 @@ pub(crate) enum Party {
 }
 
 impl Fault {
+    /// A fault that loses nothing, if clients and servers do as they should.
+    pub(crate) fn rollout(rng: &mut fastrand::Rng) -> Self {
+        let replica = rng.usize(..100);
+        match rng.u32(..4) {
+            0 => Self::Grow,
+            1 => Self::Shrink { replica },
+            _ => Self::Replace { replica },
+        }
+    }
+
     pub(crate) fn random(rng: &mut fastrand::Rng) -> Self {
         let replica = rng.usize(..100);
         let lasts = Duration::from_millis(if rng.bool() {
@@ -60,16 +72,18 @@ impl Fault {
         } else {
             rng.u64(1..45_000)
         });
-        match rng.u32(..13) {
+        match rng.u32(..14) {
+            13 => Self::HangCaller {
+                caller: rng.usize(..100),
+                lasts,
+            },
             0..3 => Self::Crash {
                 replica,
                 told: rng.u32(..3) > 0,
                 same_address: rng.u32(..3) == 0,
                 back_after: Duration::from_millis(rng.u64(..15_000)),
             },
-            3..5 => Self::Replace { replica },
-            5 => Self::Grow,
-            6 => Self::Shrink { replica },
+            3..7 => Self::rollout(rng),
             7 => Self::Hang { replica, lasts },
             8..11 => {
                 let number = rng.usize(..100);

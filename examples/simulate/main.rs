@@ -70,6 +70,9 @@ fn run(seed: u64) -> ExitCode {
     entropy::seed(seed);
     let mut rng = fastrand::Rng::with_seed(seed);
     let scenario = Scenario::generate(&mut rng);
+    if std::env::var_os("SHOW").is_some() {
+        println!("{scenario:#?}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

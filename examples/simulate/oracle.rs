@@ -24,6 +24,8 @@ pub(crate) struct Limits {
     pub(crate) max_in_flight: usize,
     /// 0 if there's none.
     pub(crate) max_per_host: usize,
+    /// True if it may have no room for a batch or a connection.
+    pub(crate) may_be_full: bool,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +33,13 @@ struct State {
     requests: Vec<Request>,
     exchanges: BTreeMap<u64, Exchange>,
     complaints: Vec<String>,
+    /// When the last fault was over.
+    faults_ended: Option<Duration>,
 }
+
+/// How long a client may still give up because no replica answers, once there's no fault any
+/// more: 30 s without an answer have to pass, and a lost connection may be noticed late.
+const GIVE_UP_BOUND: Duration = Duration::from_secs(70);
 
 /// A request of a caller.
 #[derive(Debug, Clone)]
@@ -84,6 +92,11 @@ impl Oracle {
         let requests = &mut self.state.lock().requests;
         requests.push(request);
         requests.len() - 1
+    }
+
+    /// Records that all faults are over.
+    pub(crate) fn no_more_faults(&self) {
+        self.state.lock().faults_ended = Some(self.timeline.elapsed());
     }
 
     /// Records that something is wrong.
@@ -153,8 +166,13 @@ impl Oracle {
     ) {
         let end = error.map_or("OK", Error::name);
         self.timeline.add(format_args!("request {id} ends: {end}"));
+        let now = self.timeline.elapsed();
         let mut complaints = Vec::new();
         let mut state = self.state.lock();
+        let has_healed = !self.limits.may_be_full
+            && state
+                .faults_ended
+                .is_some_and(|ended| now > ended + GIVE_UP_BOUND);
         let request = &mut state.requests[id];
         request.ends += 1;
         if request.ends > 1 {
@@ -167,7 +185,13 @@ impl Oracle {
             None if body.is_none_or(|body| !body::belongs_to(body, id)) => {
                 complaints.push(format!("request {id} has another response than its own"));
             }
-            Some(error) if request.must_succeed => {
+            Some(Error::Contract { message, .. }) => {
+                complaints.push(format!("request {id} has a broken contract: {message}"));
+            }
+            Some(error @ Error::ServiceLost { .. }) if has_healed => {
+                complaints.push(format!("request {id} is lost in spite of peace: {error}"));
+            }
+            Some(error) if request.must_succeed && !self.limits.may_be_full => {
                 complaints.push(format!("request {id} has failed for no reason: {error}"));
             }
             Some(error) if request.is_post && request.executed > 0 => {
@@ -207,6 +231,7 @@ impl Oracle {
         let Limits {
             max_in_flight,
             max_per_host,
+            ..
         } = self.limits;
         if open.len() > max_in_flight {
             return Some(format!(
@@ -263,9 +288,10 @@ impl Exchange {
 /// Returns true if a request that ends like this may have been executed.
 fn admits_execution(error: &Error, attempts: Option<u32>) -> bool {
     match error {
-        Error::Fetch { .. } => attempts != Some(0),
-        Error::ServiceLost { message, .. } => message.contains("may have reached its origin"),
-        Error::Contract { .. } => true,
+        Error::Fetch { .. } if attempts != Some(0) => true,
+        Error::Fetch { message, .. } | Error::ServiceLost { message, .. } => {
+            message.contains("may have reached its origin")
+        }
         _ => false,
     }
 }

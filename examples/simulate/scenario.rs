@@ -19,7 +19,19 @@ pub(crate) struct Scenario {
     pub(crate) replicas: usize,
     pub(crate) origins: Vec<Origin>,
     pub(crate) callers: Vec<Caller>,
+    pub(crate) weather: Weather,
     pub(crate) faults: Vec<Timed>,
+}
+
+/// What kind of faults there are, apart from those of origins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weather {
+    /// None.
+    Calm,
+    /// Replicas come and go, as in a rollout or when the service is scaled.
+    Rollout,
+    /// Anything.
+    Storm,
 }
 
 /// How many addresses a run's time is divided into for its faults.
@@ -37,21 +49,32 @@ impl Scenario {
             7..9 => rng.usize(4..9),
             _ => rng.usize(9..31),
         };
-        let is_calm = rng.u32(..4) == 0;
+        let weather = match rng.u32(..6) {
+            0 => Weather::Calm,
+            1 => Weather::Rollout,
+            _ => Weather::Storm,
+        };
         let timeout = Duration::from_millis(rng.u64(500..6_000));
         let origins = origins(rng);
-        let callers = callers(rng, &origins, is_calm, timeout);
-        let faults = match is_calm {
-            true => Vec::new(),
-            false => faults(rng),
-        };
+        let callers = callers(rng, &origins, weather, timeout);
+        let faults = faults(rng, weather);
         Self {
             config: config(rng),
             replicas,
             origins,
             callers,
+            weather,
             faults,
         }
+    }
+
+    /// Returns true if all callers together may have more calls or connections than a replica
+    /// accepts.
+    fn may_be_full(&self) -> bool {
+        let lists = self.callers.iter().flat_map(|caller| &caller.lists);
+        let calls: usize = lists.map(List::most_calls).sum();
+        let limits = &self.config.limits;
+        calls > limits.batches() as usize || self.callers.len() > limits.max_connections as usize
     }
 
     /// Returns the limits that the replicas have to keep.
@@ -59,6 +82,7 @@ impl Scenario {
         Limits {
             max_in_flight: self.config.limits.max_in_flight as usize,
             max_per_host: self.config.limits.max_per_host as usize,
+            may_be_full: self.may_be_full(),
         }
     }
 }
@@ -68,8 +92,13 @@ fn config(rng: &mut fastrand::Rng) -> Config {
     let limits = &mut config.limits;
     if rng.bool() {
         limits.max_in_flight = rng.u32(4..64);
-        limits.max_batches = Some(rng.u32(1..=limits.max_in_flight / 2));
     }
+    let most = limits.max_in_flight / 2;
+    limits.max_batches = Some(if rng.u32(..4) == 0 {
+        rng.u32(1..=most)
+    } else {
+        most
+    });
     if rng.bool() {
         limits.max_per_host = rng.u32(1..9);
     }
@@ -113,13 +142,13 @@ fn origins(rng: &mut fastrand::Rng) -> Vec<Origin> {
 fn callers(
     rng: &mut fastrand::Rng,
     origins: &[Origin],
-    is_calm: bool,
+    weather: Weather,
     timeout: Duration,
 ) -> Vec<Caller> {
     let count = rng.usize(1..5);
     let mut caller = |_| {
         let is_patient = rng.bool();
-        let lists = (0..rng.usize(1..4)).map(|_| list(rng, origins, is_calm, timeout));
+        let lists = (0..rng.usize(1..4)).map(|_| list(rng, origins, weather, timeout));
         Caller {
             lists: lists.collect(),
             is_patient,
@@ -128,7 +157,7 @@ fn callers(
     (0..count).map(&mut caller).collect()
 }
 
-fn list(rng: &mut fastrand::Rng, origins: &[Origin], is_calm: bool, timeout: Duration) -> List {
+fn list(rng: &mut fastrand::Rng, origins: &[Origin], weather: Weather, timeout: Duration) -> List {
     let healthy: Vec<_> = (0..origins.len())
         .filter(|origin| origins[*origin].habits.faults == 0 && origins[*origin].habits.closes == 0)
         .collect();
@@ -148,30 +177,42 @@ fn list(rng: &mut fastrand::Rng, origins: &[Origin], is_calm: bool, timeout: Dur
         5 => Style::Deadline(Duration::from_millis(rng.u64(1..20_000))),
         _ => Style::Collect,
     };
+    let posts = if rng.bool() { 0 } else { rng.u32(..100) };
+    // A drain may cut a POST short, which is not sent again then.
     let may_fail = matches!(
         style,
         Style::Cancel { .. } | Style::Deadline(_) | Style::Slow(_)
-    );
+    ) || match weather {
+        Weather::Calm => false,
+        Weather::Rollout => posts > 0,
+        Weather::Storm => true,
+    };
     List {
         starts: Duration::from_millis(rng.u64(..20_000)),
         hosts: (0..count)
             .map(|_| hosts[rng.usize(..hosts.len())])
             .collect(),
-        posts: if rng.bool() { 0 } else { rng.u32(..100) },
+        posts,
         max_attempts: if rng.bool() { 1 } else { rng.u32(1..5) },
         concurrency: if rng.bool() { 0 } else { rng.u32(1..30) },
         timeout,
-        must_succeed: is_calm && from_healthy && !may_fail,
+        must_succeed: from_healthy && !may_fail,
         style,
     }
 }
 
-fn faults(rng: &mut fastrand::Rng) -> Vec<Timed> {
-    let count = rng.usize(1..12);
+fn faults(rng: &mut fastrand::Rng, weather: Weather) -> Vec<Timed> {
+    let count = match weather {
+        Weather::Calm => 0,
+        _ => rng.usize(1..12),
+    };
     let mut faults: Vec<_> = (0..count)
         .map(|_| Timed {
             at: Duration::from_millis(rng.u64(..FAULTS_END)),
-            fault: Fault::random(rng),
+            fault: match weather {
+                Weather::Storm => Fault::random(rng),
+                _ => Fault::rollout(rng),
+            },
         })
         .collect();
     faults.sort_by_key(|timed| timed.at);

@@ -21,7 +21,7 @@ use crate::{
     oracle::Oracle,
     origin,
     replica::Replica,
-    scenario::Scenario,
+    scenario::{Scenario, Weather},
     timeline::Timeline,
 };
 
@@ -124,6 +124,7 @@ impl World {
         let mut callers = self.start_callers();
         self.inject_faults(&exchanges).await;
         self.timeline.add("no more faults");
+        self.oracle.no_more_faults();
         let bound = self.bound();
         let ended = time::timeout(bound, async {
             while let Some(ended) = callers.join_next().await {
@@ -152,9 +153,9 @@ impl World {
 
     fn start_callers(&self) -> JoinSet<()> {
         let origins: Arc<[_]> = self.scenario.origins.clone().into();
-        let cancel_bound = match self.scenario.faults.len() {
-            0 => CANCEL_BOUND,
-            _ => CANCEL_BOUND_CUT,
+        let cancel_bound = match self.scenario.weather {
+            Weather::Storm => CANCEL_BOUND_CUT,
+            _ => CANCEL_BOUND,
         };
         let mut callers = JoinSet::new();
         for (number, caller) in self.scenario.callers.iter().enumerate() {
@@ -303,6 +304,13 @@ impl World {
                 self.network.set_silent(ip, true);
                 self.ends.push((Instant::now() + lasts, End::Thawed(ip)));
             }
+            Fault::HangCaller { caller, lasts } => {
+                let ip = caller_ip(caller % self.scenario.callers.len());
+                self.timeline
+                    .add(format_args!("caller {ip} hangs for {lasts:?}"));
+                self.network.set_silent(ip, true);
+                self.ends.push((Instant::now() + lasts, End::Thawed(ip)));
+            }
             Fault::Partition { one, other, lasts } => {
                 if let (Some(one), Some(other)) = (self.ip_of(one), self.ip_of(other)) {
                     self.timeline
@@ -350,8 +358,7 @@ impl World {
                 self.network.set_cut(one, other, false);
             }
             End::Thawed(ip) => {
-                self.timeline
-                    .add(format_args!("replica {ip} hangs no more"));
+                self.timeline.add(format_args!("{ip} hangs no more"));
                 self.network.set_silent(ip, false);
             }
             End::Named(number) => self.publish_origin(number),

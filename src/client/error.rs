@@ -173,9 +173,9 @@ impl Error {
         self
     }
 
-    /// Says that the request may have been dispatched, if the service was lost.
+    /// Says that the request may have been dispatched, if nobody knows any better.
     pub(super) fn maybe_dispatched(mut self) -> Self {
-        if let Self::ServiceLost { message } = &mut self {
+        if let Self::ServiceLost { message } | Self::Fetch { message, .. } = &mut self {
             message.push_str("; the request may have reached its origin and was not sent again");
         }
         self

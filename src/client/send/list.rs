@@ -253,7 +253,11 @@ impl ListSender {
     /// Cancels all calls and fails all requests with `error`.
     fn fail_all(&mut self, error: &Error) {
         self.calls.clear();
-        self.queues.clear();
-        self.outcomes.fail_all(error);
+        for pending in self.queues.take_unsent() {
+            let outcome = Outcome::failed(pending.position, error.clone());
+            self.outcomes.finish(outcome);
+        }
+        // All others are in a call, and no replica has told us how far they got.
+        self.outcomes.fail_all(&error.clone().maybe_dispatched());
     }
 }

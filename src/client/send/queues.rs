@@ -163,9 +163,12 @@ impl ReplicaQueues {
         }
     }
 
-    pub(super) fn clear(&mut self) {
-        self.queues.clear();
-        self.unassigned.clear();
+    /// Takes all requests that aren't in a call, and forgets the calls.
+    pub(super) fn take_unsent(&mut self) -> Vec<Pending> {
+        let queues = self.queues.drain();
+        let mut unsent: Vec<_> = queues.flat_map(|(_, queue)| queue.assigned).collect();
+        unsent.append(&mut self.unassigned);
+        unsent
     }
 
     /// Chooses a replica for `pending`. We use the one its host prefers, skipping those
