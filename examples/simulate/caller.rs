@@ -35,8 +35,12 @@ pub(crate) struct List {
     /// The timeout of each request.
     pub(crate) timeout: Duration,
     pub(crate) style: Style,
+    /// True if nothing is wrong with its origins.
+    pub(crate) from_healthy: bool,
     /// True if nothing keeps its requests from succeeding.
     pub(crate) must_succeed: bool,
+    /// How long it may take, if that doesn't depend on faults.
+    pub(crate) ends_within: Option<Duration>,
 }
 
 /// How a caller sends a list and reads its results.
@@ -64,12 +68,17 @@ pub(crate) struct Desk {
     pub(crate) origins: Arc<[Origin]>,
     pub(crate) oracle: Arc<Oracle>,
     pub(crate) timeline: Arc<Timeline>,
+    /// True if no fault lets two replicas believe that they have the same request.
+    pub(crate) is_exact: bool,
     /// How long after a cancellation a request may still be sent.
     pub(crate) cancel_bound: Duration,
 }
 
 /// How much later than its deadline a list may end.
 const DEADLINE_GRACE: Duration = Duration::from_secs(1);
+
+/// The default of the service for lists without a concurrency is at most this.
+pub(crate) const MAX_DEFAULT_CONCURRENCY: u32 = 60;
 
 /// The name of the service.
 pub(crate) const SERVICE: &str = "fetchd.svc";
@@ -115,11 +124,15 @@ impl Caller {
 impl List {
     /// Returns how long the list may take at most if nothing is wrong with the service.
     pub(crate) fn bound(&self) -> Duration {
-        let own: Duration = match self.style {
+        self.rests() + self.timeout * self.length()
+    }
+
+    /// Returns how long the caller itself rests.
+    pub(crate) fn rests(&self) -> Duration {
+        match self.style {
             Style::Slow(rest) | Style::Stream(rest) => rest * self.length(),
             _ => Duration::ZERO,
-        };
-        own + self.timeout * self.length()
+        }
     }
 
     /// Returns how many calls the list may have open at most.
@@ -135,12 +148,13 @@ impl List {
     pub(crate) fn most_at_once(&self) -> usize {
         match (self.style, self.concurrency) {
             (Style::Execute, concurrency) => concurrency.max(1) as usize,
-            (_, 0) => 50,
+            // That of the client is 50, and that of the service is below.
+            (_, 0) => MAX_DEFAULT_CONCURRENCY as usize,
             (_, concurrency) => concurrency as usize,
         }
     }
 
-    fn length(&self) -> u32 {
+    pub(crate) fn length(&self) -> u32 {
         u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)
     }
 
@@ -182,29 +196,40 @@ impl List {
             }
         }
         desk.timeline.add(format_args!("list {name} has ended"));
-        self.check_deadline(name, began, desk);
+        self.check_time(name, began, desk);
         match style {
             Style::Cancel { after } if after < count => {}
             _ => desk.oracle.check_complete(&ids),
         }
     }
 
-    /// Checks that a list with a deadline has kept it.
-    fn check_deadline(&self, name: &str, began: Instant, desk: &Desk) {
+    /// Checks that the list has ended in time.
+    fn check_time(&self, name: &str, began: Instant, desk: &Desk) {
+        let most = match self.style {
+            Style::Deadline(timeout) => Some(timeout + DEADLINE_GRACE),
+            _ => self.ends_within,
+        };
         let took = began.elapsed();
-        if let Style::Deadline(timeout) = self.style
-            && took > timeout + DEADLINE_GRACE
-        {
+        if let Some(most) = most.filter(|most| took > *most) {
             desk.oracle
-                .complain(format!("list {name} took {took:?}, not {timeout:?}"));
+                .complain(format!("list {name} took {took:?}, more than {most:?}"));
         }
     }
 
     fn requests(&self, desk: &Desk) -> Vec<(usize, Request)> {
+        let list = Arc::new(oracle::List {
+            most_at_once: desk.is_exact.then(|| self.most_at_once()),
+        });
         let request = |origin: &usize| {
             let host = &desk.origins[*origin].host;
             let is_post = fastrand::u32(..100) < self.posts;
-            let expected = oracle::Request::new(is_post, host.clone(), self.must_succeed);
+            let expected = oracle::Request {
+                is_post,
+                host: host.clone(),
+                must_succeed: self.must_succeed,
+                list: Arc::clone(&list),
+                ..oracle::Request::default()
+            };
             let id = desk.oracle.expect(expected);
             let url = format!("http://{host}/{id}");
             let request = if is_post {
@@ -259,12 +284,15 @@ impl List {
             .into_iter()
             .zip(requests)
             .map(|(id, request)| async move {
-                let (error, body) = match client.execute(request).await {
-                    Ok(response) => body(response).await,
-                    Err(error) => (Some(error), None),
+                let (error, body, attempts) = match client.execute(request).await {
+                    Ok(response) => {
+                        let (error, body) = body(response).await;
+                        (error, body, Some(1))
+                    }
+                    Err(error) => (Some(error), None, None),
                 };
                 desk.oracle
-                    .ended_with(id, error.as_ref(), body.as_deref(), None);
+                    .ended_with(id, error.as_ref(), body.as_deref(), attempts);
             });
         let most = self.most_at_once();
         stream::iter(calls).buffer_unordered(most).collect().await

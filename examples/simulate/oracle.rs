@@ -41,18 +41,26 @@ struct State {
 /// more: 30 s without an answer have to pass, and a lost connection may be noticed late.
 const GIVE_UP_BOUND: Duration = Duration::from_secs(70);
 
+/// A list of requests.
+#[derive(Debug, Default)]
+pub(crate) struct List {
+    /// How many of its requests may be in flight, if that's known.
+    pub(crate) most_at_once: Option<usize>,
+}
+
 /// A request of a caller.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
     pub(crate) is_post: bool,
     /// The host of its URL.
     pub(crate) host: String,
     /// True if there's no reason to fail.
     pub(crate) must_succeed: bool,
-    executed: u32,
-    ends: u32,
+    pub(crate) list: Arc<List>,
+    pub(crate) executed: u32,
+    pub(crate) ends: u32,
     /// When it must not be sent any more.
-    forbidden_from: Option<Duration>,
+    pub(crate) forbidden_from: Option<Duration>,
 }
 
 /// A request that an origin has received.
@@ -63,19 +71,6 @@ struct Exchange {
     link: Arc<Link>,
     /// Where the response ends in all bytes of the connection, once it's written.
     end: Option<u64>,
-}
-
-impl Request {
-    pub(crate) fn new(is_post: bool, host: String, must_succeed: bool) -> Self {
-        Self {
-            is_post,
-            host,
-            must_succeed,
-            executed: 0,
-            ends: 0,
-            forbidden_from: None,
-        }
-    }
 }
 
 impl Oracle {
@@ -238,6 +233,15 @@ impl Oracle {
                 "{replica} has more than {max_in_flight} in flight: {open:?}"
             ));
         }
+        let list = &state.requests[id].list;
+        let of_list = |one: &&Exchange| Arc::ptr_eq(&state.requests[one.id].list, list);
+        let in_list = state.exchanges.values().filter(of_list);
+        let in_list: Vec<_> = in_list.map(|one| one.id).collect();
+        if list.most_at_once.is_some_and(|most| in_list.len() > most) {
+            return Some(format!(
+                "a list has more in flight than it wants: {in_list:?}"
+            ));
+        }
         (max_per_host > 0 && at_host.len() > max_per_host).then(|| {
             format!("{replica} has more than {max_per_host} in flight to {host}: {at_host:?}")
         })
@@ -273,7 +277,10 @@ impl State {
             link: Arc::clone(link),
             end: None,
         };
-        self.exchanges.insert(number, exchange);
+        // It may have given up while the request was on its way.
+        if exchange.is_open() {
+            self.exchanges.insert(number, exchange);
+        }
         complaints
     }
 }
@@ -289,6 +296,8 @@ impl Exchange {
 fn admits_execution(error: &Error, attempts: Option<u32>) -> bool {
     match error {
         Error::Fetch { .. } if attempts != Some(0) => true,
+        // The response had begun.
+        Error::ServiceLost { .. } if attempts.is_some_and(|attempts| attempts > 0) => true,
         Error::Fetch { message, .. } | Error::ServiceLost { message, .. } => {
             message.contains("may have reached its origin")
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fetchd::config::Config;
 
 use crate::{
-    caller::{Caller, List, Style},
+    caller::{Caller, List, MAX_DEFAULT_CONCURRENCY, Style},
     fault::{Fault, Timed},
     oracle::Limits,
     origin::{Habits, Origin},
@@ -37,6 +37,16 @@ pub(crate) enum Weather {
 /// How many addresses a run's time is divided into for its faults.
 const FAULTS_END: u64 = 40_000;
 
+/// How long one request of a healthy origin takes at most: it answers within 300 ms, over a
+/// new connection with a look-up before. Lost packets are covered by the average.
+const PROMPT: Duration = Duration::from_millis(500);
+
+/// How long a list may take to begin and to end.
+const PROMPT_START: Duration = Duration::from_secs(5);
+
+/// The least timeout of requests that must succeed.
+const AMPLE_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// The network that origins are in. The egress policy has to allow it, since it's reserved
 /// for documentation.
 const ORIGINS: &str = "203.0.0.0/8";
@@ -58,13 +68,29 @@ impl Scenario {
         let origins = origins(rng);
         let callers = callers(rng, &origins, weather, timeout);
         let faults = faults(rng, weather);
-        Self {
+        let mut scenario = Self {
             config: config(rng),
             replicas,
             origins,
             callers,
             weather,
             faults,
+        };
+        if weather == Weather::Calm && !scenario.may_be_full() {
+            scenario.expect_promptness();
+        }
+        scenario
+    }
+
+    /// Bounds the time of lists that have healthy origins only. Whatever others do, each batch
+    /// has a slot at all times, and such a list only waits for others at the limit of a host.
+    fn expect_promptness(&mut self) {
+        let lists = || self.callers.iter().flat_map(|caller| &caller.lists);
+        let healthy = lists().filter(|list| list.from_healthy);
+        let requests: u32 = healthy.map(List::length).sum();
+        let mut all = self.callers.iter_mut().flat_map(|caller| &mut caller.lists);
+        for list in all.by_ref().filter(|list| list.must_succeed) {
+            list.ends_within = Some(list.rests() + PROMPT_START + PROMPT * requests);
         }
     }
 
@@ -105,7 +131,7 @@ fn config(rng: &mut fastrand::Rng) -> Config {
     if rng.u32(..4) == 0 {
         limits.max_connections = rng.u32(1..5);
     }
-    limits.default_concurrency = rng.u32(1..60);
+    limits.default_concurrency = rng.u32(1..=MAX_DEFAULT_CONCURRENCY);
     if rng.bool() {
         limits.max_connection_age = Duration::from_millis(rng.u64(500..20_000));
     }
@@ -187,7 +213,10 @@ fn list(rng: &mut fastrand::Rng, origins: &[Origin], weather: Weather, timeout: 
         Weather::Rollout => posts > 0,
         Weather::Storm => true,
     };
+    let must_succeed = from_healthy && !may_fail;
     List {
+        from_healthy,
+        ends_within: None,
         starts: Duration::from_millis(rng.u64(..20_000)),
         hosts: (0..count)
             .map(|_| hosts[rng.usize(..hosts.len())])
@@ -195,8 +224,12 @@ fn list(rng: &mut fastrand::Rng, origins: &[Origin], weather: Weather, timeout: 
         posts,
         max_attempts: if rng.bool() { 1 } else { rng.u32(1..5) },
         concurrency: if rng.bool() { 0 } else { rng.u32(1..30) },
-        timeout,
-        must_succeed: from_healthy && !may_fail,
+        timeout: if must_succeed {
+            timeout.max(AMPLE_TIMEOUT)
+        } else {
+            timeout
+        },
+        must_succeed,
         style,
     }
 }

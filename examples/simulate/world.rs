@@ -164,6 +164,7 @@ impl World {
                 origins: Arc::clone(&origins),
                 oracle: Arc::clone(&self.oracle),
                 timeline: Arc::clone(&self.timeline),
+                is_exact: self.scenario.weather != Weather::Storm,
                 cancel_bound,
             };
             callers.spawn(caller.clone().call(number, desk));

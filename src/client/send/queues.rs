@@ -136,10 +136,15 @@ impl ReplicaQueues {
             .saturating_sub(queue.in_flight)
             .min(self.concurrency.saturating_sub(in_flight));
         let takes_all = intake_is_idle && free > 0 && free >= queue.assigned.len();
-        if self.single_call.is_none() && free < least && !takes_all {
+        // One call has all of the concurrency. So if a replica drains, and requests come back
+        // one by one while it works on others, or if there are more replicas by now, the list
+        // goes out in several calls with a part of it each.
+        let is_alone = in_flight == 0 && admitted == 1;
+        let single_call = self.single_call.filter(|_| is_alone);
+        if single_call.is_none() && free < least && !takes_all {
             return None;
         }
-        Some(queue.next_call(self.single_call, free))
+        Some(queue.next_call(single_call, free))
     }
 
     /// Records an outcome from the replica `name`. Set `frees_slot` if no other request
@@ -204,5 +209,47 @@ impl ReplicaQueues {
     /// Returns a replica's fair share of the concurrency, if there are `count` replicas.
     fn share(&self, count: usize) -> usize {
         self.concurrency.div_ceil(count.max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::transport::Endpoint;
+
+    use super::*;
+    use crate::client::Builder;
+
+    const NAME: &str = "in.memory";
+
+    /// The queues of a list that goes out as one call, with this many requests.
+    fn single_call(concurrency: u32, requests: usize) -> ReplicaQueues {
+        let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+        let replicas = Arc::new(Replicas::only(channel, Builder::default()));
+        let mut queues = ReplicaQueues::new(replicas, concurrency, true);
+        for _ in 0..requests {
+            queues.assign(Pending::with_method("GET"));
+        }
+        queues
+    }
+
+    #[tokio::test]
+    async fn requests_of_a_draining_replica_wait_for_those_that_it_works_on() {
+        let mut queues = single_call(1, 3);
+        let call = queues.next_call(NAME, 1, true).unwrap();
+        assert_eq!((call.requests.len(), call.concurrency), (3, 1));
+        queues.record_outcome(NAME, 0, false);
+        queues.assign(Pending::with_method("GET"));
+        assert!(queues.next_call(NAME, 1, true).is_none());
+        queues.record_outcome(NAME, 0, false);
+        queues.record_outcome(NAME, 0, true);
+        queues.record_end(NAME, 0, 0);
+        assert_eq!(queues.next_call(NAME, 1, true).unwrap().requests.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn list_has_its_concurrency_over_replicas_that_come_later() {
+        let mut queues = single_call(4, 8);
+        let call = queues.next_call(NAME, 2, true).unwrap();
+        assert_eq!((call.concurrency, call.slots), (2, 2));
     }
 }
