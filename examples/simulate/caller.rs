@@ -80,6 +80,10 @@ const DEADLINE_GRACE: Duration = Duration::from_secs(1);
 /// The default of the service for lists without a concurrency is at most this.
 pub(crate) const MAX_DEFAULT_CONCURRENCY: u32 = 60;
 
+/// How long a list may take after all faults. At worst, the client still waits to try an
+/// ejected replica again, or a full one has to close an idle connection first.
+const AFTER_ALL: Duration = Duration::from_secs(30);
+
 /// The name of the service.
 pub(crate) const SERVICE: &str = "fetchd.svc";
 
@@ -87,8 +91,8 @@ pub(crate) const SERVICE: &str = "fetchd.svc";
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl Caller {
-    /// Sends all lists, and waits for them.
-    pub(crate) async fn call(self, number: usize, desk: Desk) {
+    /// Sends all lists, and waits for them. Returns the client that it used.
+    pub(crate) async fn call(self, number: usize, desk: Desk) -> Client {
         let client = self.connect(&desk).await;
         let began = Instant::now() - desk.timeline.elapsed();
         let lists = self.lists.into_iter().enumerate().map(|(index, list)| {
@@ -100,6 +104,7 @@ impl Caller {
             }
         });
         futures_util::future::join_all(lists).await;
+        client
     }
 
     async fn connect(&self, desk: &Desk) -> Client {
@@ -122,6 +127,23 @@ impl Caller {
 }
 
 impl List {
+    /// A list that's sent after all faults. It has a request for each of these origins, which
+    /// are healthy.
+    pub(crate) fn after_all(hosts: Vec<usize>) -> Self {
+        Self {
+            starts: Duration::ZERO,
+            hosts,
+            posts: 50,
+            max_attempts: 1,
+            concurrency: 0,
+            timeout: Duration::from_secs(5),
+            style: Style::Collect,
+            from_healthy: true,
+            must_succeed: true,
+            ends_within: Some(AFTER_ALL),
+        }
+    }
+
     /// Returns how long the list may take at most if nothing is wrong with the service.
     pub(crate) fn bound(&self) -> Duration {
         self.rests() + self.timeout * self.length()
@@ -158,7 +180,7 @@ impl List {
         u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)
     }
 
-    async fn send(self, name: &str, client: &Client, desk: &Desk) {
+    pub(crate) async fn send(self, name: &str, client: &Client, desk: &Desk) {
         let (ids, requests): (Vec<_>, Vec<_>) = self.requests(desk).into_iter().unzip();
         let (first, count) = (ids.first().copied().unwrap_or_default(), ids.len());
         let (style, began) = (self.style, Instant::now());

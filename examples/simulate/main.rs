@@ -52,16 +52,17 @@ struct Args {
     /// Runs each seed twice, and compares the timelines.
     #[arg(long)]
     twice: bool,
-    /// Goes on after a failure.
-    #[arg(long)]
-    keep_going: bool,
+    /// Stops after this many seeds that fail. Prints their timelines, unless it's more than
+    /// one.
+    #[arg(long, default_value_t = 1)]
+    failures: u64,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     match args.seed {
         Some(seed) => run(seed),
-        None => Runner::new(args.twice, args.keep_going).run(args.first..args.first + args.seeds),
+        None => Runner::new(args.twice, args.failures).run(args.first..args.first + args.seeds),
     }
 }
 

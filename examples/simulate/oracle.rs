@@ -298,9 +298,9 @@ fn admits_execution(error: &Error, attempts: Option<u32>) -> bool {
         Error::Fetch { .. } if attempts != Some(0) => true,
         // The response had begun.
         Error::ServiceLost { .. } if attempts.is_some_and(|attempts| attempts > 0) => true,
-        Error::Fetch { message, .. } | Error::ServiceLost { message, .. } => {
-            message.contains("may have reached its origin")
-        }
+        Error::Fetch { message, .. }
+        | Error::ServiceLost { message, .. }
+        | Error::Call { message, .. } => message.contains("may have reached its origin"),
         _ => false,
     }
 }

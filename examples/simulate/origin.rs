@@ -103,6 +103,11 @@ impl Habits {
         }
     }
 
+    /// Returns true if nothing is wrong with the origin.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.faults == 0 && self.closes == 0
+    }
+
     fn answer(&self) -> Answer {
         let rolls = |percent| fastrand::u32(..100) < percent;
         if rolls(self.faults) {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// Runs seeds on all cores.
 pub(crate) struct Runner {
     twice: bool,
-    keep_going: bool,
+    failures: u64,
     next: AtomicU64,
     done: AtomicU64,
     events: AtomicU64,
@@ -26,10 +26,10 @@ pub(crate) struct Runner {
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Runner {
-    pub(crate) fn new(twice: bool, keep_going: bool) -> Self {
+    pub(crate) fn new(twice: bool, failures: u64) -> Self {
         Self {
             twice,
-            keep_going,
+            failures,
             next: AtomicU64::new(0),
             done: AtomicU64::new(0),
             events: AtomicU64::new(0),
@@ -93,25 +93,21 @@ impl Runner {
     }
 
     fn fail(&self, seed: u64, output: &Output, is_same: bool) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
+        let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
         let text = String::from_utf8_lossy(&output.stdout);
-        if !is_same {
-            println!("seed {seed} failed: its timeline is another each time");
+        if failed <= self.failures && self.failures == 1 {
+            println!("{text}{}", String::from_utf8_lossy(&output.stderr));
         }
-        if self.keep_going {
+        if !is_same {
+            println!("seed {seed} failed: it has another timeline each time");
+        } else if !text.contains("failed: ") {
+            println!("seed {seed} failed: {}", output.status);
+        } else if self.failures > 1 {
             let complaints = text.lines().filter(|line| line.starts_with("seed "));
             complaints.for_each(|line| println!("{line}"));
-            if !output.status.success() && !text.contains("failed:") {
-                println!("seed {seed} failed: {}", output.status);
-            }
-            return;
         }
-        if !self.stops.swap(true, Ordering::Relaxed) {
-            println!("{text}{}", String::from_utf8_lossy(&output.stderr));
-            println!(
-                "seed {seed} failed ({}): see above, or run --seed {seed}",
-                output.status
-            );
+        if failed >= self.failures {
+            self.stops.store(true, Ordering::Relaxed);
         }
     }
 }

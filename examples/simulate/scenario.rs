@@ -185,7 +185,7 @@ fn callers(
 
 fn list(rng: &mut fastrand::Rng, origins: &[Origin], weather: Weather, timeout: Duration) -> List {
     let healthy: Vec<_> = (0..origins.len())
-        .filter(|origin| origins[*origin].habits.faults == 0 && origins[*origin].habits.closes == 0)
+        .filter(|origin| origins[*origin].habits.is_healthy())
         .collect();
     let all: Vec<_> = (0..origins.len()).collect();
     let from_healthy = !healthy.is_empty() && rng.bool();

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use fetchd::client::Client;
 use futures_util::future::join_all;
 use tokio::{
     runtime::Handle,
@@ -14,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    caller::{Desk, SERVICE},
+    caller::{Desk, List, SERVICE},
     fault::{Fault, Party},
     machine::Machine,
     network::{NAME_SERVER, Network},
@@ -126,12 +127,10 @@ impl World {
         self.timeline.add("no more faults");
         self.oracle.no_more_faults();
         let bound = self.bound();
+        let mut clients = Vec::new();
         let ended = time::timeout(bound, async {
-            while let Some(ended) = callers.join_next().await {
-                if let Err(error) = ended {
-                    self.oracle
-                        .complain(format!("a caller has failed: {error}"));
-                }
+            while let Some(Ok(client)) = callers.join_next().await {
+                clients.push(client);
             }
         });
         if ended.await.is_err() {
@@ -140,6 +139,7 @@ impl World {
         }
         callers.shutdown().await;
         self.settle().await;
+        self.try_again(clients).await;
         self.stop(guard).await;
     }
 
@@ -151,25 +151,39 @@ impl World {
         BOUND + own.max().unwrap_or_default()
     }
 
-    fn start_callers(&self) -> JoinSet<()> {
-        let origins: Arc<[_]> = self.scenario.origins.clone().into();
-        let cancel_bound = match self.scenario.weather {
-            Weather::Storm => CANCEL_BOUND_CUT,
-            _ => CANCEL_BOUND,
-        };
+    fn start_callers(&self) -> JoinSet<Client> {
         let mut callers = JoinSet::new();
         for (number, caller) in self.scenario.callers.iter().enumerate() {
-            let desk = Desk {
-                machine: Machine::new(&self.network, caller_ip(number)),
-                origins: Arc::clone(&origins),
-                oracle: Arc::clone(&self.oracle),
-                timeline: Arc::clone(&self.timeline),
-                is_exact: self.scenario.weather != Weather::Storm,
-                cancel_bound,
-            };
-            callers.spawn(caller.clone().call(number, desk));
+            callers.spawn(caller.clone().call(number, self.desk(number)));
         }
         callers
+    }
+
+    fn desk(&self, caller: usize) -> Desk {
+        let is_stormy = self.scenario.weather == Weather::Storm;
+        Desk {
+            machine: Machine::new(&self.network, caller_ip(caller)),
+            origins: self.scenario.origins.clone().into(),
+            oracle: Arc::clone(&self.oracle),
+            timeline: Arc::clone(&self.timeline),
+            is_exact: !is_stormy,
+            cancel_bound: match is_stormy {
+                true => CANCEL_BOUND_CUT,
+                false => CANCEL_BOUND,
+            },
+        }
+    }
+
+    /// Checks that everything works again, with the clients that were there all the time.
+    async fn try_again(&self, clients: Vec<Client>) {
+        let origins = self.scenario.origins.iter().enumerate();
+        let healthy = origins.filter(|(_, origin)| origin.habits.is_healthy());
+        let healthy: Vec<_> = healthy.map(|(number, _)| number).collect();
+        for (number, client) in clients.into_iter().enumerate() {
+            let list = List::after_all(healthy.clone());
+            let name = format!("{number}/after all");
+            list.send(&name, &client, &self.desk(number)).await;
+        }
     }
 
     /// Complains about each connection to a forbidden address.

@@ -175,7 +175,10 @@ impl Error {
 
     /// Says that the request may have been dispatched, if nobody knows any better.
     pub(super) fn maybe_dispatched(mut self) -> Self {
-        if let Self::ServiceLost { message } | Self::Fetch { message, .. } = &mut self {
+        if let Self::ServiceLost { message }
+        | Self::Call { message, .. }
+        | Self::Fetch { message, .. } = &mut self
+        {
             message.push_str("; the request may have reached its origin and was not sent again");
         }
         self
