@@ -41,10 +41,10 @@ PYTHON_CLIENT := clients/python/pyproject.toml $(shell find clients/python/src -
 WEB := $(TOOLS)/web
 
 # Steps that share compiled dependencies are next to each other.
-STEPS := format lint client server fuzz doc package deny contract breaking test compare \
+STEPS := format lint client server fuzz doc package deny contract breaking test simulate compare \
 	interop conformance python go typescript examples browser deploy prometheus image
 
-.PHONY: gate $(STEPS) generate go_stubs handlers manifests python_stubs rendered typescript_tools
+.PHONY: gate $(STEPS) generate go_stubs handlers manifests mutations python_stubs rendered typescript_tools
 .NOTPARALLEL:
 
 gate:
@@ -99,6 +99,17 @@ breaking: $(TOOLS)/buf-$(BUF)
 
 test:
 	cargo test --locked
+
+# Clients, replicas and origins in a simulated network: seeds with faults, and some of them
+# twice, since the same seed has to give the same run. Tests of the package build it.
+simulate:
+	cargo run --locked --example simulate -- --seeds 1000
+	cargo run --locked --example simulate -- --seeds 100 --twice
+
+# Breaks rules of the service, and shows after how many seeds the simulation notices. It takes
+# about an hour.
+mutations:
+	python3 tests/simulation/mutations.py
 
 # The comparison in its short form, with the dependencies of the tests.
 compare:

@@ -2,9 +2,8 @@
 
 use std::{
     env,
-    ops::Range,
     process::{Command, ExitCode, Output},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
@@ -13,9 +12,10 @@ use tokio::time::Instant;
 
 /// Runs seeds on all cores.
 pub(crate) struct Runner {
+    seeds: Vec<u64>,
     twice: bool,
     failures: u64,
-    next: AtomicU64,
+    next: AtomicUsize,
     done: AtomicU64,
     events: AtomicU64,
     failed: AtomicU64,
@@ -26,11 +26,12 @@ pub(crate) struct Runner {
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Runner {
-    pub(crate) fn new(twice: bool, failures: u64) -> Self {
+    pub(crate) fn new(seeds: Vec<u64>, twice: bool, failures: u64) -> Self {
         Self {
+            seeds,
             twice,
             failures,
-            next: AtomicU64::new(0),
+            next: AtomicUsize::new(0),
             done: AtomicU64::new(0),
             events: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -39,16 +40,15 @@ impl Runner {
     }
 
     /// Runs all seeds, and prints the timeline of the first that fails.
-    pub(crate) fn run(&self, seeds: Range<u64>) -> ExitCode {
-        self.next.store(seeds.start, Ordering::Relaxed);
+    pub(crate) fn run(&self) -> ExitCode {
         let began = Instant::now();
         let cores = thread::available_parallelism().map_or(1, Into::into);
         thread::scope(|scope| {
             for _ in 0..cores {
-                scope.spawn(|| self.work(seeds.end));
+                scope.spawn(|| self.work());
             }
             let mut reported = began;
-            while self.done.load(Ordering::Relaxed) < seeds.end - seeds.start
+            while self.done.load(Ordering::Relaxed) < self.seeds.len() as u64
                 && !self.stops.load(Ordering::Relaxed)
             {
                 thread::sleep(Duration::from_millis(50));
@@ -76,12 +76,12 @@ impl Runner {
         )
     }
 
-    fn work(&self, end: u64) {
+    fn work(&self) {
         while !self.stops.load(Ordering::Relaxed) {
-            let seed = self.next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
+            let Some(seed) = self.seeds.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
                 return;
-            }
+            };
+            let seed = *seed;
             let first = run(seed);
             let is_same = !self.twice || run(seed).stdout == first.stdout;
             self.done.fetch_add(1, Ordering::Relaxed);

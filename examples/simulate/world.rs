@@ -16,9 +16,9 @@ use tokio::{
 
 use crate::{
     caller::{Desk, List, SERVICE},
-    fault::{Fault, Party},
+    chaos::End,
     machine::Machine,
-    network::{NAME_SERVER, Network},
+    network::Network,
     oracle::Oracle,
     origin,
     replica::Replica,
@@ -28,36 +28,29 @@ use crate::{
 
 /// Everything that a run consists of.
 pub(crate) struct World {
-    scenario: Scenario,
-    network: Arc<Network>,
-    timeline: Arc<Timeline>,
-    oracle: Arc<Oracle>,
-    began: Instant,
-    replicas: Vec<Replica>,
+    pub(crate) scenario: Scenario,
+    pub(crate) network: Arc<Network>,
+    pub(crate) timeline: Arc<Timeline>,
+    pub(crate) oracle: Arc<Oracle>,
+    pub(crate) began: Instant,
+    pub(crate) replicas: Vec<Replica>,
     /// Replicas that shut down.
-    leaving: JoinSet<()>,
+    pub(crate) leaving: JoinSet<()>,
     /// How many machines have had a replica.
-    machines: usize,
-    origins: Vec<Running>,
+    pub(crate) machines: usize,
+    pub(crate) origins: Vec<Running>,
     /// When each machine's next replica starts.
-    starts: Vec<(Instant, IpAddr)>,
+    pub(crate) starts: Vec<(Instant, IpAddr)>,
     /// When each fault that lasts is over, and what to do then.
-    ends: Vec<(Instant, End)>,
+    pub(crate) ends: Vec<(Instant, End)>,
 }
 
 /// An origin that answers.
-struct Running {
-    ip: IpAddr,
+pub(crate) struct Running {
+    pub(crate) ip: IpAddr,
     /// How often it has moved.
-    moves: usize,
-    serving: JoinHandle<()>,
-}
-
-/// The end of a fault.
-enum End {
-    Mended(IpAddr, IpAddr),
-    Thawed(IpAddr),
-    Named(usize),
+    pub(crate) moves: usize,
+    pub(crate) serving: JoinHandle<()>,
 }
 
 /// How long a list may take once all faults are over, apart from what its own requests take.
@@ -81,7 +74,7 @@ const CANCEL_BOUND_CUT: Duration = Duration::from_secs(75);
 const STOP_BOUND: Duration = Duration::from_secs(8);
 
 /// An address in the cluster, which the service must not reach for anybody.
-const FORBIDDEN: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 99));
+pub(crate) const FORBIDDEN: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 99));
 
 impl World {
     pub(crate) fn new(scenario: Scenario, seed: u64) -> Self {
@@ -198,7 +191,12 @@ impl World {
         })
     }
 
-    fn start_origin(&self, number: usize, moves: usize, exchanges: &Arc<AtomicU64>) -> Running {
+    pub(crate) fn start_origin(
+        &self,
+        number: usize,
+        moves: usize,
+        exchanges: &Arc<AtomicU64>,
+    ) -> Running {
         let ip = origin::address(number, moves);
         let machine = Machine::new(&self.network, ip);
         let origin = self.scenario.origins[number].clone();
@@ -210,7 +208,7 @@ impl World {
         }
     }
 
-    fn publish_origin(&self, number: usize) {
+    pub(crate) fn publish_origin(&self, number: usize) {
         let host = &self.scenario.origins[number].host;
         let addresses = vec![self.origins[number].ip];
         self.network
@@ -218,7 +216,7 @@ impl World {
     }
 
     /// Starts a replica, at a new address unless it's given one.
-    fn start_replica(&mut self, ip: Option<IpAddr>) {
+    pub(crate) fn start_replica(&mut self, ip: Option<IpAddr>) {
         let ip = ip.unwrap_or_else(|| self.next_ip());
         self.network.boot(ip);
         let machine = Machine::new(&self.network, ip);
@@ -228,13 +226,13 @@ impl World {
         self.publish_replicas();
     }
 
-    fn publish_replicas(&self) {
+    pub(crate) fn publish_replicas(&self) {
         let addresses = self.replicas.iter().map(|replica| replica.ip).collect();
         self.network.set_name(SERVICE, addresses, Duration::ZERO);
     }
 
     /// Lets a replica shut down. The name forgets it at once.
-    fn drain_replica(&mut self, at: usize) {
+    pub(crate) fn drain_replica(&mut self, at: usize) {
         let mut replica = self.replicas.remove(at);
         self.publish_replicas();
         self.timeline
@@ -255,162 +253,10 @@ impl World {
         });
     }
 
-    /// Injects all faults, and waits for their ends.
-    async fn inject_faults(&mut self, exchanges: &Arc<AtomicU64>) {
-        let mut faults = std::mem::take(&mut self.scenario.faults)
-            .into_iter()
-            .peekable();
-        loop {
-            let next_fault = faults.peek().map(|timed| self.began + timed.at);
-            let next_start = self.starts.iter().map(|(at, _)| *at).min();
-            let next_end = self.ends.iter().map(|(at, _)| *at).min();
-            let Some(next) = [next_fault, next_start, next_end]
-                .into_iter()
-                .flatten()
-                .min()
-            else {
-                return;
-            };
-            time::sleep_until(next).await;
-            let now = Instant::now();
-            let (due, later) = self.ends.drain(..).partition(|(at, _)| *at <= now);
-            self.ends = later;
-            due.into_iter().for_each(|(_, end)| self.end(end));
-            let (due, later) = self.starts.drain(..).partition(|(at, _)| *at <= now);
-            self.starts = later;
-            for (_, ip) in due {
-                self.start_replica(Some(ip));
-            }
-            if let Some(timed) = faults.next_if(|timed| self.began + timed.at <= now) {
-                self.begin(timed.fault, exchanges).await;
-            }
-        }
-    }
-
-    async fn begin(&mut self, fault: Fault, exchanges: &Arc<AtomicU64>) {
-        let replicas = self.replicas.len();
-        match fault {
-            Fault::Grow => self.start_replica(None),
-            Fault::Shrink { replica } if replicas > 1 => self.drain_replica(replica % replicas),
-            Fault::Replace { replica } if replicas > 0 => {
-                self.start_replica(None);
-                self.drain_replica(replica % replicas);
-            }
-            Fault::Crash {
-                replica,
-                told,
-                same_address,
-                back_after,
-            } if replicas > 0 => {
-                let replica = self.replicas.remove(replica % replicas);
-                let ip = replica.ip;
-                let how = if told { "crashes" } else { "vanishes" };
-                self.timeline.add(format_args!("replica {ip} {how}"));
-                self.network.crash(ip, told);
-                replica.kill().await;
-                let next = if same_address { ip } else { self.next_ip() };
-                self.publish_replicas();
-                self.starts.push((Instant::now() + back_after, next));
-            }
-            Fault::Hang { replica, lasts } if replicas > 0 => {
-                let ip = self.replicas[replica % replicas].ip;
-                self.timeline
-                    .add(format_args!("replica {ip} hangs for {lasts:?}"));
-                self.network.set_silent(ip, true);
-                self.ends.push((Instant::now() + lasts, End::Thawed(ip)));
-            }
-            Fault::HangCaller { caller, lasts } => {
-                let ip = caller_ip(caller % self.scenario.callers.len());
-                self.timeline
-                    .add(format_args!("caller {ip} hangs for {lasts:?}"));
-                self.network.set_silent(ip, true);
-                self.ends.push((Instant::now() + lasts, End::Thawed(ip)));
-            }
-            Fault::Partition { one, other, lasts } => {
-                if let (Some(one), Some(other)) = (self.ip_of(one), self.ip_of(other)) {
-                    self.timeline
-                        .add(format_args!("{one} and {other} are cut off for {lasts:?}"));
-                    self.network.set_cut(one, other, true);
-                    self.ends
-                        .push((Instant::now() + lasts, End::Mended(one, other)));
-                }
-            }
-            Fault::Move { origin } => {
-                self.move_origin(origin % self.origins.len(), exchanges)
-                    .await
-            }
-            Fault::BadName {
-                origin,
-                is_forbidden,
-                lasts,
-            } => {
-                let number = origin % self.origins.len();
-                let host = &self.scenario.origins[number].host;
-                let addresses = if is_forbidden {
-                    vec![FORBIDDEN]
-                } else {
-                    Vec::new()
-                };
-                self.timeline.add(format_args!(
-                    "{host} has the addresses {addresses:?} for {lasts:?}"
-                ));
-                self.network
-                    .set_name(host, addresses, Duration::from_secs(1));
-                self.ends.push((Instant::now() + lasts, End::Named(number)));
-            }
-            Fault::Crash { .. }
-            | Fault::Replace { .. }
-            | Fault::Hang { .. }
-            | Fault::Shrink { .. } => {}
-        }
-    }
-
-    fn end(&mut self, end: End) {
-        match end {
-            End::Mended(one, other) => {
-                self.timeline
-                    .add(format_args!("{one} and {other} are connected again"));
-                self.network.set_cut(one, other, false);
-            }
-            End::Thawed(ip) => {
-                self.timeline.add(format_args!("{ip} hangs no more"));
-                self.network.set_silent(ip, false);
-            }
-            End::Named(number) => self.publish_origin(number),
-        }
-    }
-
-    async fn move_origin(&mut self, number: usize, exchanges: &Arc<AtomicU64>) {
-        let old = &self.origins[number];
-        let moves = old.moves + 1;
-        let new = self.start_origin(number, moves, exchanges);
-        let old = std::mem::replace(&mut self.origins[number], new);
-        self.timeline.add(format_args!(
-            "origin {number} moves from {} to {}",
-            old.ip, self.origins[number].ip
-        ));
-        self.network.crash(old.ip, true);
-        old.serving.abort();
-        let _ = old.serving.await;
-        self.publish_origin(number);
-    }
-
-    fn next_ip(&mut self) -> IpAddr {
+    pub(crate) fn next_ip(&mut self) -> IpAddr {
         self.machines += 1;
         let [.., high, low] = self.machines.to_be_bytes();
         IpAddr::from([10, 1, high, low])
-    }
-
-    fn ip_of(&self, party: Party) -> Option<IpAddr> {
-        match party {
-            Party::Replica(number) => {
-                let replicas = self.replicas.len();
-                (replicas > 0).then(|| self.replicas[number % replicas].ip)
-            }
-            Party::Caller(number) => Some(caller_ip(number % self.scenario.callers.len())),
-            Party::Origin(number) => Some(self.origins[number % self.origins.len()].ip),
-            Party::NameServer => Some(NAME_SERVER),
-        }
     }
 
     /// Waits until everybody has noticed who's gone, and checks that nothing is left.
@@ -448,6 +294,6 @@ impl World {
     }
 }
 
-fn caller_ip(number: usize) -> IpAddr {
+pub(crate) fn caller_ip(number: usize) -> IpAddr {
     IpAddr::from([10, 2, 0, u8::try_from(number).unwrap_or(u8::MAX)])
 }

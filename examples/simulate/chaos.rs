@@ -1,0 +1,176 @@
+//! Injects the faults of a scenario.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use tokio::time::{self, Instant};
+
+use crate::{
+    fault::{Fault, Party},
+    network::NAME_SERVER,
+    world::{FORBIDDEN, World, caller_ip},
+};
+
+/// The end of a fault.
+pub(crate) enum End {
+    Mended(IpAddr, IpAddr),
+    Thawed(IpAddr),
+    Named(usize),
+}
+
+impl World {
+    /// Injects all faults, and waits for their ends.
+    pub(crate) async fn inject_faults(&mut self, exchanges: &Arc<AtomicU64>) {
+        let mut faults = std::mem::take(&mut self.scenario.faults)
+            .into_iter()
+            .peekable();
+        loop {
+            let next_fault = faults.peek().map(|timed| self.began + timed.at);
+            let next_start = self.starts.iter().map(|(at, _)| *at).min();
+            let next_end = self.ends.iter().map(|(at, _)| *at).min();
+            let Some(next) = [next_fault, next_start, next_end]
+                .into_iter()
+                .flatten()
+                .min()
+            else {
+                return;
+            };
+            time::sleep_until(next).await;
+            let now = Instant::now();
+            let (due, later) = self.ends.drain(..).partition(|(at, _)| *at <= now);
+            self.ends = later;
+            due.into_iter().for_each(|(_, end)| self.end(end));
+            let (due, later) = self.starts.drain(..).partition(|(at, _)| *at <= now);
+            self.starts = later;
+            for (_, ip) in due {
+                self.start_replica(Some(ip));
+            }
+            if let Some(timed) = faults.next_if(|timed| self.began + timed.at <= now) {
+                self.begin(timed.fault, exchanges).await;
+            }
+        }
+    }
+
+    async fn begin(&mut self, fault: Fault, exchanges: &Arc<AtomicU64>) {
+        let replicas = self.replicas.len();
+        match fault {
+            Fault::Grow => self.start_replica(None),
+            Fault::Shrink { replica } if replicas > 1 => self.drain_replica(replica % replicas),
+            Fault::Replace { replica } if replicas > 0 => {
+                self.start_replica(None);
+                self.drain_replica(replica % replicas);
+            }
+            Fault::Crash {
+                replica,
+                told,
+                same_address,
+                back_after,
+            } if replicas > 0 => {
+                let replica = self.replicas.remove(replica % replicas);
+                let ip = replica.ip;
+                let how = if told { "crashes" } else { "vanishes" };
+                self.timeline.add(format_args!("replica {ip} {how}"));
+                self.network.crash(ip, told);
+                replica.kill().await;
+                let next = if same_address { ip } else { self.next_ip() };
+                self.publish_replicas();
+                self.starts.push((Instant::now() + back_after, next));
+            }
+            Fault::Hang { replica, lasts } if replicas > 0 => {
+                let ip = self.replicas[replica % replicas].ip;
+                self.timeline
+                    .add(format_args!("replica {ip} hangs for {lasts:?}"));
+                self.network.set_silent(ip, true);
+                self.ends.push((Instant::now() + lasts, End::Thawed(ip)));
+            }
+            Fault::HangCaller { caller, lasts } => {
+                let ip = caller_ip(caller % self.scenario.callers.len());
+                self.timeline
+                    .add(format_args!("caller {ip} hangs for {lasts:?}"));
+                self.network.set_silent(ip, true);
+                self.ends.push((Instant::now() + lasts, End::Thawed(ip)));
+            }
+            Fault::Partition { one, other, lasts } => {
+                if let (Some(one), Some(other)) = (self.ip_of(one), self.ip_of(other)) {
+                    self.timeline
+                        .add(format_args!("{one} and {other} are cut off for {lasts:?}"));
+                    self.network.set_cut(one, other, true);
+                    self.ends
+                        .push((Instant::now() + lasts, End::Mended(one, other)));
+                }
+            }
+            Fault::Move { origin } => {
+                self.move_origin(origin % self.origins.len(), exchanges)
+                    .await
+            }
+            Fault::BadName {
+                origin,
+                is_forbidden,
+                lasts,
+            } => {
+                let number = origin % self.origins.len();
+                let host = &self.scenario.origins[number].host;
+                let addresses = if is_forbidden {
+                    vec![FORBIDDEN]
+                } else {
+                    Vec::new()
+                };
+                self.timeline.add(format_args!(
+                    "{host} has the addresses {addresses:?} for {lasts:?}"
+                ));
+                self.network
+                    .set_name(host, addresses, Duration::from_secs(1));
+                self.ends.push((Instant::now() + lasts, End::Named(number)));
+            }
+            Fault::Crash { .. }
+            | Fault::Replace { .. }
+            | Fault::Hang { .. }
+            | Fault::Shrink { .. } => {}
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        match end {
+            End::Mended(one, other) => {
+                self.timeline
+                    .add(format_args!("{one} and {other} are connected again"));
+                self.network.set_cut(one, other, false);
+            }
+            End::Thawed(ip) => {
+                self.timeline.add(format_args!("{ip} hangs no more"));
+                self.network.set_silent(ip, false);
+            }
+            End::Named(number) => self.publish_origin(number),
+        }
+    }
+
+    async fn move_origin(&mut self, number: usize, exchanges: &Arc<AtomicU64>) {
+        let old = &self.origins[number];
+        let moves = old.moves + 1;
+        let new = self.start_origin(number, moves, exchanges);
+        let old = std::mem::replace(&mut self.origins[number], new);
+        self.timeline.add(format_args!(
+            "origin {number} moves from {} to {}",
+            old.ip, self.origins[number].ip
+        ));
+        self.network.crash(old.ip, true);
+        old.serving.abort();
+        let _ = old.serving.await;
+        self.publish_origin(number);
+    }
+
+    fn ip_of(&self, party: Party) -> Option<IpAddr> {
+        match party {
+            Party::Replica(number) => {
+                let replicas = self.replicas.len();
+                (replicas > 0).then(|| self.replicas[number % replicas].ip)
+            }
+            Party::Caller(number) => Some(caller_ip(number % self.scenario.callers.len())),
+            Party::Origin(number) => Some(self.origins[number % self.origins.len()].ip),
+            Party::NameServer => Some(NAME_SERVER),
+        }
+    }
+}
