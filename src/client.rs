@@ -69,12 +69,15 @@ pub use results::{InOrder, Outcomes};
 use send::Source;
 pub use stats::FetchStats;
 
-/// Parts of the client for `fetchd get` and `fetchd health`. Not a stable API.
+/// Parts of the client for `fetchd get`, `fetchd health` and the model in `examples/scale`. Not
+/// a stable API.
 #[doc(hidden)]
 pub mod internals {
     pub use super::{
         builder::with_credentials,
         dial::{DialError, Dialer, Http2Stream, Peer},
+        replicas::weight,
+        send::{fair_share, max_share},
         service_url::{EXPECTED_URL, parse_service_url},
         setting::InvalidSetting,
         tls::TlsSettings,

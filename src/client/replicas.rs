@@ -34,6 +34,7 @@ use super::{
     defaults::Defaults,
     failure::{Disposition, Failure},
 };
+pub use choice::weight;
 pub(super) use choice::{candidates, preferred};
 use lookup::{Lookup, look_up};
 pub(super) use monitor::Monitor;

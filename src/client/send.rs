@@ -3,8 +3,8 @@
 //! - [`ListSender`] sends a list. [`execute()`] sends a single request and streams its
 //!   `body`.
 //! - `intake` takes requests from the list, `queues` distributes them over the replicas,
-//!   `queue` holds those of one replica, and `buffer` holds outcomes until the caller
-//!   takes them.
+//!   `queue` holds those of one replica, `share` limits them, and `buffer` holds outcomes
+//!   until the caller takes them.
 //! - `call` makes a single call, and `assembly` turns its messages into outcomes.
 //! - `resend` decides if we may send a request again. Nothing else does.
 
@@ -20,11 +20,13 @@ mod pause;
 mod queue;
 mod queues;
 mod resend;
+mod share;
 
 pub(super) use execute::execute;
 pub(super) use intake::Source;
 pub(super) use list::{ListSender, ListSettings};
 pub(super) use pause::PauseFlag;
+pub use share::{fair_share, max_share};
 
 #[cfg(test)]
 pub(super) use call::{Call, CallEvent, Responses};

@@ -42,7 +42,9 @@ pub(crate) fn preferred<'a>(
     replicas.max_by_key(|replica| weight(host, replica.name()))
 }
 
-fn weight(host: &str, name: &str) -> u64 {
+/// Returns how much `host` prefers the replica `name`. The host goes to the one with the
+/// highest weight.
+pub fn weight(host: &str, name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (host, name).hash(&mut hasher);
     hasher.finish()

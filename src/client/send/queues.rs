@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::queue::{NextCall, ReplicaQueue};
+use super::{
+    queue::{NextCall, ReplicaQueue},
+    share::{fair_share, max_share},
+};
 use crate::client::{
     pending::Pending,
     replicas::{Replica, Replicas, candidates, preferred},
@@ -39,9 +42,6 @@ const MAX_BYTES_AHEAD: usize = 8 << 20;
 /// Max number of open calls per replica. If we reach it, requests wait for a call to
 /// end.
 const MAX_CALLS: usize = 32;
-
-/// This is a divisor: a replica may get up to 1/4 more than its fair share.
-const EXTRA_SHARE: usize = 4;
 
 impl ReplicaQueues {
     /// Creates empty queues for a list. A `concurrency` of 0 means the default. Set
@@ -122,7 +122,7 @@ impl ReplicaQueues {
         admitted: usize,
         intake_is_idle: bool,
     ) -> Option<NextCall> {
-        let share = self.share(admitted);
+        let share = fair_share(self.concurrency, admitted);
         // Each message carries results of one call only. With more calls, messages carry
         // fewer results each, so we don't want too many.
         let least = share.div_ceil(if self.depth() > 1 { 2 } else { 4 });
@@ -183,8 +183,7 @@ impl ReplicaQueues {
         admitted: &'a [Arc<Replica>],
         pending: &mut Pending,
     ) -> Option<&'a Arc<Replica>> {
-        let fair = self.share(admitted.len()) * self.depth();
-        let max = fair + fair.div_ceil(EXTRA_SHARE);
+        let max = max_share(fair_share(self.concurrency, admitted.len()) * self.depth());
         let len = |replica: &Replica| self.queues.get(replica.name()).map_or(0, ReplicaQueue::len);
         let candidates = candidates(admitted, pending);
         let all = || candidates.iter().copied();
@@ -204,11 +203,6 @@ impl ReplicaQueues {
         }
         let in_flight_bytes = self.concurrency.saturating_mul(largest_body).max(1);
         (MAX_BYTES_AHEAD / in_flight_bytes).clamp(1, MAX_DEPTH)
-    }
-
-    /// Returns a replica's fair share of the concurrency, if there are `count` replicas.
-    fn share(&self, count: usize) -> usize {
-        self.concurrency.div_ceil(count.max(1))
     }
 }
 
