@@ -18,6 +18,7 @@ pub(crate) type Replica = u16;
 ///
 /// If a replica comes, it's weighed for each host. If one goes, it leaves the rankings. So
 /// most changes cost one hash for each host, rather than one for each host and replica.
+#[derive(Clone)]
 pub(crate) struct Fleet {
     hosts: Arc<Hosts>,
     replicas: Vec<Replica>,
@@ -54,10 +55,6 @@ impl Fleet {
         fleet
     }
 
-    pub(crate) fn replicas(&self) -> &[Replica] {
-        &self.replicas
-    }
-
     /// Adds `count` replicas with new addresses.
     pub(crate) fn add(&mut self, count: u16) {
         let added: Vec<Replica> = (self.next..self.next + count).collect();
@@ -73,8 +70,8 @@ impl Fleet {
     }
 
     /// Removes the first `count` replicas, which are the oldest ones.
-    pub(crate) fn remove_oldest(&mut self, count: usize) {
-        let last = self.replicas[count - 1];
+    pub(crate) fn remove_oldest(&mut self, count: u16) {
+        let last = self.replicas[usize::from(count) - 1];
         self.remove(|replica| replica <= last);
     }
 
@@ -109,6 +106,10 @@ impl Fleet {
 }
 
 impl View {
+    pub(crate) fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
     /// Returns the replica that `host` prefers.
     pub(crate) fn preferred(&self, host: u32) -> Replica {
         self.rankings[host as usize][0].expect("a fleet has replicas")
@@ -125,12 +126,20 @@ impl View {
     /// Returns all replicas in the order in which `host` prefers them.
     pub(crate) fn full_ranking(&self, host: u32) -> Vec<Replica> {
         let name = &self.hosts.names()[host as usize];
-        let ranking = weigh(name, &self.replicas).into_iter();
-        ranking.map(|(_, replica)| replica).collect()
+        let mut ranking: Ranking = weigh(name, &self.replicas).collect();
+        ranking.sort_unstable_by_key(|&entry| Reverse(entry));
+        ranking.into_iter().map(|(_, replica)| replica).collect()
     }
 
     pub(crate) fn has(&self, replica: Replica) -> bool {
         self.replicas.contains(&replica)
+    }
+
+    /// Returns the first two replicas that `host` prefers.
+    pub(crate) fn first_two(&self, host: u32) -> (Replica, Replica) {
+        let mut ranking = self.ranking(host);
+        let mut next = || ranking.next().expect("rankings of a new fleet are longer");
+        (next(), next())
     }
 
     /// Returns true if `host` prefers another replica than in `other`.
@@ -152,19 +161,23 @@ pub(crate) fn name(replica: Replica) -> String {
 }
 
 fn rank(host: &str, replicas: &[Replica]) -> Ranking {
-    let mut ranking = weigh(host, replicas);
-    ranking.truncate(DEPTH);
+    let mut ranking = Ranking::with_capacity(DEPTH + 1);
+    for entry in weigh(host, replicas) {
+        if ranking.len() < DEPTH || entry > ranking[DEPTH - 1] {
+            let place = ranking.partition_point(|known| *known > entry);
+            ranking.insert(place, entry);
+            ranking.truncate(DEPTH);
+        }
+    }
     ranking
 }
 
-/// Returns the weights of all `replicas`, highest first.
-fn weigh(host: &str, replicas: &[Replica]) -> Ranking {
+/// Returns the weights of all `replicas`.
+fn weigh(host: &str, replicas: &[Replica]) -> impl Iterator<Item = (u64, Replica)> {
     static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| (0..=Replica::MAX).map(name).collect());
     let names = &*NAMES;
-    let weighed = |&replica: &Replica| (weight(host, &names[usize::from(replica)]), replica);
-    let mut all: Ranking = replicas.iter().map(weighed).collect();
-    all.sort_unstable_by_key(|&entry| Reverse(entry));
-    all
+    let weighed = move |&replica: &Replica| (weight(host, &names[usize::from(replica)]), replica);
+    replicas.iter().map(weighed)
 }
 
 /// Adds a replica to a ranking, if it belongs there. `all` is the number of replicas.

@@ -8,7 +8,8 @@ use fetchd::client::internals::{fair_share, max_share};
 use crate::{
     choice::{Callers, Rule},
     fleet::View,
-    hosts::Hosts,
+    hosts::{Hosts, Popularity},
+    scale::{CALLERS, each, hosts},
 };
 
 /// Requests a replica gets, relative to the mean over all replicas.
@@ -75,4 +76,29 @@ pub(crate) fn run(
 pub(crate) fn bound(concurrency: usize, replicas: usize) -> f64 {
     let max = max_share(fair_share(concurrency, replicas));
     max as f64 * replicas as f64 / concurrency as f64
+}
+
+/// The spread of one run.
+pub(crate) struct Run {
+    pub(crate) popularity: Popularity,
+    pub(crate) rule: Rule,
+    pub(crate) concurrency: usize,
+    pub(crate) spread: Spread,
+}
+
+/// The concurrencies of the lists.
+pub(crate) const CONCURRENCIES: [usize; 6] = [50, 128, 256, 512, 1024, 4096];
+
+pub(crate) fn table(view: &Arc<View>) -> Vec<Run> {
+    let kinds = Popularity::ALL.map(|popularity| Rule::ALL.map(|rule| (popularity, rule)));
+    let runs = each(kinds.into_iter().flatten(), |(popularity, rule)| {
+        let hosts = hosts(popularity);
+        CONCURRENCIES.map(|concurrency| Run {
+            popularity,
+            rule,
+            concurrency,
+            spread: run(rule, CALLERS, concurrency, view, &hosts),
+        })
+    });
+    runs.into_iter().flatten().collect()
 }
