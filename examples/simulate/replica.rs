@@ -58,24 +58,28 @@ impl Replica {
         time::timeout(limit, &mut self.serving).await.is_ok()
     }
 
-    /// Returns what the server holds although it has nothing to do, from its metrics.
+    /// Returns what the server holds although it has nothing to do, and what went wrong inside
+    /// it, from its metrics.
     pub(crate) fn leftovers(&self) -> Vec<String> {
         let metrics = self.server.admin().metrics();
-        let amounts = [
-            "fetchd_batches_active ",
-            "fetchd_fetches_in_flight ",
-            "fetchd_fetches_queued ",
-            "fetchd_queued_bytes ",
-            "fetchd_stalled ",
-            "fetchd_connections{side=\"caller\",state=\"active\"} ",
-            "fetchd_connections{side=\"origin\",state=\"active\"} ",
-        ];
         let lines = metrics.lines().filter(|line| {
-            let amount = amounts.iter().find_map(|name| line.strip_prefix(name));
-            amount.is_some_and(|amount| amount != "0")
-                // A call without all of its ends.
-                || line.starts_with("fetchd_batches_total{code=\"INTERNAL\"}") && !line.ends_with(" 0")
+            let value = EMPTY.iter().find_map(|name| line.strip_prefix(name));
+            value.is_some_and(|value| value != " 0")
         });
         lines.map(str::to_owned).collect()
     }
 }
+
+/// The metrics that are 0 if a server has had nothing to do for a minute, and no bug.
+const EMPTY: [&str; 10] = [
+    "fetchd_batches_active",
+    "fetchd_batches_total{code=\"INTERNAL\"}",
+    "fetchd_connections{side=\"caller\",state=\"active\"}",
+    "fetchd_connections{side=\"origin\",state=\"active\"}",
+    "fetchd_connections{side=\"origin\",state=\"idle\"}",
+    "fetchd_fetches_in_flight",
+    "fetchd_fetches_queued",
+    "fetchd_fetches_total{outcome=\"internal\"}",
+    "fetchd_queued_bytes",
+    "fetchd_stalled",
+];
