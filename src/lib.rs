@@ -170,6 +170,7 @@ pub mod internals {
     pub use crate::{
         egress::{Denied, Host, Policy, Target, property as egress_property},
         http1::property as http1_property,
+        service::batch_property,
     };
 
     /// Returns the URI we'd send a request for `url` to, or `None` if the URL is

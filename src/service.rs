@@ -42,6 +42,9 @@ use crate::{
 pub(crate) use admission::Admission;
 use admission::Permit;
 pub(crate) use authentication::Authentication;
+#[cfg(feature = "internals")]
+#[allow(unreachable_pub)]
+pub use batch::property as batch_property;
 use batch_message::PER_REQUEST;
 pub(crate) use context::{CallContext, CallHeaders};
 use encoder::MessageEncoder;

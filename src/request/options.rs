@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::RequestLimits;
 
 /// How to fetch a request. The contract defines the defaults.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Options {
     /// The time limit from first dispatch to last byte, including retries. Default: 30 s.
     pub timeout: Duration,

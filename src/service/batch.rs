@@ -5,6 +5,9 @@
 //! [`BatchMessage`]). If a request can't be sent, the batch is still valid. It's only
 //! that request that fails, with its own error.
 
+#[cfg(any(test, feature = "internals"))]
+#[allow(missing_docs, unreachable_pub, clippy::missing_panics_doc)]
+pub mod property;
 #[cfg(test)]
 mod tests;
 

@@ -148,7 +148,7 @@ fn margin(timeout: Duration) -> Duration {
     (timeout / 10).clamp(MIN, MAX).min(timeout)
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "internals"))]
 impl CallContext {
     /// A call from the process itself, without any headers.
     pub(super) fn local() -> Self {

@@ -1,10 +1,12 @@
 //! Tests for reading batches.
 
+use std::pin::pin;
+
 use futures_util::FutureExt;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::*;
+use super::{super::batch_message::PER_REQUEST, property::message_is_read_as_prost_decodes_it, *};
 use crate::proto::{FetchBatchRequest, FetchOptions, FetchRequest, Header};
 
 async fn read_batch(message: Vec<u8>) -> Result<Batch, InvalidBatch> {
@@ -14,16 +16,15 @@ async fn read_batch(message: Vec<u8>) -> Result<Batch, InvalidBatch> {
 
 fn request() -> impl Strategy<Value = FetchRequest> {
     let header = ("[a-z]{1,9}", prop::collection::vec(b' '..b'~', 0..9));
-    let options = prop::option::of((1..20_u32, 0..99_u64));
     (
-        "[a-z]{1,9}",
+        prop_oneof![4 => "http://a\\.test/[a-z]{1,9}", 1 => "[ -~]{0,9}"],
         prop::option::of("[A-Z]{1,4}"),
         prop::collection::vec(header, 0..4),
         prop::collection::vec(any::<u8>(), 0..20),
-        options,
+        prop::option::of(options()),
     )
-        .prop_map(|(path, method, headers, body, options)| FetchRequest {
-            url: format!("http://a.test/{path}"),
+        .prop_map(|(url, method, headers, body, options)| FetchRequest {
+            url,
             method: method.unwrap_or_default(),
             headers: headers
                 .into_iter()
@@ -33,59 +34,74 @@ fn request() -> impl Strategy<Value = FetchRequest> {
                 })
                 .collect(),
             body: body.into(),
-            options: options.map(|(attempts, bytes)| FetchOptions {
-                max_attempts: Some(attempts),
-                max_body_bytes: Some(bytes),
-                ..FetchOptions::default()
-            }),
+            options,
         })
+}
+
+/// Generates options, most of which are valid.
+fn options() -> impl Strategy<Value = FetchOptions> {
+    let duration = (-1..1000_i64, 0..1_000_000_001_i32);
+    let duration = duration.prop_map(|(seconds, nanos)| prost_types::Duration { seconds, nanos });
+    (
+        prop::option::of(duration),
+        prop::option::of(0..30_u32),
+        prop::option::of(any::<u64>()),
+        prop_oneof![9 => 0..3, 1 => any::<i32>()],
+        prop::option::of(0..20_u32),
+    )
+        .prop_map(
+            |(timeout, max_redirects, max_body_bytes, body_overflow, max_attempts)| FetchOptions {
+                timeout,
+                idle_timeout: None,
+                connect_timeout: timeout,
+                max_redirects,
+                max_body_bytes,
+                body_overflow,
+                max_attempts,
+            },
+        )
 }
 
 proptest! {
     #[test]
-    fn requests_are_decoded_as_they_were_encoded(
+    fn requests_are_read_as_prost_decodes_them(
         requests in prop::collection::vec(request(), 0..5),
+        options in prop::option::of(options()),
         concurrency in 0..600_u32,
     ) {
         let message = FetchBatchRequest {
-            requests: requests.clone(),
+            requests,
+            options,
             concurrency,
             ..FetchBatchRequest::default()
         };
-        let read = read_batch(message.encode_to_vec()).now_or_never();
-        let batch = read.unwrap().unwrap();
-        let expected = if concurrency == 0 { 50 } else { concurrency.min(512) };
-        prop_assert_eq!(batch.concurrency, expected as usize);
-        prop_assert_eq!(batch.requests.count() as usize, requests.len());
-        for (expected, request) in requests.iter().zip(batch.requests.sendable()) {
-            let request = batch.requests.decode(request).unwrap();
-            prop_assert_eq!(&request.uri.to_string(), &expected.url);
-            prop_assert_eq!(&request.body, &expected.body);
-            let method = if expected.method.is_empty() { "GET" } else { &expected.method };
-            prop_assert_eq!(request.method.as_str(), method);
-            prop_assert_eq!(request.headers.len(), expected.headers.len());
-            for header in &expected.headers {
-                let mut values = request.headers.get_all(&header.name).iter();
-                prop_assert!(values.any(|value| value.as_bytes() == header.value));
-            }
-            let own = expected.options.unwrap_or_default();
-            let attempts = own.max_attempts.unwrap_or(3).min(10);
-            prop_assert_eq!(request.options.max_attempts, attempts);
-        }
+        message_is_read_as_prost_decodes_it(&message.encode_to_vec());
     }
 
     #[test]
-    fn message_is_accepted_if_prost_accepts_it(
+    fn damaged_requests_are_read_as_prost_decodes_them(
+        requests in prop::collection::vec(request(), 1..3),
+        place in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let message = FetchBatchRequest {
+            requests,
+            ..FetchBatchRequest::default()
+        };
+        let mut bytes = message.encode_to_vec();
+        *place.get_mut(&mut bytes) = byte;
+        message_is_read_as_prost_decodes_it(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_are_read_as_prost_decodes_them(
         mut bytes in prop::collection::vec(prop_oneof![0..0x30_u8, any::<u8>()], 0..40),
         is_request in any::<bool>(),
     ) {
         if is_request {
             bytes.splice(0..0, [0x0a, u8::try_from(bytes.len()).unwrap()]);
         }
-        let is_expected = FetchBatchRequest::decode(&bytes[..]).is_ok();
-        let read = read_batch(bytes).now_or_never().unwrap();
-        let is_accepted = !matches!(read, Err(InvalidBatch::Malformed(_)));
-        prop_assert_eq!(is_accepted, is_expected);
+        message_is_read_as_prost_decodes_it(&bytes);
     }
 }
 
@@ -99,4 +115,26 @@ async fn header_lines_are_counted_before_they_are_decoded() {
     let (_, error) = batch.requests.refused().next().unwrap();
     assert_eq!(error.field, "headers");
     assert!(error.problem.contains("at most 1000 lines"), "{error}");
+}
+
+#[test]
+fn positions_take_the_memory_that_is_reserved_for_them() {
+    let count = 10_000;
+    for request in [&b"\x0a\0"[..], b"\x0a\x0b\x0a\x09http://a/"] {
+        let message = request.repeat(count);
+        let mut batch = None;
+        let allocated = allocation_counter::measure(|| {
+            let mut reading = pin!(read_batch(message));
+            batch = (0..count).find_map(|_| reading.as_mut().now_or_never());
+        });
+        assert_eq!(batch.unwrap().unwrap().requests.count() as usize, count);
+        // The rest is the configuration and the context of the call.
+        let max = (PER_REQUEST * count + 4096) as u64;
+        assert!(
+            allocated.bytes_current <= max.cast_signed(),
+            "{allocated:?}"
+        );
+        // Vectors double their capacity while they grow.
+        assert!(allocated.bytes_max <= 2 * max, "{allocated:?}");
+    }
 }
