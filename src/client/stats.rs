@@ -44,7 +44,6 @@ pub struct FetchStats {
 impl FetchStats {
     pub(super) fn from_end(end: &proto::FetchEnd) -> Self {
         let timing = end.timing.unwrap_or_default();
-        let duration = |value: Option<prost_types::Duration>| Duration::try_from(value?).ok();
         Self {
             attempts: end.attempts,
             redirects: end.redirects,
@@ -57,6 +56,44 @@ impl FetchStats {
             tls: duration(timing.tls),
             connection_reused: timing.connection_reused,
             earlier: duration(timing.earlier),
+        }
+    }
+}
+
+/// Converts a duration. Returns `None` if it isn't set, if it's negative, or if it's longer
+/// than Protocol Buffers allow.
+///
+/// prost's own conversion panics on some durations if overflows are checked. With the limit,
+/// callers can subtract a duration from the current time, and add up many of them.
+fn duration(value: Option<prost_types::Duration>) -> Option<Duration> {
+    /// About 10,000 years, in seconds.
+    const MAX: u64 = 315_576_000_000;
+
+    let value = value?;
+    match (u64::try_from(value.seconds), u32::try_from(value.nanos)) {
+        (Ok(seconds @ ..=MAX), Ok(nanos @ ..1_000_000_000)) => Some(Duration::new(seconds, nanos)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_out_of_range_count_as_unset() {
+        let converted = |seconds, nanos| duration(Some(prost_types::Duration { seconds, nanos }));
+        assert_eq!(converted(1, 5), Some(Duration::new(1, 5)));
+        for (seconds, nanos) in [
+            (i64::MIN, 0),
+            (i64::MIN, i32::MIN),
+            (-1, 0),
+            (0, -1),
+            (0, 1_000_000_000),
+            (315_576_000_001, 0),
+            (i64::MAX, i32::MAX),
+        ] {
+            assert_eq!(converted(seconds, nanos), None, "{seconds} {nanos}");
         }
     }
 }
