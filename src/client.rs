@@ -73,6 +73,8 @@ pub use stats::FetchStats;
 /// a stable API.
 #[doc(hidden)]
 pub mod internals {
+    #[cfg(feature = "internals")]
+    pub use super::send::property as send_property;
     pub use super::{
         builder::with_credentials,
         dial::{DialError, Dialer, Http2Stream, Peer},

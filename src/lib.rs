@@ -167,6 +167,8 @@ pub use code::Code;
 pub mod internals {
     use http::Uri;
 
+    #[cfg(feature = "client")]
+    pub use crate::client::internals::send_property;
     pub use crate::{
         egress::{Denied, Host, Policy, Target, property as egress_property},
         http1::property as http1_property,

@@ -17,6 +17,9 @@ mod execute;
 mod intake;
 mod list;
 mod pause;
+#[cfg(any(test, feature = "internals"))]
+#[allow(missing_docs, unreachable_pub, clippy::missing_panics_doc)]
+pub mod property;
 mod queue;
 mod queues;
 mod resend;
@@ -27,6 +30,3 @@ pub(super) use intake::Source;
 pub(super) use list::{ListSender, ListSettings};
 pub(super) use pause::PauseFlag;
 pub use share::{fair_share, max_share};
-
-#[cfg(test)]
-pub(super) use call::{Call, CallEvent, Responses};

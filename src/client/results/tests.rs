@@ -3,7 +3,7 @@
 
 #![allow(clippy::cast_possible_truncation)]
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use futures_util::{FutureExt, stream};
 use proptest::prelude::*;
@@ -12,12 +12,9 @@ use super::*;
 use crate::{
     client::{
         Error,
-        pending::Pending,
-        send::{Call, CallEvent, Responses},
+        send::property::{each_request_gets_its_own_parts_or_an_error, outcomes},
     },
-    proto::{
-        self, FetchBatchResponse, FetchEnd, FetchRequest, Header, Reason, ResponseHead, ResultPart,
-    },
+    proto::{self, FetchEnd, Header, Reason, ResponseHead, ResultPart},
 };
 
 /// The plan for one request: its body pieces (if it gets a head at all), and whether it
@@ -95,45 +92,10 @@ fn received(
     parts: &[ResultPart],
     per_message: usize,
 ) -> (Vec<Outcome>, Vec<Outcome>) {
-    let outcomes = || {
-        let messages: Vec<_> = parts
-            .chunks(per_message)
-            .map(|parts| {
-                Ok(FetchBatchResponse {
-                    parts: parts.to_vec(),
-                })
-            })
-            .collect();
-        let responses = Responses::open(stream::iter(messages).boxed());
-        let requests = (0..count).map(|position| Pending::new(position, FetchRequest::default()));
-        let events = Call::new(requests.collect(), 1, responses, Duration::from_secs(1)).events();
-        let outcomes = events.map(|event| match event {
-            CallEvent::Outcome {
-                pending, outcome, ..
-            } => {
-                assert_eq!(pending.position, outcome.index);
-                vec![*outcome]
-            }
-            CallEvent::Alive => Vec::new(),
-            CallEvent::Ended { lost, failure, .. } => {
-                let failed = lost.into_iter().map(|pending| {
-                    let failure = failure
-                        .clone()
-                        .expect("a call without failure loses nothing");
-                    Outcome::failed(pending.position, failure.error)
-                });
-                failed.collect()
-            }
-        });
-        Outcomes::from_stream(outcomes.flat_map(stream::iter).boxed())
-    };
-    let at_once = "all messages are ready";
-    let arrived: Vec<_> = outcomes().collect().now_or_never().expect(at_once);
-    let ordered: Vec<_> = InOrder::new(outcomes())
-        .collect()
-        .now_or_never()
-        .expect(at_once);
-    (arrived, ordered)
+    let arrived = outcomes(0..count, parts, per_message);
+    let outcomes = Outcomes::from_stream(stream::iter(arrived.clone()).boxed());
+    let ordered = InOrder::new(outcomes).collect().now_or_never();
+    (arrived, ordered.expect("all outcomes are ready"))
 }
 
 /// Checks that each request has exactly one outcome and that `ordered` really is in
@@ -176,6 +138,7 @@ proptest! {
 
     #[test]
     fn parts_in_any_order_give_the_results((batch, parts, per_message) in batches()) {
+        each_request_gets_its_own_parts_or_an_error(batch.len(), &parts, per_message);
         let (arrived, ordered) = received(batch.len(), &parts, per_message);
         assert_one_each(batch.len(), &arrived, &ordered);
         for (outcome, planned) in ordered.iter().zip(&batch) {
@@ -224,6 +187,7 @@ proptest! {
                 parts[last].end.as_mut().expect("the last part has the end").body_bytes += 1;
             }
         }
+        each_request_gets_its_own_parts_or_an_error(batch.len(), &parts, per_message);
         let (arrived, ordered) = received(batch.len(), &parts, per_message);
         assert_one_each(batch.len(), &arrived, &ordered);
         // Results that arrived before the fault are fine. All others must be reported as
