@@ -7,6 +7,9 @@
 //! many megabytes per body.
 
 mod deflate;
+#[cfg(any(test, feature = "internals"))]
+#[allow(missing_docs, unreachable_pub, clippy::missing_panics_doc)]
+pub mod property;
 
 use std::io::{self, BufReader, ErrorKind, Read};
 

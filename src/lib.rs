@@ -170,6 +170,7 @@ pub mod internals {
     #[cfg(feature = "client")]
     pub use crate::client::internals::send_property;
     pub use crate::{
+        decode::property as decode_property,
         egress::{Denied, Host, Policy, Target, property as egress_property},
         http1::property as http1_property,
         service::batch_property,

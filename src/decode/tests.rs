@@ -1,13 +1,16 @@
 //! Tests decoding in pieces of any size, as well as bodies that don't match their
 //! headers.
-use std::io::Write;
 
-use flate2::{
-    Compression,
-    write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+use flate2::Compression;
+use proptest::prelude::*;
+
+use super::{
+    property::{
+        Format, Sizes, body_is_decoded_the_same_in_pieces_of_any_size, deflate, encoded,
+        encoded_data_is_decoded, gzip, zlib,
+    },
+    *,
 };
-
-use super::*;
 
 fn decoder(codings: &'static str) -> Option<Decoder> {
     Decoder::from_headers(&[("content-encoding", codings)].into()).unwrap()
@@ -30,24 +33,6 @@ fn decoded(codings: &'static str, body: &[u8], piece: usize) -> io::Result<Vec<u
             },
         }
     }
-}
-
-fn gzip(data: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn zlib(data: &[u8]) -> Vec<u8> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn deflate(data: &[u8], level: Compression) -> Vec<u8> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), level);
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
 }
 
 #[test]
@@ -144,5 +129,38 @@ fn work_without_output_is_interrupted() {
             interruptions += 1;
         }
         assert!((19..=21).contains(&interruptions), "{interruptions}");
+    }
+}
+
+fn formats() -> impl Strategy<Value = Vec<Format>> {
+    let format = prop::sample::select(vec![Format::Gzip, Format::Zlib, Format::Deflate]);
+    prop::collection::vec(format, 1..=MAX_CODINGS)
+}
+
+fn sizes() -> impl Strategy<Value = Sizes> {
+    (1..50_usize, 1..50_usize).prop_map(|(piece, buffer)| Sizes { piece, buffer })
+}
+
+proptest! {
+    #[test]
+    fn any_data_is_decoded(
+        formats in formats(),
+        data in prop::collection::vec(any::<u8>(), 0..200),
+        repeated in 1..20_usize,
+        sizes in sizes(),
+    ) {
+        encoded_data_is_decoded(&formats, &data.repeat(repeated), sizes);
+    }
+
+    #[test]
+    fn damaged_bodies_are_decoded_the_same_in_pieces_of_any_size(
+        formats in formats(),
+        data in prop::collection::vec(any::<u8>(), 0..200),
+        (place, byte) in (any::<prop::sample::Index>(), any::<u8>()),
+        sizes in sizes(),
+    ) {
+        let mut body = encoded(&formats, &data);
+        *place.get_mut(&mut body) = byte;
+        body_is_decoded_the_same_in_pieces_of_any_size(&formats, &body, sizes);
     }
 }
