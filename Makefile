@@ -6,6 +6,7 @@ AJV_FORMATS := 3.0.1
 BUF := 1.75.0
 COMMON_PROTOS := 1.76.0
 DENY := 0.20.2
+FUZZ := 0.13.2
 GO := 1.26.8
 GO_SHA256 := 30c2b1bf7dcc88d3eb0a1364e47ddd9128edb3110a30e8a0ef61cd5856b31de7
 GRPCIO := 1.85.1
@@ -44,7 +45,8 @@ WEB := $(TOOLS)/web
 STEPS := format lint client server fuzz doc package deny contract breaking test simulate compare \
 	interop conformance python go typescript examples browser deploy prometheus image
 
-.PHONY: gate $(STEPS) generate go_stubs handlers manifests mutations python_stubs rendered typescript_tools
+.PHONY: gate $(STEPS) fuzz_run generate go_stubs handlers manifests mutations python_stubs rendered \
+	typescript_tools
 .NOTPARALLEL:
 
 gate:
@@ -73,6 +75,22 @@ fuzz:
 	cargo check --locked --manifest-path fuzz/Cargo.toml \
 	  --config 'profile.dev.package."*".opt-level=2' \
 	  --config 'profile.dev.package."*".debug=false'
+
+# Runs each fuzz target for this many seconds, in a release build. A failed target does not
+# keep the others from running. Its input is in fuzz/artifacts/.
+FUZZ_SECONDS := 3600
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+fuzz_run: $(TOOLS)/fuzz-$(FUZZ)
+	cargo +nightly fuzz build
+	@status=0; \
+	for target in $(FUZZ_TARGETS); do \
+	  printf '\n== %s\n' "$$target"; \
+	  dict=fuzz/$$target.dict; \
+	  if [ -e "$$dict" ]; then dict=-dict=$$dict; else dict=; fi; \
+	  cargo +nightly fuzz run "$$target" -- $$dict -max_total_time=$(FUZZ_SECONDS) \
+	    -timeout=10 -malloc_limit_mb=64 -print_final_stats=1 || status=1; \
+	done; \
+	exit $$status
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
@@ -255,6 +273,12 @@ $(TOOLS)/deny-$(DENY):
 	cargo install --locked --quiet --force --root $(TOOLS) --target-dir $(TOOLS)/build \
 	  --config profile.release.lto=false --config profile.release.opt-level=1 \
 	  cargo-deny@$(DENY)
+	touch $@
+
+$(TOOLS)/fuzz-$(FUZZ):
+	cargo install --locked --quiet --force --root $(TOOLS) --target-dir $(TOOLS)/build \
+	  --config profile.release.lto=false --config profile.release.opt-level=1 \
+	  cargo-fuzz@$(FUZZ)
 	touch $@
 
 $(TOOLS)/buf-$(BUF):
