@@ -301,8 +301,9 @@ impl List {
     }
 
     async fn execute(&self, client: &Client, desk: &Desk, ids: &[usize], requests: Vec<Request>) {
+        // Not copied in a closure, which would borrow `ids` for a future that has to be `Send`.
+        let ids = ids.to_vec();
         let calls = ids
-            .to_vec()
             .into_iter()
             .zip(requests)
             .map(|(id, request)| async move {
@@ -317,7 +318,10 @@ impl List {
                     .ended_with(id, error.as_ref(), body.as_deref(), attempts);
             });
         let most = self.most_at_once();
-        stream::iter(calls).buffer_unordered(most).collect().await
+        stream::iter(calls)
+            .buffer_unordered(most)
+            .collect::<()>()
+            .await;
     }
 }
 

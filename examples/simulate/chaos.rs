@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// The end of a fault.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum End {
     Mended(IpAddr, IpAddr),
     Thawed(IpAddr),
@@ -42,7 +43,9 @@ impl World {
             let now = Instant::now();
             let (due, later) = self.ends.drain(..).partition(|(at, _)| *at <= now);
             self.ends = later;
-            due.into_iter().for_each(|(_, end)| self.end(end));
+            for (_, end) in due {
+                self.end(end);
+            }
             let (due, later) = self.starts.drain(..).partition(|(at, _)| *at <= now);
             self.starts = later;
             for (_, ip) in due {
@@ -104,7 +107,7 @@ impl World {
             }
             Fault::Move { origin } => {
                 self.move_origin(origin % self.origins.len(), exchanges)
-                    .await
+                    .await;
             }
             Fault::BadName {
                 origin,

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// The state of the generator (SplitMix64, whose steps all have the same distance).
+/// The state of the generator (`SplitMix64`, which adds the same number at each step).
 static STATE: AtomicU64 = AtomicU64::new(0);
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -63,14 +63,12 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match args.seed {
-        Some(seed) => run(seed),
-        None => {
-            let known = KNOWN.iter().map(|(seed, _)| *seed);
-            let seeds = known.chain(args.first..args.first + args.seeds);
-            Runner::new(seeds.collect(), args.twice, args.failures).run()
-        }
+    if let Some(seed) = args.seed {
+        return run(seed);
     }
+    let known = KNOWN.iter().map(|(seed, _)| *seed);
+    let seeds = known.chain(args.first..args.first + args.seeds);
+    Runner::new(seeds.collect(), args.twice, args.failures).run()
 }
 
 /// Runs one seed. Prints its timeline, and below it a line for the runner.
@@ -78,9 +76,6 @@ fn run(seed: u64) -> ExitCode {
     entropy::seed(seed);
     let mut rng = fastrand::Rng::with_seed(seed);
     let scenario = Scenario::generate(&mut rng);
-    if std::env::var_os("SHOW").is_some() {
-        println!("{scenario:#?}");
-    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -109,8 +104,9 @@ fn run(seed: u64) -> ExitCode {
         "{events} events in {last:?}, timeline {:016x}",
         timeline.digest()
     );
-    match complaints.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    if complaints.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

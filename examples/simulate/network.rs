@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::poll_fn,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Weak},
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -149,11 +150,14 @@ impl Network {
     }
 
     async fn until_passes(&self, from: IpAddr, to: IpAddr) {
-        std::future::poll_fn(|cx| match self.passes(from, to, cx) {
-            true => std::task::Poll::Ready(()),
-            false => std::task::Poll::Pending,
-        })
-        .await;
+        let passes = |cx: &mut Context<'_>| {
+            if self.passes(from, to, cx) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        };
+        poll_fn(passes).await;
     }
 
     /// Connects a machine to an address.

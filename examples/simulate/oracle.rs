@@ -189,10 +189,12 @@ impl Oracle {
             Some(error) if request.must_succeed && !self.limits.may_be_full => {
                 complaints.push(format!("request {id} has failed for no reason: {error}"));
             }
-            Some(error) if request.is_post && request.executed > 0 => {
-                if !admits_execution(error, attempts) {
-                    complaints.push(format!("POST {id} was executed in spite of: {error}"));
-                }
+            Some(error)
+                if request.is_post
+                    && request.executed > 0
+                    && !admits_execution(error, attempts) =>
+            {
+                complaints.push(format!("POST {id} was executed in spite of: {error}"));
             }
             _ => {}
         }

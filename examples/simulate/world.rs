@@ -61,7 +61,7 @@ pub(crate) struct Running {
 const BOUND: Duration = Duration::from_secs(200);
 
 /// How long parties may take to notice that others are gone. A server's keepalive takes 30 s.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
 
 /// How long a cancelled request may still be sent: until the replica knows, and 100 ms.
 const CANCEL_BOUND: Duration = Duration::from_millis(100 + 450);
@@ -160,9 +160,10 @@ impl World {
             oracle: Arc::clone(&self.oracle),
             timeline: Arc::clone(&self.timeline),
             is_exact: !is_stormy,
-            cancel_bound: match is_stormy {
-                true => CANCEL_BOUND_CUT,
-                false => CANCEL_BOUND,
+            cancel_bound: if is_stormy {
+                CANCEL_BOUND_CUT
+            } else {
+                CANCEL_BOUND
             },
         }
     }

@@ -76,7 +76,7 @@ async fn soak(args: &Args) -> Result<ExitCode, BoxError> {
     let url = service.url().to_owned();
     let calling = callers::call(&url, origin, Arc::clone(&counts), target);
     let mut calling = std::pin::pin!(calling);
-    let mut ticks = time::interval(Duration::from_secs(60));
+    let mut ticks = time::interval(Duration::from_mins(1));
     ticks.tick().await;
     loop {
         tokio::select! {
@@ -106,8 +106,9 @@ async fn soak(args: &Args) -> Result<ExitCode, BoxError> {
     for problem in &problems {
         println!("FAILED: {problem}");
     }
-    match problems.is_empty() {
-        true => Ok(ExitCode::SUCCESS),
-        false => Ok(ExitCode::FAILURE),
+    if problems.is_empty() {
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Ok(ExitCode::FAILURE)
     }
 }

@@ -129,7 +129,7 @@ async fn receive(stream: &mut TcpStream, received: &mut BytesMut) -> io::Result<
 /// Answers a request. Returns true if the connection stays open.
 async fn answer(stream: &mut TcpStream, path: &str) -> io::Result<bool> {
     let (bytes, stays_open): (Bytes, bool) = match path {
-        "/large" => (with_length("200 OK", &[b'x'; 100 << 10]), true),
+        "/large" => (with_length("200 OK", &vec![b'x'; 100 << 10]), true),
         "/huge" => (with_length("200 OK", &vec![b'x'; 2 << 20]), true),
         "/missing" => (with_length("404 Missing", b"missing"), true),
         "/busy" => (with_length("503 Busy", b""), true),
