@@ -1,10 +1,6 @@
 //! Injects the faults of a scenario.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use tokio::time::{self, Instant};
 
@@ -20,11 +16,12 @@ pub(crate) enum End {
     Mended(IpAddr, IpAddr),
     Thawed(IpAddr),
     Named(usize),
+    Up(usize),
 }
 
 impl World {
     /// Injects all faults, and waits for their ends.
-    pub(crate) async fn inject_faults(&mut self, exchanges: &Arc<AtomicU64>) {
+    pub(crate) async fn inject_faults(&mut self) {
         let mut faults = std::mem::take(&mut self.scenario.faults)
             .into_iter()
             .peekable();
@@ -52,12 +49,12 @@ impl World {
                 self.start_replica(Some(ip));
             }
             if let Some(timed) = faults.next_if(|timed| self.began + timed.at <= now) {
-                self.begin(timed.fault, exchanges).await;
+                self.begin(timed.fault).await;
             }
         }
     }
 
-    async fn begin(&mut self, fault: Fault, exchanges: &Arc<AtomicU64>) {
+    async fn begin(&mut self, fault: Fault) {
         let replicas = self.replicas.len();
         match fault {
             Fault::Grow => self.start_replica(None),
@@ -106,8 +103,14 @@ impl World {
                 }
             }
             Fault::Move { origin } => {
-                self.move_origin(origin % self.origins.len(), exchanges)
-                    .await;
+                self.move_origin(origin % self.origins.len()).await;
+            }
+            Fault::Down { origin, lasts } => {
+                let number = origin % self.origins.len();
+                self.timeline
+                    .add(format_args!("origin {number} is down for {lasts:?}"));
+                self.stop_origin(number).await;
+                self.ends.push((Instant::now() + lasts, End::Up(number)));
             }
             Fault::BadName {
                 origin,
@@ -147,21 +150,21 @@ impl World {
                 self.network.set_silent(ip, false);
             }
             End::Named(number) => self.publish_origin(number),
+            End::Up(number) => {
+                self.timeline.add(format_args!("origin {number} is up"));
+                self.start_origin(number);
+            }
         }
     }
 
-    async fn move_origin(&mut self, number: usize, exchanges: &Arc<AtomicU64>) {
-        let old = &self.origins[number];
-        let moves = old.moves + 1;
-        let new = self.start_origin(number, moves, exchanges);
-        let old = std::mem::replace(&mut self.origins[number], new);
-        self.timeline.add(format_args!(
-            "origin {number} moves from {} to {}",
-            old.ip, self.origins[number].ip
-        ));
-        self.network.crash(old.ip, true);
-        old.serving.abort();
-        let _ = old.serving.await;
+    /// Lets an origin go on at another address.
+    async fn move_origin(&mut self, number: usize) {
+        self.stop_origin(number).await;
+        self.origins[number].moves += 1;
+        self.start_origin(number);
+        let ip = self.origins[number].ip();
+        self.timeline
+            .add(format_args!("origin {number} moves to {ip}"));
         self.publish_origin(number);
     }
 
@@ -172,7 +175,7 @@ impl World {
                 (replicas > 0).then(|| self.replicas[number % replicas].ip)
             }
             Party::Caller(number) => Some(caller_ip(number % self.scenario.callers.len())),
-            Party::Origin(number) => Some(self.origins[number % self.origins.len()].ip),
+            Party::Origin(number) => Some(self.origins[number % self.origins.len()].ip()),
             Party::NameServer => Some(NAME_SERVER),
         }
     }

@@ -38,6 +38,8 @@ pub(crate) enum Fault {
     },
     /// An origin moves to another machine, and the old one goes away.
     Move { origin: usize },
+    /// An origin refuses connections for a while.
+    Down { origin: usize, lasts: Duration },
     /// The name of an origin has no address, or a forbidden one, for a while.
     BadName {
         origin: usize,
@@ -72,7 +74,11 @@ impl Fault {
         } else {
             rng.u64(1..45_000)
         });
-        match rng.u32(..14) {
+        match rng.u32(..15) {
+            14 => Self::Down {
+                origin: rng.usize(..100),
+                lasts,
+            },
             13 => Self::HangCaller {
                 caller: rng.usize(..100),
                 lasts,

@@ -153,7 +153,9 @@ impl Origin {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                Ok((socket, peer)) = listener.accept() => {
+                accepted = listener.accept() => {
+                    // It fails once the process has crashed, which ends this as well.
+                    let Ok((socket, peer)) = accepted else { return };
                     let shared = Arc::clone(&shared);
                     connections.spawn(async move {
                         // Whatever fails, fails for the service as well.

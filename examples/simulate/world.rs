@@ -7,7 +7,6 @@ use std::{
 };
 
 use fetchd::client::Client;
-use futures_util::future::join_all;
 use tokio::{
     runtime::Handle,
     task::{JoinHandle, JoinSet},
@@ -38,19 +37,29 @@ pub(crate) struct World {
     pub(crate) leaving: JoinSet<()>,
     /// How many machines have had a replica.
     pub(crate) machines: usize,
-    pub(crate) origins: Vec<Running>,
+    pub(crate) origins: Vec<Site>,
+    /// How many requests origins have received.
+    exchanges: Arc<AtomicU64>,
     /// When each machine's next replica starts.
     pub(crate) starts: Vec<(Instant, IpAddr)>,
     /// When each fault that lasts is over, and what to do then.
     pub(crate) ends: Vec<(Instant, End)>,
 }
 
-/// An origin that answers.
-pub(crate) struct Running {
-    pub(crate) ip: IpAddr,
+/// An origin, and where it is.
+#[derive(Debug)]
+pub(crate) struct Site {
+    number: usize,
     /// How often it has moved.
     pub(crate) moves: usize,
-    pub(crate) serving: JoinHandle<()>,
+    /// `None` while it's down.
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Site {
+    pub(crate) fn ip(&self) -> IpAddr {
+        origin::address(self.number, self.moves)
+    }
 }
 
 /// How long a list may take once all faults are over, apart from what its own requests take.
@@ -90,6 +99,7 @@ impl World {
             leaving: JoinSet::new(),
             machines: 0,
             origins: Vec::new(),
+            exchanges: Arc::default(),
             starts: Vec::new(),
             ends: Vec::new(),
         }
@@ -106,17 +116,20 @@ impl World {
     /// Runs everything to its end, and checks what's left.
     pub(crate) async fn run(&mut self) {
         let guard = self.guard_the_forbidden();
-        let exchanges = Arc::new(AtomicU64::new(0));
         for number in 0..self.scenario.origins.len() {
-            let running = self.start_origin(number, 0, &exchanges);
-            self.origins.push(running);
+            self.origins.push(Site {
+                number,
+                moves: 0,
+                serving: None,
+            });
+            self.start_origin(number);
             self.publish_origin(number);
         }
         for _ in 0..self.scenario.replicas {
             self.start_replica(None);
         }
         let mut callers = self.start_callers();
-        self.inject_faults(&exchanges).await;
+        self.inject_faults().await;
         self.timeline.add("no more faults");
         self.oracle.no_more_faults();
         let bound = self.bound();
@@ -192,26 +205,28 @@ impl World {
         })
     }
 
-    pub(crate) fn start_origin(
-        &self,
-        number: usize,
-        moves: usize,
-        exchanges: &Arc<AtomicU64>,
-    ) -> Running {
-        let ip = origin::address(number, moves);
-        let machine = Machine::new(&self.network, ip);
+    pub(crate) fn start_origin(&mut self, number: usize) {
+        let site = &mut self.origins[number];
+        let machine = Machine::new(&self.network, site.ip());
         let origin = self.scenario.origins[number].clone();
-        let serving = origin.serve(machine, Arc::clone(&self.oracle), Arc::clone(exchanges));
-        Running {
-            ip,
-            moves,
-            serving: tokio::spawn(serving),
+        let exchanges = Arc::clone(&self.exchanges);
+        let serving = origin.serve(machine, Arc::clone(&self.oracle), exchanges);
+        site.serving = Some(tokio::spawn(serving));
+    }
+
+    /// Ends the process of an origin. Its machine refuses connections.
+    pub(crate) async fn stop_origin(&mut self, number: usize) {
+        let site = &mut self.origins[number];
+        self.network.crash(site.ip(), true);
+        if let Some(serving) = site.serving.take() {
+            serving.abort();
+            let _ = serving.await;
         }
     }
 
     pub(crate) fn publish_origin(&self, number: usize) {
         let host = &self.scenario.origins[number].host;
-        let addresses = vec![self.origins[number].ip];
+        let addresses = vec![self.origins[number].ip()];
         self.network
             .set_name(host, addresses, Duration::from_secs(5));
     }
@@ -279,14 +294,11 @@ impl World {
             self.drain_replica(0);
         }
         while self.leaving.join_next().await.is_some() {}
-        let mut tasks: Vec<_> = self
-            .origins
-            .drain(..)
-            .map(|origin| origin.serving)
-            .collect();
-        tasks.push(guard);
-        tasks.iter().for_each(JoinHandle::abort);
-        join_all(tasks).await;
+        for number in 0..self.origins.len() {
+            self.stop_origin(number).await;
+        }
+        guard.abort();
+        let _ = guard.await;
         time::sleep(Duration::from_secs(1)).await;
         let tasks = Handle::current().metrics().num_alive_tasks();
         if tasks > 0 {
