@@ -30,6 +30,15 @@ impl Step {
         }
     }
 
+    /// How much later the old ones begin to drain, in seconds. Then the next ones are ready
+    /// after the same time.
+    fn pause(self) -> f64 {
+        match self {
+            Self::One => 2.0,
+            Self::Quarter | Self::All => 10.0,
+        }
+    }
+
     fn size(self) -> u16 {
         match self {
             Self::One => 1,
@@ -61,14 +70,13 @@ pub(crate) struct Run {
 /// When the first new replicas are ready, in seconds.
 pub(crate) const AT: f64 = WARM_UP;
 
-/// How much later the old ones begin to drain, in seconds. Then the next ones are ready after
-/// the same time.
-pub(crate) const PAUSE: f64 = 10.0;
+/// How long replicas are replaced, in seconds. That's enough for four quarters.
+const LENGTH: f64 = 80.0;
 
 /// The time that the load is averaged over, in seconds.
 pub(crate) const WINDOW: f64 = 5.0;
 
-pub(crate) const DURATION: f64 = AT + 8.0 * PAUSE + 10.0;
+pub(crate) const DURATION: f64 = AT + LENGTH + 10.0;
 
 /// Replaces all replicas, without any requests.
 pub(crate) fn moves(fleet: &Fleet) -> Vec<Moves> {
@@ -127,27 +135,27 @@ fn changes(fleet: &Fleet, step: Step) -> Vec<Change> {
     let mut fleet = fleet.clone();
     let start: Arc<View> = fleet.view();
     let mut changes = vec![Change::start(&start)];
-    let rounds = 4.min(REPLICAS / step.size());
-    for round in 0..rounds {
-        for (half, change) in [Fleet::add, Fleet::remove_oldest].into_iter().enumerate() {
-            change(&mut fleet, step.size());
-            changes.push(Change {
-                at: AT + PAUSE * (2.0 * f64::from(round) + half as f64),
-                view: fleet.view(),
-                notice: Notice::LookUp,
-            });
-        }
+    let times = (0..).map(|change| f64::from(change) * step.pause());
+    let times = times.take_while(|&time| time < LENGTH);
+    for (time, change) in times.zip([Fleet::add, Fleet::remove_oldest].into_iter().cycle()) {
+        change(&mut fleet, step.size());
+        changes.push(Change {
+            at: AT + time,
+            view: fleet.view(),
+            notice: Notice::LookUp,
+        });
     }
     changes
 }
 
-/// Returns the highest spread while the callers know the same replicas.
+/// Returns the spread of the window with the highest load of a replica, among those that end
+/// right before the next change.
 fn highest_spread(record: &Record, changes: &[Change]) -> Spread {
-    let settled = changes[1..].iter().map(|change| {
-        let from = change.at + PAUSE - WINDOW;
-        record.spread(from, from + WINDOW, &change.view.replicas)
+    let windows = changes.windows(2).skip(1).map(|pair| {
+        let end = pair[1].at;
+        record.spread(end - WINDOW, end, &pair[0].view.replicas)
     });
-    settled
+    windows
         .max_by(|a, b| a.max.total_cmp(&b.max))
         .expect("a rollout has changes")
 }

@@ -70,7 +70,7 @@ pub(crate) struct Record {
 pub(crate) const SLICE: f64 = 0.5;
 
 /// How often a caller looks up the name, in seconds.
-const LOOK_UP: f64 = 5.0;
+pub(crate) const LOOK_UP: f64 = 5.0;
 
 /// A running simulation.
 struct Simulation<'a> {
