@@ -1,8 +1,10 @@
 //! Checks that any request message is read as prost decodes it, or refused as prost
 //! refuses it, without a panic or an endless loop.
 //!
-//! The first byte of the input tells which part of a message the rest is. The target puts
-//! the other parts around it, so that the fuzzer needn't find their lengths.
+//! The first byte of the input tells which fields of a message the rest is. The target puts
+//! the others around them, so that the fuzzer needn't find their lengths. The second byte
+//! is the length of the first field. What remains is a field of the same kind, since fields
+//! that appear twice are merged.
 
 #![no_main]
 
@@ -22,18 +24,25 @@ const REQUEST_OPTIONS: u8 = key(5);
 const URL: &[u8] = b"\x0a\x0ehttp://a.test/";
 
 fuzz_target!(|input: &[u8]| {
-    let [part, rest @ ..] = input else {
+    let [kind, length, rest @ ..] = input else {
         return;
     };
+    let fields = |key| {
+        let (first, second) = rest.split_at(rest.len().min((*length).into()));
+        match second {
+            [] => field(key, first),
+            second => [field(key, first), field(key, second)].concat(),
+        }
+    };
     let request = |rest: &[u8]| field(REQUESTS, &[URL, rest].concat());
-    let message = match part % 7 {
+    let message = match kind % 7 {
         0 => rest.to_vec(),
-        1 => field(REQUESTS, rest),
+        1 => fields(REQUESTS),
         2 => request(rest),
-        3 => request(&field(HEADERS, rest)),
-        4 => request(&field(REQUEST_OPTIONS, rest)),
-        5 => [request(b""), field(BATCH_OPTIONS, rest)].concat(),
-        _ => [request(b""), field(BATCH_TIMEOUT, rest)].concat(),
+        3 => request(&fields(HEADERS)),
+        4 => request(&fields(REQUEST_OPTIONS)),
+        5 => [request(b""), fields(BATCH_OPTIONS)].concat(),
+        _ => [request(b""), fields(BATCH_TIMEOUT)].concat(),
     };
     message_is_read_as_prost_decodes_it(&message);
 });

@@ -79,6 +79,23 @@ proptest! {
     }
 
     #[test]
+    fn fields_that_appear_twice_are_merged_as_prost_merges_them(
+        (first, second) in (request(), request()),
+        (batch_first, batch_second) in (options(), options()),
+    ) {
+        let request = [first.encode_to_vec(), second.encode_to_vec()].concat();
+        let mut message = vec![0x0a];
+        prost::encoding::encode_varint(request.len() as u64, &mut message);
+        message.extend(request);
+        for options in [batch_first, batch_second] {
+            let options = Some(options);
+            let settings = FetchBatchRequest { options, ..FetchBatchRequest::default() };
+            message.extend(settings.encode_to_vec());
+        }
+        message_is_read_as_prost_decodes_it(&message);
+    }
+
+    #[test]
     fn damaged_requests_are_read_as_prost_decodes_them(
         requests in prop::collection::vec(request(), 1..3),
         place in any::<prop::sample::Index>(),
