@@ -1,7 +1,7 @@
 //! Models a thousand replicas with 100,000 hosts and 500 callers: how evenly the load is spread,
 //! how many connections to origins are reused, and what happens if replicas come and go.
 //!
-//! - `cargo run --release --example scale` prints the page, in about a minute on two cores.
+//! - `cargo run --release --example scale` prints the page. It takes 100 s of CPU, on all cores.
 //! - `… -- --write docs/scale.md` writes it, and its plots into `docs/images`. Each run gives the
 //!   same page.
 //! - `… -- --measure examples/scale/measured.txt` measures a real service and caller on this
