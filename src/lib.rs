@@ -81,7 +81,7 @@
 //!
 //! This API exposes types from `bytes`, `http`, `ipnet`, `prost`, `reqwest` and `tokio`.
 //! `tonic` types only appear in the [`proto`] stubs, and semantic versioning does not
-//! cover those.
+//! cover those, nor [`net`].
 //!
 //! # Further reading
 //!

@@ -2,7 +2,8 @@
 //!
 //! It's that of the operating system, unless they're given another [`Network`]. That's for
 //! simulations, in which a client, its replicas and their origins share one process and a
-//! clock that doesn't wait. See `examples/simulate`.
+//! clock that doesn't wait. See `examples/simulate`. Semantic versioning doesn't cover this
+//! module.
 
 mod listener;
 mod tcp;

@@ -7,6 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{self, Instant};
 
 use crate::{
+    ending::Ending,
     machine::Machine,
     oracle::{self, Oracle},
     origin::Origin,
@@ -37,7 +38,7 @@ pub(crate) struct List {
     pub(crate) style: Style,
     /// True if nothing is wrong with its origins.
     pub(crate) from_healthy: bool,
-    /// True if nothing keeps its requests from succeeding.
+    /// True if nothing keeps its requests to healthy origins from succeeding.
     pub(crate) must_succeed: bool,
     /// How long it may take, if that doesn't depend on faults.
     pub(crate) ends_within: Option<Duration>,
@@ -56,8 +57,9 @@ pub(crate) enum Style {
     Slow(Duration),
     /// Has its requests one by one, at this interval.
     Stream(Duration),
-    /// Sends each request in a call of its own, and streams its body.
-    Execute,
+    /// Sends each request in a call of its own, and streams its body, with a rest between
+    /// its pieces.
+    Execute(Duration),
     Deadline(Duration),
 }
 
@@ -70,8 +72,6 @@ pub(crate) struct Desk {
     pub(crate) timeline: Arc<Timeline>,
     /// True if no fault lets two replicas believe that they have the same request.
     pub(crate) is_exact: bool,
-    /// How long after a cancellation a request may still be sent.
-    pub(crate) cancel_bound: Duration,
 }
 
 /// How much later than its deadline a list may end.
@@ -83,6 +83,13 @@ pub(crate) const MAX_DEFAULT_CONCURRENCY: u32 = 60;
 /// How long a list may take after all faults. At worst, the client still waits to try an
 /// ejected replica again, or a full one has to close an idle connection first.
 const AFTER_ALL: Duration = Duration::from_secs(30);
+
+/// How long a cancelled request may still be sent: until the replica knows, which takes up to
+/// 402 ms if two packets are lost, and then 100 ms.
+const CANCEL_BOUND: Duration = Duration::from_millis(402 + 100);
+
+/// How many pieces a body has at most.
+const MOST_PIECES: u32 = 64;
 
 /// The name of the service.
 pub(crate) const SERVICE: &str = "fetchd.svc";
@@ -112,7 +119,7 @@ impl Caller {
             let mut builder = Client::builder().network(desk.machine.net());
             if !self.is_patient {
                 builder = builder
-                    .silence_timeout(Duration::from_secs(15))
+                    .silence_timeout(Duration::from_secs(25))
                     .keepalive_interval(Duration::from_secs(1))
                     .keepalive_timeout(Duration::from_secs(1));
             }
@@ -153,6 +160,7 @@ impl List {
     pub(crate) fn rests(&self) -> Duration {
         match self.style {
             Style::Slow(rest) | Style::Stream(rest) => rest * self.length(),
+            Style::Execute(rest) => rest * self.length() * MOST_PIECES,
             _ => Duration::ZERO,
         }
     }
@@ -160,7 +168,7 @@ impl List {
     /// Returns how many calls the list may have open at most.
     pub(crate) fn most_calls(&self) -> usize {
         match self.style {
-            Style::Execute => self.most_at_once(),
+            Style::Execute(_) => self.most_at_once(),
             // The client makes no more than this with a replica.
             _ => self.most_at_once().min(32),
         }
@@ -169,7 +177,7 @@ impl List {
     /// Returns how many requests may be in flight at once.
     pub(crate) fn most_at_once(&self) -> usize {
         match (self.style, self.concurrency) {
-            (Style::Execute, concurrency) => concurrency.max(1) as usize,
+            (Style::Execute(_), concurrency) => concurrency.max(1) as usize,
             // That of the client is 50, and that of the service is below.
             (_, 0) => MAX_DEFAULT_CONCURRENCY as usize,
             (_, concurrency) => concurrency as usize,
@@ -188,7 +196,7 @@ impl List {
             "list {name} begins: {count} requests from {first} on, {style:?}"
         ));
         match style {
-            Style::Execute => self.execute(client, desk, &ids, requests).await,
+            Style::Execute(rest) => self.execute(rest, client, desk, &ids, requests).await,
             Style::Stream(interval) => {
                 let requests = stream::iter(requests).then(move |request| async move {
                     time::sleep(interval).await;
@@ -245,10 +253,11 @@ impl List {
         let request = |origin: &usize| {
             let host = &desk.origins[*origin].host;
             let is_post = fastrand::u32(..100) < self.posts;
+            let is_healthy = desk.origins[*origin].habits.is_healthy();
             let expected = oracle::Request {
                 is_post,
                 host: host.clone(),
-                must_succeed: self.must_succeed,
+                must_succeed: self.must_succeed && is_healthy,
                 list: Arc::clone(&list),
                 ..oracle::Request::default()
             };
@@ -280,7 +289,7 @@ impl List {
                 && count == after
             {
                 drop(outcomes);
-                let bound = desk.timeline.elapsed() + desk.cancel_bound;
+                let bound = desk.timeline.elapsed() + CANCEL_BOUND;
                 desk.timeline.add("cancelled");
                 return desk.oracle.cancelled(ids, bound);
             }
@@ -289,7 +298,7 @@ impl List {
             };
             count += 1;
             match ids.get(outcome.index) {
-                Some(id) => desk.oracle.ended(*id, &outcome),
+                Some(id) => desk.oracle.ended(*id, &Ending::of(&outcome)),
                 None => desk
                     .oracle
                     .complain(format!("no request has index {}", outcome.index)),
@@ -300,22 +309,37 @@ impl List {
         }
     }
 
-    async fn execute(&self, client: &Client, desk: &Desk, ids: &[usize], requests: Vec<Request>) {
+    async fn execute(
+        &self,
+        rest: Duration,
+        client: &Client,
+        desk: &Desk,
+        ids: &[usize],
+        requests: Vec<Request>,
+    ) {
         // Not copied in a closure, which would borrow `ids` for a future that has to be `Send`.
         let ids = ids.to_vec();
         let calls = ids
             .into_iter()
             .zip(requests)
             .map(|(id, request)| async move {
-                let (error, body, attempts) = match client.execute(request).await {
+                let response = client.execute(request).await;
+                let has_begun = response.is_ok();
+                let (error, response) = match response {
                     Ok(response) => {
-                        let (error, body) = body(response).await;
-                        (error, body, Some(1))
+                        let status = response.status().as_u16();
+                        let (error, body) = body(response, rest).await;
+                        (error, Some((status, body)))
                     }
-                    Err(error) => (Some(error), None, None),
+                    Err(error) => (Some(error), None),
                 };
-                desk.oracle
-                    .ended_with(id, error.as_ref(), body.as_deref(), attempts);
+                let response = response.as_ref();
+                let ending = Ending {
+                    error: error.as_ref(),
+                    response: response.map(|(status, body)| (*status, &body[..])),
+                    attempts: has_begun.then_some(1),
+                };
+                desk.oracle.ended(id, &ending);
             });
         let most = self.most_at_once();
         stream::iter(calls)
@@ -326,10 +350,14 @@ impl List {
 }
 
 /// Reads a body to its end.
-async fn body(response: fetchd::client::reqwest::Response) -> (Option<Error>, Option<Vec<u8>>) {
+async fn body(
+    response: fetchd::client::reqwest::Response,
+    rest: Duration,
+) -> (Option<Error>, Vec<u8>) {
     let mut body = Vec::new();
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
+        time::sleep(rest).await;
         match chunk {
             Ok(chunk) => body.extend(chunk),
             Err(error) => {
@@ -338,9 +366,9 @@ async fn body(response: fetchd::client::reqwest::Response) -> (Option<Error>, Op
                     |error| error.source(),
                 );
                 let own = causes.find_map(|error| error.downcast_ref::<Error>());
-                return (own.cloned(), Some(body));
+                return (own.cloned(), body);
             }
         }
     }
-    (None, Some(body))
+    (None, body)
 }

@@ -1,14 +1,21 @@
 //! Injects the faults of a scenario.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use tokio::time::{self, Instant};
 
 use crate::{
     fault::{Fault, Party},
     network::NAME_SERVER,
-    world::{FORBIDDEN, World, caller_ip},
+    world::{World, caller_ip},
 };
+
+/// Addresses in the cluster, which the service must not dial for anybody.
+const FORBIDDEN: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 99));
+const FORBIDDEN_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 99));
 
 /// The end of a fault.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +24,7 @@ pub(crate) enum End {
     Thawed(IpAddr),
     Named(usize),
     Up(usize),
+    Published,
 }
 
 impl World {
@@ -56,6 +64,9 @@ impl World {
 
     async fn begin(&mut self, fault: Fault) {
         let replicas = self.replicas.len();
+        if fault.is_silent() {
+            self.oracle.silent_fault();
+        }
         match fault {
             Fault::Grow => self.start_replica(None),
             Fault::Shrink { replica } if replicas > 1 => self.drain_replica(replica % replicas),
@@ -75,8 +86,11 @@ impl World {
                 self.timeline.add(format_args!("replica {ip} {how}"));
                 self.network.crash(ip, told);
                 replica.kill().await;
+                if !told {
+                    self.vanished.insert(ip);
+                }
                 let next = if same_address { ip } else { self.next_ip() };
-                self.publish_replicas();
+                self.publish_replicas_later();
                 self.starts.push((Instant::now() + back_after, next));
             }
             Fault::Hang { replica, lasts } if replicas > 0 => {
@@ -115,15 +129,18 @@ impl World {
             Fault::BadName {
                 origin,
                 is_forbidden,
+                is_mixed,
                 lasts,
             } => {
                 let number = origin % self.origins.len();
                 let host = &self.scenario.origins[number].host;
-                let addresses = if is_forbidden {
-                    vec![FORBIDDEN]
-                } else {
-                    Vec::new()
-                };
+                let mut addresses = Vec::new();
+                if is_forbidden {
+                    addresses.extend([FORBIDDEN, FORBIDDEN_V6]);
+                }
+                if is_mixed {
+                    addresses.push(self.origins[number].ip());
+                }
                 self.timeline.add(format_args!(
                     "{host} has the addresses {addresses:?} for {lasts:?}"
                 ));
@@ -145,11 +162,16 @@ impl World {
                     .add(format_args!("{one} and {other} are connected again"));
                 self.network.set_cut(one, other, false);
             }
+            // It may have vanished in the meantime.
+            End::Thawed(ip) if self.vanished.contains(&ip) => {}
             End::Thawed(ip) => {
                 self.timeline.add(format_args!("{ip} hangs no more"));
                 self.network.set_silent(ip, false);
             }
             End::Named(number) => self.publish_origin(number),
+            End::Published => self.publish_replicas(),
+            // It may have moved in the meantime, and be up already.
+            End::Up(number) if self.origins[number].is_up() => {}
             End::Up(number) => {
                 self.timeline.add(format_args!("origin {number} is up"));
                 self.start_origin(number);

@@ -40,10 +40,11 @@ pub(crate) enum Fault {
     Move { origin: usize },
     /// An origin refuses connections for a while.
     Down { origin: usize, lasts: Duration },
-    /// The name of an origin has no address, or a forbidden one, for a while.
+    /// The name of an origin has no address for a while, or forbidden ones, maybe with its own.
     BadName {
         origin: usize,
         is_forbidden: bool,
+        is_mixed: bool,
         lasts: Duration,
     },
 }
@@ -57,6 +58,15 @@ pub(crate) enum Party {
 }
 
 impl Fault {
+    /// Returns true if machines may be gone or out of reach without anybody being told.
+    pub(crate) fn is_silent(&self) -> bool {
+        match self {
+            Self::Crash { told, .. } => !told,
+            Self::Hang { .. } | Self::HangCaller { .. } | Self::Partition { .. } => true,
+            _ => false,
+        }
+    }
+
     /// A fault that loses nothing, if clients and servers do as they should.
     pub(crate) fn rollout(rng: &mut fastrand::Rng) -> Self {
         let replica = rng.usize(..100);
@@ -106,7 +116,8 @@ impl Fault {
             },
             _ => Self::BadName {
                 origin: rng.usize(..100),
-                is_forbidden: rng.bool(),
+                is_forbidden: rng.u32(..4) > 0,
+                is_mixed: rng.bool(),
                 lasts,
             },
         }

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use fetchd::net::Socket;
@@ -149,10 +149,7 @@ impl AsyncRead for SimSocket {
             if !is_open && !state.is_closed[this.side] {
                 return Poll::Pending;
             }
-            if state.is_reset(this.side) {
-                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-            }
-            let reset = state.resets[this.side];
+            let (reset, is_reset) = (state.resets[this.side], state.is_reset(this.side));
             let pipe = &mut state.pipes[1 - this.side];
             let wake_at = match pipe.peek() {
                 Readable::Bytes(bytes) => {
@@ -161,6 +158,8 @@ impl AsyncRead for SimSocket {
                     pipe.take(count);
                     return Poll::Ready(Ok(()));
                 }
+                // What has arrived before it can be read, as in Linux.
+                _ if is_reset => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
                 Readable::End => return Poll::Ready(Ok(())),
                 Readable::Later(at) => Some(reset.map_or(at, |reset| reset.min(at))),
                 Readable::Nothing => reset,
@@ -181,17 +180,21 @@ impl AsyncWrite for SimSocket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let (side, latency) = (self.side, self.link.latency());
+        let capacity = self.link.network.capacity();
+        // If a write has to wait, that's for room, and not for the end of a fault.
+        let is_open = self.link.passes(&Context::from_waker(Waker::noop()));
         let mut state = self.link.state.lock();
-        if state.is_reset(side) {
+        if state.is_reset(side) && (is_open || state.is_closed[side]) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if state.is_closed[1 - side] {
+        if is_open && state.is_closed[1 - side] {
             // The peer answers with a reset.
             state.reset(side, Instant::now() + 2 * latency);
             state.wake_all();
             return Poll::Ready(Ok(bytes.len()));
         }
-        state.pipes[side].poll_write(bytes, latency, cx).map(Ok)
+        let pipe = &mut state.pipes[side];
+        pipe.poll_write(bytes, capacity, latency, cx).map(Ok)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -211,15 +214,11 @@ impl Socket for SimSocket {
     }
 
     fn peek(&self) -> io::Result<usize> {
-        let is_open = self
-            .link
-            .passes(&Context::from_waker(std::task::Waker::noop()));
+        let is_open = self.link.passes(&Context::from_waker(Waker::noop()));
         let state = self.link.state.lock();
-        if is_open && state.is_reset(self.side) {
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
         match state.pipes[1 - self.side].peek() {
             Readable::Bytes(_) if is_open => Ok(1),
+            _ if is_open && state.is_reset(self.side) => Err(io::ErrorKind::ConnectionReset.into()),
             Readable::End if is_open => Ok(0),
             _ => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -240,7 +239,8 @@ impl Drop for SimSocket {
         state.is_closed[side] = true;
         // As in Linux, bytes that nobody has read turn the end into a reset.
         if self.resets.load(Ordering::Relaxed) || state.pipes[1 - side].is_unread() {
-            state.reset(1 - side, Instant::now() + latency);
+            let at = state.pipes[side].arrival(latency);
+            state.reset(1 - side, at);
         } else {
             state.pipes[side].close(latency);
         }

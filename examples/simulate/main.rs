@@ -17,6 +17,7 @@
 mod body;
 mod caller;
 mod chaos;
+mod ending;
 mod entropy;
 mod fault;
 mod known;
@@ -32,7 +33,12 @@ mod scenario;
 mod timeline;
 mod world;
 
-use std::process::ExitCode;
+use std::{
+    process::{self, ExitCode},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use clap::Parser;
 use known::KNOWN;
@@ -61,6 +67,9 @@ struct Args {
     failures: u64,
 }
 
+/// How long a run may take. It's real time: a run that takes longer never ends.
+const TIME_LIMIT: Duration = Duration::from_mins(2);
+
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Some(seed) = args.seed {
@@ -74,6 +83,11 @@ fn main() -> ExitCode {
 /// Runs one seed. Prints its timeline, and below it a line for the runner.
 fn run(seed: u64) -> ExitCode {
     entropy::seed(seed);
+    thread::spawn(move || {
+        thread::sleep(TIME_LIMIT);
+        println!("seed {seed} failed: it took more than {TIME_LIMIT:?}");
+        process::exit(1);
+    });
     let mut rng = fastrand::Rng::with_seed(seed);
     let scenario = Scenario::generate(&mut rng);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -83,17 +97,14 @@ fn run(seed: u64) -> ExitCode {
         .expect("a runtime without I/O needs nothing of the system");
     let (timeline, complaints) = runtime.block_on(async {
         let mut world = World::new(scenario, seed);
-        let oracle = std::sync::Arc::clone(world.oracle());
+        let oracle = Arc::clone(world.oracle());
         let default_hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             oracle.complain(format!("{panic}"));
             default_hook(panic);
         }));
         world.run().await;
-        (
-            std::sync::Arc::clone(world.timeline()),
-            world.oracle().complaints(),
-        )
+        (Arc::clone(world.timeline()), world.oracle().complaints())
     });
     println!("{timeline}");
     for complaint in &complaints {

@@ -25,6 +25,10 @@ pub(crate) struct Network {
 #[derive(Debug)]
 struct State {
     rng: fastrand::Rng,
+    /// How many unread bytes a connection takes in each direction.
+    capacity: usize,
+    /// What replicas have dialled in the cluster.
+    forbidden: Vec<SocketAddr>,
     listeners: BTreeMap<SocketAddr, Backlog>,
     links: Vec<Weak<Link>>,
     names: BTreeMap<String, Addresses>,
@@ -46,8 +50,11 @@ const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Network {
     pub(crate) fn new(seed: u64) -> Arc<Self> {
+        let mut rng = fastrand::Rng::with_seed(seed);
         let state = State {
-            rng: fastrand::Rng::with_seed(seed),
+            capacity: [2 << 10, 16 << 10, 192 << 10][rng.usize(..3)],
+            forbidden: Vec::new(),
+            rng,
             listeners: BTreeMap::new(),
             links: Vec::new(),
             names: BTreeMap::new(),
@@ -149,6 +156,15 @@ impl Network {
         Duration::from_micros(rng.u64(range) + lost)
     }
 
+    pub(crate) fn capacity(&self) -> usize {
+        self.state.lock().capacity
+    }
+
+    /// Returns what replicas have dialled in the cluster. They must not dial anything there.
+    pub(crate) fn forbidden_dials(&self) -> Vec<SocketAddr> {
+        self.state.lock().forbidden.clone()
+    }
+
     async fn until_passes(&self, from: IpAddr, to: IpAddr) {
         let passes = |cx: &mut Context<'_>| {
             if self.passes(from, to, cx) {
@@ -166,6 +182,9 @@ impl Network {
         from: IpAddr,
         to: SocketAddr,
     ) -> io::Result<SimSocket> {
+        if is_replica(from) && !is_origin(to.ip()) {
+            self.state.lock().forbidden.push(to);
+        }
         self.until_passes(from, to.ip()).await;
         time::sleep(2 * self.latency(from, to.ip())).await;
         let port = self.state.lock().rng.u16(32_768..);
@@ -209,6 +228,10 @@ impl State {
             waker.wake();
         }
     }
+}
+
+fn is_replica(machine: IpAddr) -> bool {
+    matches!(machine, IpAddr::V4(ip) if ip.octets()[..2] == [10, 1])
 }
 
 /// Origins are far away. Everything else is in the cluster.

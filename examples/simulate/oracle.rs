@@ -5,10 +5,9 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
-use fetchd::client::{Error, Outcome};
 use parking_lot::Mutex;
 
-use crate::{body, link::Link, timeline::Timeline};
+use crate::{ending::Ending, link::Link, timeline::Timeline};
 
 /// Follows each request, and complains about what must not happen.
 #[derive(Debug)]
@@ -35,11 +34,17 @@ struct State {
     complaints: Vec<String>,
     /// When the last fault was over.
     faults_ended: Option<Duration>,
+    /// Since when a caller may be gone without its replica's knowledge.
+    silent_since: Option<Duration>,
 }
 
 /// How long a client may still give up because no replica answers, once there's no fault any
 /// more: 30 s without an answer have to pass, and a lost connection may be noticed late.
 const GIVE_UP_BOUND: Duration = Duration::from_secs(70);
+
+/// How much longer a replica may work for a caller that has left without its knowledge: until
+/// its keepalive fails, which takes 30 s, and a stall is noticed.
+const CANCEL_BOUND_CUT: Duration = Duration::from_secs(75);
 
 /// A list of requests.
 #[derive(Debug, Default)]
@@ -59,6 +64,7 @@ pub(crate) struct Request {
     pub(crate) list: Arc<List>,
     pub(crate) executed: u32,
     pub(crate) ends: u32,
+    pub(crate) was_redirected: bool,
     /// When it must not be sent any more.
     pub(crate) forbidden_from: Option<Duration>,
 }
@@ -92,6 +98,12 @@ impl Oracle {
     /// Records that all faults are over.
     pub(crate) fn no_more_faults(&self) {
         self.state.lock().faults_ended = Some(self.timeline.elapsed());
+    }
+
+    /// Records that some machine neither sends nor receives, or not to all others.
+    pub(crate) fn silent_fault(&self) {
+        let now = self.timeline.elapsed();
+        self.state.lock().silent_since.get_or_insert(now);
     }
 
     /// Records that something is wrong.
@@ -132,6 +144,7 @@ impl Oracle {
     pub(crate) fn redirected(&self, id: usize) {
         if let Some(request) = self.state.lock().requests.get_mut(id) {
             request.executed -= 1;
+            request.was_redirected = true;
         }
     }
 
@@ -145,61 +158,19 @@ impl Oracle {
     }
 
     /// Checks how request `id` has ended.
-    pub(crate) fn ended(&self, id: usize, outcome: &Outcome) {
-        let body = outcome.response.as_ref().map(|response| &response.body[..]);
-        let attempts = outcome.stats.attempts;
-        self.ended_with(id, outcome.error.as_ref(), body, Some(attempts));
-    }
-
-    /// Like [`Self::ended`], for a request whose attempts are unknown.
-    pub(crate) fn ended_with(
-        &self,
-        id: usize,
-        error: Option<&Error>,
-        body: Option<&[u8]>,
-        attempts: Option<u32>,
-    ) {
-        let end = error.map_or("OK", Error::name);
-        self.timeline.add(format_args!("request {id} ends: {end}"));
+    pub(crate) fn ended(&self, id: usize, ending: &Ending<'_>) {
+        let name = ending.name();
+        self.timeline.add(format_args!("request {id} ends: {name}"));
         let now = self.timeline.elapsed();
-        let mut complaints = Vec::new();
         let mut state = self.state.lock();
-        let has_healed = !self.limits.may_be_full
-            && state
-                .faults_ended
-                .is_some_and(|ended| now > ended + GIVE_UP_BOUND);
+        let faults_ended = state.faults_ended;
+        let is_peace = faults_ended.is_some_and(|ended| now > ended + GIVE_UP_BOUND);
         let request = &mut state.requests[id];
         request.ends += 1;
-        if request.ends > 1 {
-            complaints.push(format!("request {id} has ended twice"));
-        }
-        match error {
-            None if request.executed == 0 => {
-                complaints.push(format!("request {id} was not sent, but has a response"));
-            }
-            None if body.is_none_or(|body| !body::belongs_to(body, id)) => {
-                complaints.push(format!("request {id} has another response than its own"));
-            }
-            Some(Error::Contract { message, .. }) => {
-                complaints.push(format!("request {id} has a broken contract: {message}"));
-            }
-            Some(error @ Error::ServiceLost { .. }) if has_healed => {
-                complaints.push(format!("request {id} is lost in spite of peace: {error}"));
-            }
-            Some(error) if request.must_succeed && !self.limits.may_be_full => {
-                complaints.push(format!("request {id} has failed for no reason: {error}"));
-            }
-            Some(error)
-                if request.is_post
-                    && request.executed > 0
-                    && !admits_execution(error, attempts) =>
-            {
-                complaints.push(format!("POST {id} was executed in spite of: {error}"));
-            }
-            _ => {}
-        }
+        let again = (request.ends > 1).then(|| format!("request {id} has ended twice"));
+        let problem = ending.problem(id, request, is_peace, self.limits.may_be_full);
         drop(state);
-        for complaint in complaints {
+        for complaint in again.into_iter().chain(problem) {
             self.complain(complaint);
         }
     }
@@ -267,7 +238,11 @@ impl State {
         if request.is_post && request.executed > 1 {
             complaints.push(format!("POST {id} was executed twice"));
         }
-        if request.forbidden_from.is_some_and(|from| from < now) {
+        let late = match self.silent_since {
+            Some(_) => CANCEL_BOUND_CUT,
+            None => Duration::ZERO,
+        };
+        if request.forbidden_from.is_some_and(|from| from + late < now) {
             complaints.push(format!(
                 "request {id} was sent after its list was cancelled"
             ));
@@ -291,18 +266,5 @@ impl Exchange {
     /// Returns true if the replica must be holding a slot for it.
     fn is_open(&self) -> bool {
         !self.link.has_got(self.end)
-    }
-}
-
-/// Returns true if a request that ends like this may have been executed.
-fn admits_execution(error: &Error, attempts: Option<u32>) -> bool {
-    match error {
-        Error::Fetch { .. } if attempts != Some(0) => true,
-        // The response had begun.
-        Error::ServiceLost { .. } if attempts.is_some_and(|attempts| attempts > 0) => true,
-        Error::Fetch { message, .. }
-        | Error::ServiceLost { message, .. }
-        | Error::Call { message, .. } => message.contains("may have reached its origin"),
-        _ => false,
     }
 }

@@ -87,18 +87,17 @@ impl Habits {
             latency: 1..slowest,
             faults: 0,
             closes: 0,
-            body: 0..rng.usize(1..20_000),
+            body: 0..most_bytes(rng).min(20_000),
             redirects_to: None,
         }
     }
 
     pub(crate) fn faulty(rng: &mut fastrand::Rng) -> Self {
-        let most = if rng.bool() { 400 } else { 200_000 };
         Self {
             latency: 1..rng.u64(2..2_000),
             faults: rng.u32(..60),
             closes: if rng.bool() { 0 } else { rng.u32(..60) },
-            body: 0..rng.usize(1..most),
+            body: 0..most_bytes(rng),
             redirects_to: None,
         }
     }
@@ -134,6 +133,12 @@ impl Habits {
             },
         }
     }
+}
+
+/// How large the bodies of an origin are at most.
+fn most_bytes(rng: &mut fastrand::Rng) -> usize {
+    let most = [400, 400, 400, 20_000, 20_000, 100_000, 1_000_000][rng.usize(..7)];
+    rng.usize(1..most)
 }
 
 impl Origin {
@@ -200,8 +205,12 @@ impl Shared {
         let habits = &self.origin.habits;
         let latency = fastrand::u64(habits.latency.clone());
         time::sleep(Duration::from_millis(latency)).await;
-        let body = body::of(request.id, fastrand::usize(habits.body.clone()));
         let answer = habits.answer();
+        let status = match answer {
+            Answer::Complete { status, .. } => status,
+            _ => 200,
+        };
+        let body = body::of(request.id, status, fastrand::usize(habits.body.clone()));
         let bytes = match &answer {
             Answer::Complete { status, is_chunked } => response(*status, &body, *is_chunked),
             Answer::UntilClose => [b"HTTP/1.1 200 OK\r\n\r\n", &body[..]].concat(),

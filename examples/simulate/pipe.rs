@@ -35,18 +35,16 @@ pub(crate) enum Readable {
     Nothing,
 }
 
-/// How many unread bytes a pipe takes, like the buffers of both sockets together.
-const CAPACITY: usize = 192 << 10;
-
 impl Pipe {
-    /// Writes as much as there's room for.
+    /// Writes as much as there's room for: a pipe takes `capacity` unread bytes.
     pub(crate) fn poll_write(
         &mut self,
         bytes: &[u8],
+        capacity: usize,
         latency: Duration,
         cx: &Context<'_>,
     ) -> Poll<usize> {
-        let count = bytes.len().min(CAPACITY.saturating_sub(self.unread));
+        let count = bytes.len().min(capacity.saturating_sub(self.unread));
         if count == 0 && !bytes.is_empty() {
             self.writer = Some(cx.waker().clone());
             return Poll::Pending;
@@ -123,7 +121,8 @@ impl Pipe {
         self.read
     }
 
-    fn arrival(&mut self, latency: Duration) -> Instant {
+    /// Returns when something that's sent now arrives.
+    pub(crate) fn arrival(&mut self, latency: Duration) -> Instant {
         let at = Instant::now() + latency;
         let at = self.last.map_or(at, |last| last.max(at));
         self.last = Some(at);

@@ -58,28 +58,42 @@ impl Replica {
         time::timeout(limit, &mut self.serving).await.is_ok()
     }
 
-    /// Returns what the server holds although it has nothing to do, and what went wrong inside
-    /// it, from its metrics.
+    /// Returns what the server holds although it has nothing to do, from its metrics.
     pub(crate) fn leftovers(&self) -> Vec<String> {
+        self.other_than_zero(&AMOUNTS)
+    }
+
+    /// Returns what went wrong inside the server, from its metrics.
+    pub(crate) fn bugs(&self) -> Vec<String> {
+        self.other_than_zero(&BUGS)
+    }
+
+    fn other_than_zero(&self, names: &[&str]) -> Vec<String> {
         let metrics = self.server.admin().metrics();
-        let lines = metrics.lines().filter(|line| {
-            let value = EMPTY.iter().find_map(|name| line.strip_prefix(name));
-            value.is_some_and(|value| value != " 0")
-        });
-        lines.map(str::to_owned).collect()
+        let line = |name: &&str| {
+            let line = metrics.lines().find(|line| line.starts_with(*name));
+            line.map_or_else(|| format!("no metric {name}"), str::to_owned)
+        };
+        let lines = names.iter().map(line);
+        lines.filter(|line| !line.ends_with(" 0")).collect()
     }
 }
 
-/// The metrics that are 0 if a server has had nothing to do for a minute, and no bug.
-const EMPTY: [&str; 10] = [
+/// The metrics that are 0 if a server has had nothing to do for a minute.
+const AMOUNTS: [&str; 8] = [
     "fetchd_batches_active",
-    "fetchd_batches_total{code=\"INTERNAL\"}",
     "fetchd_connections{side=\"caller\",state=\"active\"}",
     "fetchd_connections{side=\"origin\",state=\"active\"}",
     "fetchd_connections{side=\"origin\",state=\"idle\"}",
     "fetchd_fetches_in_flight",
     "fetchd_fetches_queued",
-    "fetchd_fetches_total{outcome=\"internal\"}",
     "fetchd_queued_bytes",
     "fetchd_stalled",
+];
+
+/// The metrics that are 0 if a server has no bug: calls without all ends, and fetches that
+/// panicked.
+const BUGS: [&str; 2] = [
+    "fetchd_batches_total{code=\"INTERNAL\"}",
+    "fetchd_fetches_total{outcome=\"internal\"}",
 ];

@@ -20,6 +20,8 @@ pub(crate) struct Scenario {
     pub(crate) origins: Vec<Origin>,
     pub(crate) callers: Vec<Caller>,
     pub(crate) weather: Weather,
+    /// How long the name of the service takes to have other addresses.
+    pub(crate) name_lag: Duration,
     pub(crate) faults: Vec<Timed>,
 }
 
@@ -34,7 +36,7 @@ pub(crate) enum Weather {
     Storm,
 }
 
-/// How many addresses a run's time is divided into for its faults.
+/// Faults begin until then, in milliseconds.
 const FAULTS_END: u64 = 40_000;
 
 /// How long one request of a healthy origin takes at most: it answers within 300 ms, over a
@@ -74,6 +76,7 @@ impl Scenario {
             origins,
             callers,
             weather,
+            name_lag: Duration::from_millis(if rng.bool() { 0 } else { rng.u64(..15_000) }),
             faults,
         };
         if weather == Weather::Calm && !scenario.may_be_full() {
@@ -89,7 +92,10 @@ impl Scenario {
         let healthy = lists().filter(|list| list.from_healthy);
         let requests: u32 = healthy.map(List::length).sum();
         let mut all = self.callers.iter_mut().flat_map(|caller| &mut caller.lists);
-        for list in all.by_ref().filter(|list| list.must_succeed) {
+        for list in all
+            .by_ref()
+            .filter(|list| list.must_succeed && list.from_healthy)
+        {
             list.ends_within = Some(list.rests() + PROMPT_START + PROMPT * requests);
         }
     }
@@ -197,9 +203,13 @@ fn list(rng: &mut fastrand::Rng, origins: &[Origin], weather: Weather, timeout: 
             after: rng.usize(..=count),
         },
         1 => Style::InOrder,
-        2 => Style::Slow(Duration::from_millis(rng.u64(1..500))),
+        2 => Style::Slow(rest(rng)),
         3 => Style::Stream(Duration::from_millis(rng.u64(..300))),
-        4 => Style::Execute,
+        4 => Style::Execute(if rng.bool() {
+            Duration::ZERO
+        } else {
+            rest(rng)
+        }),
         5 => Style::Deadline(Duration::from_millis(rng.u64(1..20_000))),
         _ => Style::Collect,
     };
@@ -213,7 +223,7 @@ fn list(rng: &mut fastrand::Rng, origins: &[Origin], weather: Weather, timeout: 
         Weather::Rollout => posts > 0,
         Weather::Storm => true,
     };
-    let must_succeed = from_healthy && !may_fail;
+    let must_succeed = !may_fail;
     List {
         from_healthy,
         ends_within: None,
@@ -232,6 +242,12 @@ fn list(rng: &mut fastrand::Rng, origins: &[Origin], weather: Weather, timeout: 
         must_succeed,
         style,
     }
+}
+
+/// How long a slow caller rests.
+fn rest(rng: &mut fastrand::Rng) -> Duration {
+    let most = if rng.u32(..4) == 0 { 4_000 } else { 400 };
+    Duration::from_millis(rng.u64(1..most))
 }
 
 fn faults(rng: &mut fastrand::Rng, weather: Weather) -> Vec<Timed> {

@@ -1,6 +1,7 @@
 //! Runs a scenario.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -35,6 +36,8 @@ pub(crate) struct World {
     pub(crate) replicas: Vec<Replica>,
     /// Replicas that shut down.
     pub(crate) leaving: JoinSet<()>,
+    /// Machines that never answer again, unless a replica starts there.
+    pub(crate) vanished: BTreeSet<IpAddr>,
     /// How many machines have had a replica.
     pub(crate) machines: usize,
     pub(crate) origins: Vec<Site>,
@@ -57,6 +60,10 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    pub(crate) fn is_up(&self) -> bool {
+        self.serving.is_some()
+    }
+
     pub(crate) fn ip(&self) -> IpAddr {
         origin::address(self.number, self.moves)
     }
@@ -72,18 +79,9 @@ const BOUND: Duration = Duration::from_secs(200);
 /// How long parties may take to notice that others are gone. A server's keepalive takes 30 s.
 const SETTLE: Duration = Duration::from_mins(1);
 
-/// How long a cancelled request may still be sent: until the replica knows, and 100 ms.
-const CANCEL_BOUND: Duration = Duration::from_millis(100 + 450);
-
-/// The same if the caller's connection may have been cut.
-const CANCEL_BOUND_CUT: Duration = Duration::from_secs(75);
-
 /// How long a server takes to stop after the time that it has for its batches: 5 s for their
 /// callers to read, and half a second each for late calls and for the rest.
 const STOP_BOUND: Duration = Duration::from_secs(8);
-
-/// An address in the cluster, which the service must not reach for anybody.
-pub(crate) const FORBIDDEN: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 99));
 
 impl World {
     pub(crate) fn new(scenario: Scenario, seed: u64) -> Self {
@@ -97,6 +95,7 @@ impl World {
             scenario,
             replicas: Vec::new(),
             leaving: JoinSet::new(),
+            vanished: BTreeSet::new(),
             machines: 0,
             origins: Vec::new(),
             exchanges: Arc::default(),
@@ -115,7 +114,6 @@ impl World {
 
     /// Runs everything to its end, and checks what's left.
     pub(crate) async fn run(&mut self) {
-        let guard = self.guard_the_forbidden();
         for number in 0..self.scenario.origins.len() {
             self.origins.push(Site {
                 number,
@@ -128,6 +126,7 @@ impl World {
         for _ in 0..self.scenario.replicas {
             self.start_replica(None);
         }
+        self.publish_replicas();
         let mut callers = self.start_callers();
         self.inject_faults().await;
         self.timeline.add("no more faults");
@@ -146,7 +145,7 @@ impl World {
         callers.shutdown().await;
         self.settle().await;
         self.try_again(clients).await;
-        self.stop(guard).await;
+        self.stop().await;
     }
 
     /// How long the lists may take, now that all faults are over.
@@ -173,11 +172,6 @@ impl World {
             oracle: Arc::clone(&self.oracle),
             timeline: Arc::clone(&self.timeline),
             is_exact: !is_stormy,
-            cancel_bound: if is_stormy {
-                CANCEL_BOUND_CUT
-            } else {
-                CANCEL_BOUND
-            },
         }
     }
 
@@ -191,18 +185,6 @@ impl World {
             let name = format!("{number}/after all");
             list.send(&name, &client, &self.desk(number)).await;
         }
-    }
-
-    /// Complains about each connection to a forbidden address.
-    fn guard_the_forbidden(&self) -> JoinHandle<()> {
-        let listener = Machine::new(&self.network, FORBIDDEN).listen(80);
-        let oracle = Arc::clone(&self.oracle);
-        tokio::spawn(async move {
-            use fetchd::net::Listener;
-            while let Ok((_, peer)) = listener.accept().await {
-                oracle.complain(format!("{peer} has reached a forbidden address"));
-            }
-        })
     }
 
     pub(crate) fn start_origin(&mut self, number: usize) {
@@ -235,11 +217,18 @@ impl World {
     pub(crate) fn start_replica(&mut self, ip: Option<IpAddr>) {
         let ip = ip.unwrap_or_else(|| self.next_ip());
         self.network.boot(ip);
+        self.vanished.remove(&ip);
         let machine = Machine::new(&self.network, ip);
         self.replicas
             .push(Replica::start(&machine, &self.scenario.config));
         self.timeline.add(format_args!("replica {ip} starts"));
-        self.publish_replicas();
+        self.publish_replicas_later();
+    }
+
+    /// Lets the name have the present addresses after a while, as in Kubernetes.
+    pub(crate) fn publish_replicas_later(&mut self) {
+        let at = Instant::now() + self.scenario.name_lag;
+        self.ends.push((at, End::Published));
     }
 
     pub(crate) fn publish_replicas(&self) {
@@ -247,10 +236,10 @@ impl World {
         self.network.set_name(SERVICE, addresses, Duration::ZERO);
     }
 
-    /// Lets a replica shut down. The name forgets it at once.
+    /// Lets a replica shut down.
     pub(crate) fn drain_replica(&mut self, at: usize) {
         let mut replica = self.replicas.remove(at);
-        self.publish_replicas();
+        self.publish_replicas_later();
         self.timeline
             .add(format_args!("replica {} drains", replica.ip));
         replica.drain();
@@ -262,6 +251,9 @@ impl World {
             let ip = replica.ip;
             if !replica.drained(bound).await {
                 oracle.complain(format!("replica {ip} drains for more than {bound:?}"));
+            }
+            for bug in replica.bugs() {
+                oracle.complain(format!("replica {ip} has {bug}"));
             }
             network.crash(ip, true);
             replica.kill().await;
@@ -277,10 +269,14 @@ impl World {
 
     /// Waits until everybody has noticed who's gone, and checks that nothing is left.
     async fn settle(&mut self) {
+        for address in self.network.forbidden_dials() {
+            self.oracle
+                .complain(format!("a replica has dialled {address}"));
+        }
         while self.leaving.join_next().await.is_some() {}
         time::sleep(SETTLE).await;
         for replica in &self.replicas {
-            for left in replica.leftovers() {
+            for left in replica.leftovers().into_iter().chain(replica.bugs()) {
                 let ip = replica.ip;
                 self.oracle
                     .complain(format!("replica {ip} still has {left}"));
@@ -289,7 +285,7 @@ impl World {
     }
 
     /// Stops everything, and checks that no task is left.
-    async fn stop(&mut self, guard: JoinHandle<()>) {
+    async fn stop(&mut self) {
         while !self.replicas.is_empty() {
             self.drain_replica(0);
         }
@@ -297,8 +293,6 @@ impl World {
         for number in 0..self.origins.len() {
             self.stop_origin(number).await;
         }
-        guard.abort();
-        let _ = guard.await;
         time::sleep(Duration::from_secs(1)).await;
         let tasks = Handle::current().metrics().num_alive_tasks();
         if tasks > 0 {
