@@ -18,7 +18,12 @@ mod replica;
 mod service;
 mod target;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -156,18 +161,20 @@ impl Replicas {
         let Some(found) = self.lookup.run().await else {
             return;
         };
+        let found: Vec<_> = found.into_iter().map(by_name).collect();
         let mut all = self.all.lock();
         all.retain(|replica| match found.get(replica.url_index) {
-            Some(Some(addresses)) => addresses
-                .iter()
-                .any(|address| address.to_string() == replica.name()),
+            Some(Some(addresses)) => addresses.contains_key(replica.name()),
             _ => true,
         });
+        let mut known: HashSet<_> = all
+            .iter()
+            .map(|replica| replica.name().to_owned())
+            .collect();
         for (url_index, (target, addresses)) in self.lookup.targets().iter().zip(found).enumerate()
         {
-            for address in addresses.into_iter().flatten() {
-                let name = address.to_string();
-                if !all.iter().any(|replica| replica.name() == name) {
+            for (name, address) in addresses.into_iter().flatten() {
+                if known.insert(name.clone()) {
                     let channel = target.channel(address, &self.builder);
                     let service = Service::new(channel, self.builder.token.clone());
                     all.push(Arc::new(Replica::new(name, url_index, service)));
@@ -207,6 +214,12 @@ impl Replicas {
         let all = self.all.lock();
         first_few(all.iter().map(|replica| replica.name()), ", ")
     }
+}
+
+/// Returns the addresses of a look-up by the names of their replicas.
+fn by_name(addresses: Option<HashSet<SocketAddr>>) -> Option<BTreeMap<String, SocketAddr>> {
+    let named = |address: SocketAddr| (address.to_string(), address);
+    addresses.map(|addresses| addresses.into_iter().map(named).collect())
 }
 
 /// Connects to the replica at `address`. If we can't reach it, we return the error, but

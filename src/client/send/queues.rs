@@ -101,12 +101,14 @@ impl ReplicaQueues {
         let all = self.replicas.all();
         let find = |name: &str| all.iter().find(|replica| replica.name() == name);
         for (name, queue) in &mut self.queues {
-            if find(name).is_none_or(|replica| !replica.is_admitted()) {
+            let has_assigned = !queue.assigned.is_empty();
+            if has_assigned && find(name).is_none_or(|replica| !replica.is_admitted()) {
                 self.unassigned.append(&mut queue.assigned);
             }
         }
+        // Few replicas of many have requests of this list at a time.
         self.queues
-            .retain(|name, queue| queue.len() > 0 || queue.calls > 0 || find(name).is_some());
+            .retain(|_, queue| queue.len() > 0 || queue.calls > 0);
     }
 
     /// Returns the next call to the replica `name`. `admitted` is the number of admitted
@@ -126,11 +128,12 @@ impl ReplicaQueues {
         // Each message carries results of one call only. With more calls, messages carry
         // fewer results each, so we don't want too many.
         let least = share.div_ceil(if self.depth() > 1 { 2 } else { 4 });
-        let in_flight: usize = self.queues.values().map(|queue| queue.in_flight).sum();
-        let queue = self.queues.get_mut(name)?;
+        let queue = self.queues.get(name)?;
         if queue.assigned.is_empty() || queue.calls >= MAX_CALLS {
             return None;
         }
+        let in_flight: usize = self.queues.values().map(|queue| queue.in_flight).sum();
+        let queue = self.queues.get_mut(name)?;
         // Don't exceed the total either. Ejected replicas may still have open calls.
         let free = share
             .saturating_sub(queue.in_flight)
