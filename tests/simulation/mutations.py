@@ -146,6 +146,15 @@ MUTATIONS = [
         "self.outcomes.fail_all(error);",
     ),
     (
+        "a call that was cut doesn't say that requests may have reached their origin",
+        "src/client/error.rs",
+        "        if let Self::ServiceLost { message }\n"
+        "        | Self::Call { message, .. }\n"
+        "        | Self::Fetch { message, .. } = &mut self\n"
+        "        {\n",
+        "        if let Self::ServiceLost { message } | Self::Fetch { message, .. } = &mut self {\n",
+    ),
+    (
         "a list whose replica drains has more in flight than it wants",
         "src/client/send/queues.rs",
         "self.single_call.filter(|_| is_alone)",
@@ -161,7 +170,8 @@ MUTATIONS = [
 
 
 def copy_tree():
-    """Copies all files of the repository, without touching those that are the same."""
+    """Copies all files of the repository, without touching those that are the same, and
+    removes those that aren't there any more."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z", "--", ".", ":!clients", ":!docs"],
         cwd=ROOT, check=True, capture_output=True, text=True,
@@ -173,6 +183,10 @@ def copy_tree():
         ):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
+    present = {TREE / name for name in listed}
+    for copy in TREE.rglob("*"):
+        if copy.is_file() and copy not in present:
+            copy.unlink()
 
 
 def build():
