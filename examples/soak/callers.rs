@@ -1,176 +1,127 @@
-//! Callers with different habits.
+//! The callers: twelve, most of which read everything.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use fetchd::client::Client;
 use futures_util::StreamExt;
 use tokio::{task::JoinSet, time};
 
-use crate::{BoxError, origin::Origin};
+use crate::{BoxError, mix::Kind, origin::Origins, service, tally::Tally};
 
-/// What callers have seen.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    ok: AtomicU64,
-    failed: AtomicU64,
-    lists: AtomicU64,
-    cancelled: AtomicU64,
+/// How a caller reads its results.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Reading {
+    Everything,
+    /// Cancels each list half-way.
+    Half,
+    /// Reads everything, over a new connection for each list.
+    Reconnecting,
+    Slowly,
+    /// Requests large bodies, and stops reading for longer than the stall timeout.
+    Stopping,
 }
 
-/// What a caller does with its lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Habit {
-    /// Reads everything.
-    Collects,
-    /// Connects anew for each list.
-    Reconnects,
-    /// Leaves at some point.
-    Cancels,
-    /// Rests after each hundred results.
-    ReadsSlowly,
-    /// Stops reading for longer than the service allows, now and then.
-    Stalls,
-    /// Sends each request in a call of its own.
-    Executes,
-}
+use Reading::{Everything, Half, Reconnecting, Slowly, Stopping};
 
-/// Two callers of each habit, apart from those who wait a lot.
-const HABITS: [Habit; 8] = [
-    Habit::Collects,
-    Habit::Collects,
-    Habit::Reconnects,
-    Habit::Cancels,
-    Habit::Cancels,
-    Habit::ReadsSlowly,
-    Habit::Stalls,
-    Habit::Executes,
+const CALLERS: [Reading; 12] = [
+    Everything,
+    Everything,
+    Everything,
+    Everything,
+    Everything,
+    Everything,
+    Half,
+    Half,
+    Reconnecting,
+    Slowly,
+    Slowly,
+    Stopping,
 ];
 
-/// How many requests a list has.
-const LENGTH: usize = 2_000;
+/// How long a slow caller waits after each result.
+const SLOW_READ: Duration = Duration::from_millis(5);
 
-/// How many requests in calls of their own are open at once.
-const EXECUTED_AT_ONCE: usize = 16;
+/// The running callers. They end if this is dropped.
+pub(crate) struct Callers(JoinSet<Result<(), BoxError>>);
 
-impl Counts {
-    /// Returns how many requests have ended.
-    pub(crate) fn fetches(&self) -> u64 {
-        self.ok.load(Ordering::Relaxed) + self.failed.load(Ordering::Relaxed)
+impl Callers {
+    /// Starts all callers. Each ends with its list if `limit` fetches have finished.
+    pub(crate) fn start(url: String, origins: Origins, tally: &Arc<Tally>, limit: u64) -> Self {
+        let mut tasks = JoinSet::new();
+        for (number, reading) in CALLERS.into_iter().enumerate() {
+            let mut caller = Caller {
+                url: url.clone(),
+                origins: origins.clone(),
+                tally: Arc::clone(tally),
+                reading,
+                position: number * (1 << 24) / CALLERS.len(),
+            };
+            tasks.spawn(async move { caller.run(limit).await });
+        }
+        Self(tasks)
     }
 
-    fn count(&self, is_ok: bool) {
-        let count = if is_ok { &self.ok } else { &self.failed };
-        count.fetch_add(1, Ordering::Relaxed);
+    /// Waits until all callers have ended. Cancellation-safe.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a caller can't connect, or if it panics.
+    pub(crate) async fn join(&mut self) -> Result<(), BoxError> {
+        while let Some(ended) = self.0.join_next().await {
+            ended??;
+        }
+        Ok(())
     }
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [ok, failed, lists, cancelled] = [&self.ok, &self.failed, &self.lists, &self.cancelled]
-            .map(|count| count.load(Ordering::Relaxed));
-        write!(
-            f,
-            "{ok} fetched, {failed} failed, {lists} lists, {cancelled} of them cancelled"
-        )
-    }
-}
-
-/// Calls the service at `url` until `target` requests have ended.
-pub(crate) async fn call(
-    url: &str,
-    origin: Origin,
-    counts: Arc<Counts>,
-    target: u64,
-) -> Result<(), BoxError> {
-    let mut callers = JoinSet::new();
-    for (number, habit) in HABITS.into_iter().enumerate() {
-        let caller = Caller {
-            url: url.to_owned(),
-            origin: origin.clone(),
-            counts: Arc::clone(&counts),
-            habit,
-            rng: fastrand::Rng::with_seed(number as u64),
-        };
-        callers.spawn(caller.call(target));
-    }
-    while let Some(ended) = callers.join_next().await {
-        ended??;
-    }
-    Ok(())
 }
 
 struct Caller {
     url: String,
-    origin: Origin,
-    counts: Arc<Counts>,
-    habit: Habit,
-    rng: fastrand::Rng,
+    origins: Origins,
+    tally: Arc<Tally>,
+    reading: Reading,
+    /// The position of the next fetch. Callers start far apart, so that each has other
+    /// hosts that refuse.
+    position: usize,
 }
 
 impl Caller {
-    async fn call(mut self, target: u64) -> Result<(), BoxError> {
+    async fn run(&mut self, limit: u64) -> Result<(), BoxError> {
         let mut client = Client::connect(&self.url).await?;
-        while self.counts.fetches() < target {
-            if self.habit == Habit::Reconnects {
+        while self.tally.fetches() < limit {
+            if self.reading == Reconnecting {
                 client = Client::connect(&self.url).await?;
             }
-            match self.habit {
-                Habit::Executes => self.execute(&client).await,
-                _ => self.fetch(&client).await,
-            }
-            self.counts.lists.fetch_add(1, Ordering::Relaxed);
+            self.fetch_list(&client).await;
         }
         Ok(())
     }
 
-    /// Fetches a list.
-    async fn fetch(&mut self, client: &Client) {
-        let requests: Vec<_> = (0..LENGTH)
-            .map(|_| self.origin.request(&mut self.rng))
-            .collect();
-        let concurrency = self.rng.u32(10..100);
-        let leaves_after = self.rng.usize(..LENGTH);
-        let stalls = self.rng.u32(..10) == 0;
+    /// Fetches one list.
+    async fn fetch_list(&mut self, client: &Client) {
+        let (count, concurrency) = match self.reading {
+            Everything | Half => (1000, 50),
+            Reconnecting => (250, 25),
+            Slowly => (200, 20),
+            Stopping => (100, 50),
+        };
+        let start = self.position;
+        self.position += count;
+        let kind = |index: usize| match self.reading {
+            Stopping => Kind::Unread,
+            _ => Kind::at(start + index),
+        };
+        let requests = (0..count).map(|index| kind(index).request(&self.origins, start + index));
         let mut outcomes = client.fetch(requests).concurrency(concurrency).outcomes();
         let mut seen = 0;
         while let Some(outcome) = outcomes.next().await {
-            self.counts.count(outcome.error.is_none());
+            self.tally.add(kind(outcome.index), &outcome);
             seen += 1;
-            match self.habit {
-                Habit::Cancels if seen == leaves_after => {
-                    self.counts.cancelled.fetch_add(1, Ordering::Relaxed);
-                    return;
-                }
-                Habit::ReadsSlowly if seen % 100 == 0 => {
-                    time::sleep(Duration::from_millis(20)).await;
-                }
-                Habit::Stalls if stalls && seen == LENGTH / 2 => {
-                    time::sleep(Duration::from_secs(7)).await;
-                }
+            match self.reading {
+                Half if seen == count / 2 => return self.tally.add_cancelled(),
+                Slowly => time::sleep(SLOW_READ).await,
+                Stopping if seen == 1 => time::sleep(service::STALL_TIMEOUT * 2).await,
                 _ => {}
             }
-        }
-    }
-
-    /// Sends requests in calls of their own, and reads their bodies as streams.
-    async fn execute(&mut self, client: &Client) {
-        let requests: Vec<_> = (0..LENGTH / 10)
-            .map(|_| self.origin.request(&mut self.rng))
-            .collect();
-        let calls = futures_util::stream::iter(requests).map(|request| async move {
-            let response = client.execute(request).await.ok()?;
-            response.bytes().await.ok()
-        });
-        let mut bodies = calls.buffer_unordered(EXECUTED_AT_ONCE);
-        while let Some(body) = bodies.next().await {
-            self.counts.count(body.is_some());
         }
     }
 }

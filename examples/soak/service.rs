@@ -1,108 +1,102 @@
-//! The service, in a process of its own.
+//! The service, as a child process that reports its usage four times a second.
 
-use std::{
-    env,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{env, process::Stdio, time::Duration};
 
 use fetchd::{
     config::Config,
     server::{Server, Shutdown},
 };
-use tokio::{net::TcpListener, sync::watch, time};
+use tokio::{
+    io::{self, AsyncBufReadExt, BufReader, Lines},
+    net::TcpListener,
+    process::{Child, ChildStdout, Command},
+    time,
+};
 
-use crate::{BoxError, callers::Counts, usage::Usage};
+use crate::{BoxError, usage::Usage};
 
-/// A running service. Dropping it kills the process.
+/// The only argument of the child process.
+pub(crate) const ARGUMENT: &str = "serve";
+
+/// How long a caller may stop reading.
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often the service reports its usage.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// The child process. It's killed if this is dropped.
 pub(crate) struct Service {
-    process: Child,
-    url: String,
-    samples: watch::Receiver<Vec<Sample>>,
-}
-
-/// What the service used after so many fetches.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sample {
-    pub(crate) usage: Usage,
-    pub(crate) fetches: u64,
-}
-
-/// Runs the service. Prints its address, and what it uses each second.
-#[allow(clippy::print_stdout)]
-pub(crate) async fn serve() -> Result<(), BoxError> {
-    let mut config = Config::default();
-    config.egress.allow_net = vec!["127.0.0.0/8".parse()?];
-    config.limits.stall_timeout = Duration::from_secs(5);
-    let server = Server::new(config)?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("http://{}", listener.local_addr()?);
-    tokio::spawn(async {
-        let mut seconds = time::interval(Duration::from_secs(1));
-        loop {
-            seconds.tick().await;
-            println!("{}", Usage::now());
-        }
-    });
-    server.serve(listener, Shutdown::new()).await?;
-    Ok(())
+    _child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    address: String,
 }
 
 impl Service {
-    pub(crate) fn start(counts: Arc<Counts>) -> Result<Self, BoxError> {
-        let mut process = Command::new(env::current_exe()?)
-            .arg("serve")
+    /// Starts the child process.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it can't be started, or if it ends before it prints its address.
+    pub(crate) async fn start() -> Result<Self, BoxError> {
+        let mut child = Command::new(env::current_exe()?)
+            .arg(ARGUMENT)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .kill_on_drop(true)
             .spawn()?;
-        let output = process.stdout.take().ok_or("the output isn't piped")?;
+        let output = child.stdout.take().ok_or("the output isn't piped")?;
         let mut lines = BufReader::new(output).lines();
-        let url = lines
-            .next()
-            .ok_or("the service exited before it printed its address")??;
-        let (sender, samples) = watch::channel(Vec::new());
-        thread::spawn(move || {
-            for usage in lines.map_while(Result::ok).flat_map(|line| line.parse()) {
-                let fetches = counts.fetches();
-                sender.send_modify(|samples: &mut Vec<_>| samples.push(Sample { usage, fetches }));
-            }
-        });
+        let address = lines.next_line().await?;
         Ok(Self {
-            process,
-            url,
-            samples,
+            _child: child,
+            lines,
+            address: address.ok_or("the service ended before it printed its address")?,
         })
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
-    /// Waits for this many more samples.
-    pub(crate) async fn sampled(&mut self, count: usize) {
-        let wanted = self.samples.borrow().len() + count;
-        let sampled = self.samples.wait_for(|samples| samples.len() >= wanted);
-        // It fails only if the service has exited. The report then shows an old sample.
-        let _ = sampled.await;
-    }
-
-    /// Returns the latest usage.
-    pub(crate) fn last(&self) -> Usage {
-        let samples = self.samples.borrow();
-        samples.last().map_or_else(Usage::now, |last| last.usage)
-    }
-
-    pub(crate) fn samples(&self) -> Vec<Sample> {
-        self.samples.borrow().clone()
+    /// Waits for the next report, which takes about 250 ms if the service is healthy.
+    /// Cancellation-safe.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the process has ended.
+    pub(crate) async fn usage(&mut self) -> Result<Usage, BoxError> {
+        let line = self.lines.next_line().await?;
+        line.ok_or("the service ended before the callers")?.parse()
     }
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        // Either may fail if it has exited already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+/// Runs the service. Prints its address, and then its usage at intervals. Ends with its
+/// standard input, and thus with the process that started it.
+///
+/// # Errors
+///
+/// Fails if the service can't be started, or if `/proc` can't be read.
+pub(crate) async fn serve() -> Result<(), BoxError> {
+    let mut config = Config::default();
+    config.egress.allow_net = vec!["127.0.0.0/8".parse()?];
+    config.limits.stall_timeout = STALL_TIMEOUT;
+    let server = Server::new(config)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    let serving = tokio::spawn(server.serve(listener, Shutdown::new()));
+    let (mut input, mut unused) = (io::stdin(), io::sink());
+    tokio::select! {
+        served = serving => Ok(served??),
+        reported = report_usage() => reported,
+        ended = io::copy(&mut input, &mut unused) => Ok(ended.map(|_| ())?),
+    }
+}
+
+/// Prints the usage at intervals, until it can't be read.
+async fn report_usage() -> Result<(), BoxError> {
+    let mut intervals = time::interval(INTERVAL);
+    loop {
+        intervals.tick().await;
+        println!("{}", Usage::of_this_process()?.to_line());
     }
 }

@@ -1,73 +1,100 @@
-//! What a process uses.
+//! The resources of the service at one moment.
 
 use std::{fmt, fs, str::FromStr};
 
 use tokio::runtime::Handle;
 
-/// What the service uses at one moment.
+use crate::BoxError;
+
+/// The resources that a process holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Usage {
     /// Resident memory, in KiB.
     pub(crate) memory: u64,
-    /// Open sockets.
+    /// Open file descriptors, including sockets.
+    pub(crate) files: u64,
     pub(crate) sockets: u64,
     /// Tasks of the runtime that haven't ended.
     pub(crate) tasks: u64,
 }
 
-/// How many sockets and tasks may be left, e.g. of the last connection that closes.
-const SLACK: u64 = 2;
-
 impl Usage {
-    /// Reads what this process uses.
-    pub(crate) fn now() -> Self {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let memory = status.lines().find_map(|line| {
-            let value = line.strip_prefix("VmRSS:")?;
-            value.trim().strip_suffix(" kB")?.parse().ok()
-        });
-        let files = fs::read_dir("/proc/self/fd").into_iter().flatten();
-        let targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
-        let sockets = targets.filter(|target| target.to_string_lossy().starts_with("socket:"));
-        Self {
-            memory: memory.unwrap_or_default(),
-            sockets: sockets.count() as u64,
-            tasks: Handle::current().metrics().num_alive_tasks() as u64,
+    /// Reads the resources of this process.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `/proc` can't be read, as on systems other than Linux.
+    pub(crate) fn of_this_process() -> Result<Self, BoxError> {
+        let status = fs::read_to_string("/proc/self/status")?;
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let memory = memory.and_then(|memory| memory.trim().strip_suffix(" kB"));
+        let (mut files, mut sockets) = (0, 0);
+        for file in fs::read_dir("/proc/self/fd")? {
+            // A file that was closed meanwhile has no target.
+            if let Ok(target) = fs::read_link(file?.path()) {
+                files += 1;
+                sockets += u64::from(target.to_string_lossy().starts_with("socket:"));
+            }
         }
+        Ok(Self {
+            memory: memory.ok_or("/proc/self/status has no VmRSS")?.parse()?,
+            files,
+            sockets,
+            tasks: Handle::current().metrics().num_alive_tasks() as u64,
+        })
     }
 
-    /// Returns true if there are more sockets or tasks than in `idle`. Memory doesn't count,
-    /// since allocators keep some.
-    pub(crate) fn is_above(&self, idle: &Self) -> bool {
-        self.sockets > idle.sockets + SLACK || self.tasks > idle.tasks + SLACK
+    /// Returns true if there are no more sockets and tasks than in an `idle` service.
+    pub(crate) fn is_idle(&self, idle: &Self) -> bool {
+        self.sockets <= idle.sockets && self.tasks <= idle.tasks
     }
-}
 
-/// The line that the service prints.
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Returns the memory in MiB.
+    pub(crate) fn mebibytes(&self) -> f64 {
+        self.memory as f64 / 1024.0
+    }
+
+    /// Writes it for [`Usage::from_str`].
+    pub(crate) fn to_line(self) -> String {
         let Self {
             memory,
+            files,
             sockets,
             tasks,
         } = self;
-        write!(f, "{memory} KiB, {sockets} sockets, {tasks} tasks")
+        format!("{memory} {files} {sockets} {tasks}")
     }
 }
 
 impl FromStr for Usage {
-    type Err = &'static str;
+    type Err = BoxError;
 
-    fn from_str(line: &str) -> Result<Self, Self::Err> {
-        let expected = "expected the usage of the service";
-        let mut numbers = line
-            .split(", ")
-            .map(|field| field.split(' ').next()?.parse().ok());
-        let mut next = || numbers.next().flatten().ok_or(expected);
+    fn from_str(line: &str) -> Result<Self, BoxError> {
+        let numbers: Result<Vec<u64>, _> = line.split(' ').map(str::parse).collect();
+        let [memory, files, sockets, tasks] = numbers?[..] else {
+            return Err(format!("expected four numbers, got {line:?}").into());
+        };
         Ok(Self {
-            memory: next()?,
-            sockets: next()?,
-            tasks: next()?,
+            memory,
+            files,
+            sockets,
+            tasks,
         })
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let memory = self.mebibytes();
+        let Self {
+            files,
+            sockets,
+            tasks,
+            ..
+        } = self;
+        write!(
+            f,
+            "memory {memory:.1} MiB, sockets {sockets}, files {files}, tasks {tasks}"
+        )
     }
 }
