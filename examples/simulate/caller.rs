@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fetchd::client::{Client, Error, Outcome, Request};
+use fetchd::{
+    client::{Client, Error, Outcome, Request},
+    proto::Reason,
+};
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{self, Instant};
 
@@ -276,6 +279,22 @@ impl List {
         self.hosts.iter().map(request).collect()
     }
 
+    /// Checks that neither the deadline of the list nor the timeout of a request comes early.
+    fn check_deadline(&self, outcome: &Outcome, began: Instant, desk: &Desk) {
+        let reason = outcome.error.as_ref().and_then(Error::reason);
+        let total = outcome.stats.total.unwrap_or_default();
+        let is_early = match (reason, self.style) {
+            (Some(Reason::BatchDeadline), Style::Deadline(timeout)) => began.elapsed() < timeout,
+            (Some(Reason::BatchDeadline), _) => true,
+            (Some(Reason::Timeout), _) => total < self.timeout,
+            _ => false,
+        };
+        if is_early {
+            desk.oracle
+                .complain(format!("an early end after {total:?}: {:?}", outcome.error));
+        }
+    }
+
     /// Reads the results.
     async fn read(
         &self,
@@ -283,7 +302,7 @@ impl List {
         ids: &[usize],
         mut outcomes: impl Stream<Item = Outcome> + Unpin,
     ) {
-        let mut count = 0;
+        let (mut count, began) = (0, Instant::now());
         loop {
             if let Style::Cancel { after } = self.style
                 && count == after
@@ -297,6 +316,7 @@ impl List {
                 return;
             };
             count += 1;
+            self.check_deadline(&outcome, began, desk);
             match ids.get(outcome.index) {
                 Some(id) => desk.oracle.ended(*id, &Ending::of(&outcome)),
                 None => desk

@@ -86,9 +86,6 @@ impl World {
                 self.timeline.add(format_args!("replica {ip} {how}"));
                 self.network.crash(ip, told);
                 replica.kill().await;
-                if !told {
-                    self.vanished.insert(ip);
-                }
                 let next = if same_address { ip } else { self.next_ip() };
                 self.publish_replicas_later();
                 self.starts.push((Instant::now() + back_after, next));
@@ -162,8 +159,6 @@ impl World {
                     .add(format_args!("{one} and {other} are connected again"));
                 self.network.set_cut(one, other, false);
             }
-            // It may have vanished in the meantime.
-            End::Thawed(ip) if self.vanished.contains(&ip) => {}
             End::Thawed(ip) => {
                 self.timeline.add(format_args!("{ip} hangs no more"));
                 self.network.set_silent(ip, false);

@@ -32,10 +32,12 @@ struct State {
     listeners: BTreeMap<SocketAddr, Backlog>,
     links: Vec<Weak<Link>>,
     names: BTreeMap<String, Addresses>,
-    /// Pairs of machines that don't reach each other.
-    cuts: BTreeSet<(IpAddr, IpAddr)>,
-    /// Machines that neither send nor receive.
-    silent: BTreeSet<IpAddr>,
+    /// How many faults keep pairs of machines from reaching each other.
+    cuts: BTreeMap<(IpAddr, IpAddr), u32>,
+    /// How many faults keep machines from sending and receiving.
+    silent: BTreeMap<IpAddr, u32>,
+    /// Machines that are gone without a word.
+    vanished: BTreeSet<IpAddr>,
     /// Everything that waits for the end of a fault.
     waiting: Vec<Waker>,
 }
@@ -58,8 +60,9 @@ impl Network {
             listeners: BTreeMap::new(),
             links: Vec::new(),
             names: BTreeMap::new(),
-            cuts: BTreeSet::new(),
-            silent: BTreeSet::new(),
+            cuts: BTreeMap::new(),
+            silent: BTreeMap::new(),
+            vanished: BTreeSet::new(),
             waiting: Vec::new(),
         };
         Arc::new(Self {
@@ -88,27 +91,19 @@ impl Network {
         self.state.lock().names.insert(name.to_owned(), addresses);
     }
 
-    /// Cuts the connection between two machines, or mends it.
+    /// Cuts the connection between two machines, or takes back one such cut.
     pub(crate) fn set_cut(&self, one: IpAddr, other: IpAddr, is_cut: bool) {
         let mut state = self.state.lock();
         for pair in [(one, other), (other, one)] {
-            if is_cut {
-                state.cuts.insert(pair);
-            } else {
-                state.cuts.remove(&pair);
-            }
+            count(state.cuts.entry(pair).or_default(), is_cut);
         }
         state.wake_waiting();
     }
 
-    /// Lets a machine neither send nor receive, or lets it do so again.
+    /// Lets a machine neither send nor receive, or takes back one such fault.
     pub(crate) fn set_silent(&self, machine: IpAddr, is_silent: bool) {
         let mut state = self.state.lock();
-        if is_silent {
-            state.silent.insert(machine);
-        } else {
-            state.silent.remove(&machine);
-        }
+        count(state.silent.entry(machine).or_default(), is_silent);
         state.wake_waiting();
     }
 
@@ -118,7 +113,7 @@ impl Network {
         let mut state = self.state.lock();
         state.listeners.retain(|address, _| address.ip() != machine);
         if !told {
-            state.silent.insert(machine);
+            state.vanished.insert(machine);
         }
         state.links.retain(|link| link.strong_count() > 0);
         let links: Vec<_> = state.links.iter().filter_map(Weak::upgrade).collect();
@@ -131,8 +126,8 @@ impl Network {
 
     /// Lets a machine begin anew. What it has left from before is reset.
     pub(crate) fn boot(&self, machine: IpAddr) {
+        self.state.lock().vanished.remove(&machine);
         self.crash(machine, true);
-        self.set_silent(machine, false);
     }
 
     /// Returns true if bytes get from one machine to the other. If they don't, `cx` is woken
@@ -218,15 +213,27 @@ impl Network {
 
 impl State {
     fn passes(&self, from: IpAddr, to: IpAddr) -> bool {
-        !self.silent.contains(&from)
-            && !self.silent.contains(&to)
-            && !self.cuts.contains(&(from, to))
+        let is_cut = self.cuts.get(&(from, to)).is_some_and(|faults| *faults > 0);
+        let is_mute = |machine| {
+            let faults = self.silent.get(&machine).copied();
+            faults.unwrap_or(0) > 0 || self.vanished.contains(&machine)
+        };
+        !is_cut && !is_mute(from) && !is_mute(to)
     }
 
     fn wake_waiting(&mut self) {
         for waker in self.waiting.drain(..) {
             waker.wake();
         }
+    }
+}
+
+/// Counts one more fault, or one less.
+fn count(faults: &mut u32, has_begun: bool) {
+    if has_begun {
+        *faults += 1;
+    } else {
+        *faults -= 1;
     }
 }
 

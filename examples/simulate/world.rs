@@ -1,7 +1,6 @@
 //! Runs a scenario.
 
 use std::{
-    collections::BTreeSet,
     net::IpAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -36,8 +35,6 @@ pub(crate) struct World {
     pub(crate) replicas: Vec<Replica>,
     /// Replicas that shut down.
     pub(crate) leaving: JoinSet<()>,
-    /// Machines that never answer again, unless a replica starts there.
-    pub(crate) vanished: BTreeSet<IpAddr>,
     /// How many machines have had a replica.
     pub(crate) machines: usize,
     pub(crate) origins: Vec<Site>,
@@ -95,7 +92,6 @@ impl World {
             scenario,
             replicas: Vec::new(),
             leaving: JoinSet::new(),
-            vanished: BTreeSet::new(),
             machines: 0,
             origins: Vec::new(),
             exchanges: Arc::default(),
@@ -217,7 +213,6 @@ impl World {
     pub(crate) fn start_replica(&mut self, ip: Option<IpAddr>) {
         let ip = ip.unwrap_or_else(|| self.next_ip());
         self.network.boot(ip);
-        self.vanished.remove(&ip);
         let machine = Machine::new(&self.network, ip);
         self.replicas
             .push(Replica::start(&machine, &self.scenario.config));

@@ -12,7 +12,8 @@ use crate::proto;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FetchStats {
-    /// Number of attempts. 0 if the request was never dispatched.
+    /// Number of attempts. 0 if the request was never dispatched, or if the replica that had it
+    /// was lost. The error says so if it may have been dispatched.
     pub attempts: u32,
     /// Number of redirects the last attempt followed.
     pub redirects: u32,
