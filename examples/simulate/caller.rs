@@ -261,6 +261,7 @@ impl List {
                 is_post,
                 host: host.clone(),
                 must_succeed: self.must_succeed && is_healthy,
+                is_read_late: matches!(self.style, Style::Slow(_) | Style::Execute(_)),
                 list: Arc::clone(&list),
                 ..oracle::Request::default()
             };

@@ -54,7 +54,7 @@ impl Network {
     pub(crate) fn new(seed: u64) -> Arc<Self> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let state = State {
-            capacity: [2 << 10, 16 << 10, 192 << 10][rng.usize(..3)],
+            capacity: [16 << 10, 64 << 10, 192 << 10][rng.usize(..3)],
             forbidden: Vec::new(),
             rng,
             listeners: BTreeMap::new(),

@@ -61,6 +61,8 @@ pub(crate) struct Request {
     pub(crate) host: String,
     /// True if there's no reason to fail.
     pub(crate) must_succeed: bool,
+    /// True if its caller reads results long after their ends.
+    pub(crate) is_read_late: bool,
     pub(crate) list: Arc<List>,
     pub(crate) executed: u32,
     pub(crate) ends: u32,
@@ -166,6 +168,7 @@ impl Oracle {
         let faults_ended = state.faults_ended;
         let is_peace = faults_ended.is_some_and(|ended| now > ended + GIVE_UP_BOUND);
         let request = &mut state.requests[id];
+        let is_peace = is_peace && !request.is_read_late;
         request.ends += 1;
         let again = (request.ends > 1).then(|| format!("request {id} has ended twice"));
         let problem = ending.problem(id, request, is_peace, self.limits.may_be_full);
