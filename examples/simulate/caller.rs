@@ -249,6 +249,15 @@ impl List {
         }
     }
 
+    /// Returns true if results may be read long after their ends: the caller rests, or results
+    /// wait for earlier ones.
+    fn is_read_late(&self) -> bool {
+        matches!(
+            self.style,
+            Style::Slow(_) | Style::Execute(_) | Style::InOrder
+        )
+    }
+
     fn requests(&self, desk: &Desk) -> Vec<(usize, Request)> {
         let list = Arc::new(oracle::List {
             most_at_once: desk.is_exact.then(|| self.most_at_once()),
@@ -261,7 +270,7 @@ impl List {
                 is_post,
                 host: host.clone(),
                 must_succeed: self.must_succeed && is_healthy,
-                is_read_late: matches!(self.style, Style::Slow(_) | Style::Execute(_)),
+                is_read_late: self.is_read_late(),
                 list: Arc::clone(&list),
                 ..oracle::Request::default()
             };
