@@ -87,9 +87,9 @@ pub(crate) const MAX_DEFAULT_CONCURRENCY: u32 = 60;
 /// ejected replica again, or a full one has to close an idle connection first.
 const AFTER_ALL: Duration = Duration::from_secs(30);
 
-/// How long a cancelled request may still be sent: until the replica knows, which takes up to
-/// 402 ms if two packets are lost, and then 100 ms.
-const CANCEL_BOUND: Duration = Duration::from_millis(402 + 100);
+/// How long a cancelled request may still reach its origin: until the replica knows, which takes
+/// up to 402 ms if two packets are lost, then 100 ms, and up to 460 ms on the way if that loses two.
+const CANCEL_BOUND: Duration = Duration::from_millis(402 + 100 + 460);
 
 /// How many pieces a body has at most.
 const MOST_PIECES: u32 = 64;
