@@ -261,6 +261,7 @@ impl List {
     fn requests(&self, desk: &Desk) -> Vec<(usize, Request)> {
         let list = Arc::new(oracle::List {
             most_at_once: desk.is_exact.then(|| self.most_at_once()),
+            is_read_late: self.is_read_late(),
         });
         let request = |origin: &usize| {
             let host = &desk.origins[*origin].host;
@@ -270,7 +271,6 @@ impl List {
                 is_post,
                 host: host.clone(),
                 must_succeed: self.must_succeed && is_healthy,
-                is_read_late: self.is_read_late(),
                 list: Arc::clone(&list),
                 ..oracle::Request::default()
             };

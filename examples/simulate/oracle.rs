@@ -51,6 +51,8 @@ const CANCEL_BOUND_CUT: Duration = Duration::from_secs(75);
 pub(crate) struct List {
     /// How many of its requests may be in flight, if that's known.
     pub(crate) most_at_once: Option<usize>,
+    /// True if results may be read long after their ends.
+    pub(crate) is_read_late: bool,
 }
 
 /// A request of a caller.
@@ -61,8 +63,6 @@ pub(crate) struct Request {
     pub(crate) host: String,
     /// True if there's no reason to fail.
     pub(crate) must_succeed: bool,
-    /// True if its caller reads results long after their ends.
-    pub(crate) is_read_late: bool,
     pub(crate) list: Arc<List>,
     pub(crate) executed: u32,
     pub(crate) ends: u32,
@@ -168,7 +168,7 @@ impl Oracle {
         let faults_ended = state.faults_ended;
         let is_peace = faults_ended.is_some_and(|ended| now > ended + GIVE_UP_BOUND);
         let request = &mut state.requests[id];
-        let is_peace = is_peace && !request.is_read_late;
+        let is_peace = is_peace && !request.list.is_read_late;
         request.ends += 1;
         let again = (request.ends > 1).then(|| format!("request {id} has ended twice"));
         let problem = ending.problem(id, request, is_peace, self.limits.may_be_full);
