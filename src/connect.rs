@@ -94,7 +94,7 @@ impl Connector {
             progress.secured(started.elapsed());
             tls
         } else {
-            MaybeTlsStream::Plain(tcp)
+            MaybeTlsStream::Left(tcp)
         };
         let open = self.metrics.open_connection();
         Ok(OriginStream::new(stream, connected, open))
@@ -139,6 +139,6 @@ impl Connector {
         // It observes the time when it's dropped, so failed and cancelled handshakes count.
         let _timer = self.metrics.tls.start_timer();
         let stream = self.tls.connect(server_name, tcp).await.map_err(failed)?;
-        Ok(MaybeTlsStream::Tls(Box::new(stream)))
+        Ok(MaybeTlsStream::Right(Box::new(stream)))
     }
 }

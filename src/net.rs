@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 
 pub use listener::Listener;
 pub use tcp::Socket;
-pub(crate) use tcp::Tcp;
+pub(crate) use tcp::{Tcp, socket};
 
 /// Makes connections and looks names up.
 pub trait Network: fmt::Debug + Send + Sync {
@@ -37,7 +37,7 @@ pub trait Network: fmt::Debug + Send + Sync {
 pub struct Addresses {
     /// The addresses, in the order in which they're tried.
     pub addresses: Vec<IpAddr>,
-    /// How long they may be cached, in whole seconds.
+    /// How long they may be cached.
     pub ttl: Duration,
 }
 
@@ -56,14 +56,12 @@ impl Net {
         self.0.as_ref()
     }
 
-    /// Opens a TCP connection that sends small writes at once. Cancel-safe.
+    /// Opens a TCP connection. Cancel-safe.
     pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<Tcp> {
-        if let Some(network) = &self.0 {
-            return network.connect(address).await.map(Tcp::Other);
+        match &self.0 {
+            Some(network) => network.connect(address).await.map(Tcp::Right),
+            None => TcpStream::connect(address).await.map(Tcp::Left),
         }
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Tcp::System(stream))
     }
 }
 

@@ -213,6 +213,10 @@ impl Socket for SimSocket {
         Ok(self.link.ends[1 - self.side])
     }
 
+    fn set_nodelay(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn peek(&self) -> io::Result<usize> {
         let is_open = self.link.passes(&Context::from_waker(Waker::noop()));
         let state = self.link.state.lock();

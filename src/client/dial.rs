@@ -24,7 +24,7 @@ use super::{
     setting::InvalidSetting,
     tls::{HTTP2, Handshake, NoIdentity, TlsSettings},
 };
-use crate::net::{Net, Tcp};
+use crate::net::{Net, Tcp, socket};
 pub use error::DialError;
 use error::rejected;
 pub use peer::Peer;
@@ -105,6 +105,8 @@ impl Dialer {
         let tcp = tcp
             .map_err(|_| DialError::Timeout(limit))?
             .map_err(DialError::Tcp)?;
+        // Otherwise Nagle's algorithm would delay small calls.
+        let _ = socket(&tcp).set_nodelay();
         let opened = time::timeout_at(deadline, self.open(tcp)).await;
         opened.unwrap_or_else(|_| {
             let peer = Peer::Silent(Some(limit));

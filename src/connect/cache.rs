@@ -3,11 +3,10 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use hickory_resolver::proto::rr::RecordType;
-use moka::sync;
+use moka::{Expiry, sync};
 use tokio::time::Instant;
 
-/// Caches the addresses of each name until their TTL has passed. They're kept until another
-/// name needs the room, or until they're looked up again.
+/// Caches the addresses of each name until their TTL has passed.
 ///
 /// We limit both the number of names and the addresses per name, which keeps the cache
 /// below 16 MiB. Names that are looked up only once don't push out names that we use all
@@ -33,10 +32,13 @@ impl Key {
 #[derive(Clone)]
 struct Entry {
     addresses: Arc<[IpAddr]>,
-    /// We check this on every read. moka could expire entries too, but by its own clock, and
-    /// that keeps running if tokio's is paused.
+    /// We check this on every read. moka expires entries too, but by its own clock, and
+    /// that keeps running in tests that pause tokio's.
     expires_at: Instant,
 }
+
+/// Tells moka to remove entries at their `expires_at`.
+struct ExpiresAt;
 
 /// The maximum number of cached names. Once it's reached, moka decides whether a new name
 /// replaces one that is used less.
@@ -46,7 +48,15 @@ const MAX_NAMES: u64 = 8192;
 pub(super) const MAX_ADDRESSES: usize = 32;
 
 impl Cache {
+    /// Creates a cache that also frees entries once they've expired.
     pub(super) fn new() -> Self {
+        let builder = sync::Cache::builder().max_capacity(MAX_NAMES);
+        Self(builder.expire_after(ExpiresAt).build())
+    }
+
+    /// Creates a cache that keeps expired entries until others need the room. It only looks
+    /// at tokio's clock, which may be paused.
+    pub(super) fn without_expiry() -> Self {
         Self(sync::Cache::new(MAX_NAMES))
     }
 
@@ -69,6 +79,34 @@ impl Cache {
             expires_at,
         };
         self.0.insert(key, entry);
+    }
+}
+
+impl Entry {
+    fn time_to_live(&self) -> Duration {
+        self.expires_at.saturating_duration_since(Instant::now())
+    }
+}
+
+#[allow(clippy::disallowed_types)] // We have to use moka's signatures.
+impl Expiry<Key, Entry> for ExpiresAt {
+    fn expire_after_create(
+        &self,
+        _: &Key,
+        entry: &Entry,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(entry.time_to_live())
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &Key,
+        entry: &Entry,
+        _: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(entry.time_to_live())
     }
 }
 
@@ -110,6 +148,17 @@ mod tests {
         assert!(cache.get(&key(&"a")).is_some(), "the second TTL counts");
         tokio::time::advance(TTL / 2).await;
         assert_eq!(cache.get(&key(&"a")), None);
+    }
+
+    #[tokio::test]
+    async fn expired_entries_are_removed() {
+        let cache = Cache::new();
+        cache.insert(key(&"a"), localhost(), TTL);
+        cache.insert(key(&"a"), localhost(), Duration::from_millis(20));
+        cache.insert(key(&"b"), localhost(), TTL);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!cache.0.contains_key(&key(&"a")));
+        assert!(cache.0.contains_key(&key(&"b")));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time;
 
 use super::ConnectError;
-use crate::net::{Net, Tcp};
+use crate::net::{Net, Tcp, socket};
 
 /// How many addresses we try at most. Any others are ignored.
 const MAX_ATTEMPTS: usize = 4;
@@ -46,8 +46,14 @@ pub(super) async fn connect(
 }
 
 async fn dial(network: &Net, address: SocketAddr) -> Result<Tcp, ConnectError> {
-    let connected = network.connect(address).await;
-    connected.map_err(|source| ConnectError::Tcp { address, source })
+    let connected = async {
+        let tcp = network.connect(address).await?;
+        socket(&tcp).set_nodelay()?;
+        Ok(tcp)
+    };
+    connected
+        .await
+        .map_err(|source| ConnectError::Tcp { address, source })
 }
 
 /// Alternates between both families, starting with IPv6 (RFC 8305, 4). Keeps only the
@@ -89,7 +95,7 @@ mod tests {
             dropped.local_addr().unwrap()
         };
         let stream = connect(&Net::default(), vec![closed, open]).await.unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), open);
+        assert_eq!(socket(&stream).peer_addr().unwrap(), open);
         let error = connect(&Net::default(), vec![closed, closed])
             .await
             .unwrap_err();
@@ -114,7 +120,7 @@ mod tests {
         let stream = connect(&Net::default(), vec![full, full, open])
             .await
             .unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), open);
+        assert_eq!(socket(&stream).peer_addr().unwrap(), open);
         let took = started.elapsed();
         assert!(
             took >= 2 * ATTEMPT_DELAY && took < 8 * ATTEMPT_DELAY,

@@ -2,7 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{net::Tcp, response::Phases, telemetry::RequestTrace};
+use crate::{
+    net::{Tcp, socket},
+    response::Phases,
+    telemetry::RequestTrace,
+};
 
 /// The stage a connection attempt has reached, and how long each phase took. Each phase is
 /// also recorded in the request's trace.
@@ -43,7 +47,7 @@ impl<'a> Progress<'a> {
     pub(super) fn connected(&mut self, took: Duration, tcp: Option<&Tcp>) {
         self.phases.connect = Some(took);
         self.stage = Stage::Tls;
-        self.trace.connected(took, || tcp?.peer_addr().ok());
+        self.trace.connected(took, || socket(tcp?).peer_addr().ok());
     }
 
     /// Records the end of the TLS handshake.

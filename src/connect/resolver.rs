@@ -66,13 +66,13 @@ impl Resolver {
     /// Creates a resolver that queries the name servers of `origins`. If there aren't any, it
     /// uses the system's name servers.
     pub(super) fn new(origins: &Origins, durations: Histogram) -> Self {
-        let names = match origins.network.other() {
-            Some(network) => Names::Other(Arc::clone(network)),
-            None => Names::system(&origins.name_servers),
+        let (names, cache) = match origins.network.other() {
+            Some(network) => (Names::Other(Arc::clone(network)), Cache::without_expiry()),
+            None => (Names::system(&origins.name_servers), Cache::new()),
         };
         Self {
             names,
-            cache: Cache::new(),
+            cache,
             durations,
         }
     }

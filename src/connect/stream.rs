@@ -8,9 +8,14 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use super::{pool::IdleState, sockets::SocketPermit};
-use crate::{http1::Transport, net::Tcp, telemetry::OpenConnection};
+use crate::{
+    http1::Transport,
+    net::{Tcp, socket},
+    telemetry::OpenConnection,
+};
 
 /// The transport below a single connection.
 pub(crate) struct OriginStream {
@@ -22,10 +27,7 @@ pub(crate) struct OriginStream {
 }
 
 /// A TCP stream, with or without TLS on top.
-pub(super) enum MaybeTlsStream {
-    Plain(Tcp),
-    Tls(Box<TlsStream<Tcp>>),
-}
+pub(super) type MaybeTlsStream = Either<Tcp, Box<TlsStream<Tcp>>>;
 
 impl OriginStream {
     /// Creates a transport. It holds on to `permit` and `open` until it's dropped.
@@ -45,8 +47,8 @@ impl OriginStream {
     /// read, this returns [`IdleState::Closed`]. We can't know what's in them, but it may
     /// well be an alert.
     pub(crate) fn idle_state(&mut self) -> IdleState {
-        let is_plain = matches!(self.stream, MaybeTlsStream::Plain(_));
-        if let MaybeTlsStream::Tls(stream) = &mut self.stream {
+        let is_plain = matches!(self.stream, Either::Left(_));
+        if let Either::Right(stream) = &mut self.stream {
             let session = stream.get_mut().1;
             let state = session.process_new_packets();
             match state.map(|state| state.plaintext_bytes_to_read()) {
@@ -56,7 +58,7 @@ impl OriginStream {
                 Ok(_) => return IdleState::UnexpectedData,
             }
         }
-        match self.tcp().peek() {
+        match socket(self.tcp()).peek() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => IdleState::Open,
             Ok(1..) if is_plain => IdleState::UnexpectedData,
             Ok(_) | Err(_) => IdleState::Closed,
@@ -65,8 +67,8 @@ impl OriginStream {
 
     fn tcp(&self) -> &Tcp {
         match &self.stream {
-            MaybeTlsStream::Plain(tcp) => tcp,
-            MaybeTlsStream::Tls(stream) => stream.get_ref().0,
+            Either::Left(tcp) => tcp,
+            Either::Right(stream) => stream.get_ref().0,
         }
     }
 }
@@ -85,7 +87,7 @@ impl Drop for OriginStream {
     /// keep these bytes in memory.
     fn drop(&mut self) {
         if self.is_busy {
-            self.tcp().reset_on_drop();
+            socket(self.tcp()).reset_on_drop();
         }
     }
 }
@@ -96,10 +98,7 @@ impl AsyncRead for OriginStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            MaybeTlsStream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            MaybeTlsStream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
     }
 }
 
@@ -109,10 +108,7 @@ impl AsyncWrite for OriginStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
-            MaybeTlsStream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            MaybeTlsStream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -120,30 +116,18 @@ impl AsyncWrite for OriginStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
-            MaybeTlsStream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            MaybeTlsStream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            MaybeTlsStream::Plain(stream) => stream.is_write_vectored(),
-            MaybeTlsStream::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            MaybeTlsStream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            MaybeTlsStream::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            MaybeTlsStream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            MaybeTlsStream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }

@@ -1,20 +1,13 @@
 //! A TCP connection.
 
-use std::{
-    fmt,
-    io::{self, IoSlice},
-    net::SocketAddr,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{fmt, io, mem::MaybeUninit, net::SocketAddr};
 
-#[cfg(feature = "server")]
-use std::mem::MaybeUninit;
-
+use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
+use tokio_util::either::Either;
 
 /// A TCP connection of a [`Network`](super::Network).
 pub trait Socket: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {
@@ -24,6 +17,13 @@ pub trait Socket: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {
     ///
     /// Fails if there's no connection any more.
     fn peer_addr(&self) -> io::Result<SocketAddr>;
+
+    /// Sends small writes at once, and not only when earlier ones have arrived.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the connection is broken already.
+    fn set_nodelay(&self) -> io::Result<()>;
 
     /// Returns how many bytes can be read right now, up to one. 0 means that the peer has
     /// closed the connection.
@@ -40,96 +40,31 @@ pub trait Socket: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {
 }
 
 /// A TCP connection, of the operating system or of another network.
-#[derive(Debug)]
-pub(crate) enum Tcp {
-    System(TcpStream),
-    Other(Box<dyn Socket>),
-}
+pub(crate) type Tcp = Either<TcpStream, Box<dyn Socket>>;
 
-#[cfg(feature = "server")]
-impl Tcp {
-    /// Returns the peer's address.
-    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::System(stream) => stream.peer_addr(),
-            Self::Other(socket) => socket.peer_addr(),
-        }
-    }
-
-    /// See [`Socket::peek`].
-    pub(crate) fn peek(&self) -> io::Result<usize> {
-        match self {
-            Self::System(stream) => {
-                socket2::SockRef::from(stream).peek(&mut [MaybeUninit::uninit()])
-            }
-            Self::Other(socket) => socket.peek(),
-        }
-    }
-
-    /// See [`Socket::reset_on_drop`].
-    pub(crate) fn reset_on_drop(&self) {
-        match self {
-            // This only fails if the socket is already broken, so we can ignore the error.
-            Self::System(stream) => drop(stream.set_zero_linger()),
-            Self::Other(socket) => socket.reset_on_drop(),
-        }
+/// Returns what all TCP connections can do.
+pub(crate) fn socket(tcp: &Tcp) -> &dyn Socket {
+    match tcp {
+        Either::Left(stream) => stream,
+        Either::Right(socket) => &**socket,
     }
 }
 
-impl AsyncRead for Tcp {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::System(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Other(socket) => Pin::new(socket).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Tcp {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::System(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Other(socket) => Pin::new(socket).poll_write(cx, buf),
-        }
+impl Socket for TcpStream {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Self::peer_addr(self)
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::System(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Other(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
-        }
+    fn set_nodelay(&self) -> io::Result<()> {
+        Self::set_nodelay(self, true)
     }
 
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::System(stream) => stream.is_write_vectored(),
-            Self::Other(socket) => socket.is_write_vectored(),
-        }
+    fn peek(&self) -> io::Result<usize> {
+        SockRef::from(self).peek(&mut [MaybeUninit::uninit()])
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::System(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Other(socket) => Pin::new(socket).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::System(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Other(socket) => Pin::new(socket).poll_shutdown(cx),
-        }
+    fn reset_on_drop(&self) {
+        // This only fails if the socket is already broken, so we can ignore the error.
+        let _ = self.set_zero_linger();
     }
 }
