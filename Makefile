@@ -77,7 +77,7 @@ fuzz:
 	  --config 'profile.dev.package."*".debug=false'
 
 # Runs each fuzz target for this many seconds, in a release build. A failed target does not
-# keep the others from running. Its input is in fuzz/artifacts/.
+# keep the others from running. Inputs are kept in target/fuzz.
 FUZZ_SECONDS := 3600
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 fuzz_run: $(TOOLS)/fuzz-$(FUZZ)
@@ -87,8 +87,10 @@ fuzz_run: $(TOOLS)/fuzz-$(FUZZ)
 	  printf '\n== %s\n' "$$target"; \
 	  dict=fuzz/$$target.dict; \
 	  if [ -e "$$dict" ]; then dict=-dict=$$dict; else dict=; fi; \
-	  cargo +nightly fuzz run "$$target" -- $$dict -max_total_time=$(FUZZ_SECONDS) \
-	    -timeout=10 -malloc_limit_mb=64 -print_final_stats=1 || status=1; \
+	  corpus=$(CARGO_TARGET_DIR)/fuzz/$$target; \
+	  mkdir -p $$corpus; \
+	  cargo +nightly fuzz run "$$target" $$corpus -- $$dict -max_total_time=$(FUZZ_SECONDS) \
+	    -artifact_prefix=$$corpus- -timeout=10 -malloc_limit_mb=64 -print_final_stats=1 || status=1; \
 	done; \
 	exit $$status
 

@@ -23,7 +23,7 @@ pub(crate) struct Machine {
 pub(crate) struct SimListener {
     network: Arc<Network>,
     address: SocketAddr,
-    accepted: Mutex<mpsc::UnboundedReceiver<(SimSocket, SocketAddr)>>,
+    accepted: Mutex<mpsc::Receiver<(SimSocket, SocketAddr)>>,
 }
 
 impl Machine {

@@ -42,7 +42,10 @@ struct State {
     waiting: Vec<Waker>,
 }
 
-type Backlog = mpsc::UnboundedSender<(SimSocket, SocketAddr)>;
+type Backlog = mpsc::Sender<(SimSocket, SocketAddr)>;
+
+/// How many connections a listener may not have accepted yet. Further ones are refused.
+const BACKLOG: usize = 128;
 
 /// The machine that knows all names.
 pub(crate) const NAME_SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9));
@@ -71,11 +74,8 @@ impl Network {
     }
 
     /// Accepts connections at `address` from now on.
-    pub(crate) fn listen(
-        &self,
-        address: SocketAddr,
-    ) -> mpsc::UnboundedReceiver<(SimSocket, SocketAddr)> {
-        let (backlog, accepted) = mpsc::unbounded_channel();
+    pub(crate) fn listen(&self, address: SocketAddr) -> mpsc::Receiver<(SimSocket, SocketAddr)> {
+        let (backlog, accepted) = mpsc::channel(BACKLOG);
         self.state.lock().listeners.insert(address, backlog);
         accepted
     }
@@ -188,7 +188,7 @@ impl Network {
         let mut state = self.state.lock();
         let backlog = state.listeners.get(&to);
         let backlog = backlog.ok_or(io::ErrorKind::ConnectionRefused)?;
-        let accepted = backlog.send((SimSocket::new(Arc::clone(&link), 1), near));
+        let accepted = backlog.try_send((SimSocket::new(Arc::clone(&link), 1), near));
         accepted.map_err(|_| io::ErrorKind::ConnectionRefused)?;
         state.links.push(Arc::downgrade(&link));
         Ok(SimSocket::new(link, 0))

@@ -130,8 +130,8 @@ impl World {
         let bound = self.bound();
         let mut clients = Vec::new();
         let ended = time::timeout(bound, async {
-            while let Some(Ok(client)) = callers.join_next().await {
-                clients.push(client);
+            while let Some(Ok(called)) = callers.join_next().await {
+                clients.push(called);
             }
         });
         if ended.await.is_err() {
@@ -152,10 +152,11 @@ impl World {
         BOUND + own.max().unwrap_or_default()
     }
 
-    fn start_callers(&self) -> JoinSet<Client> {
+    fn start_callers(&self) -> JoinSet<(usize, Client)> {
         let mut callers = JoinSet::new();
         for (number, caller) in self.scenario.callers.iter().enumerate() {
-            callers.spawn(caller.clone().call(number, self.desk(number)));
+            let calling = caller.clone().call(number, self.desk(number));
+            callers.spawn(async move { (number, calling.await) });
         }
         callers
     }
@@ -172,14 +173,18 @@ impl World {
     }
 
     /// Checks that everything works again, with the clients that were there all the time.
-    async fn try_again(&self, clients: Vec<Client>) {
+    async fn try_again(&self, clients: Vec<(usize, Client)>) {
         let origins = self.scenario.origins.iter().enumerate();
         let healthy = origins.filter(|(_, origin)| origin.habits.is_healthy());
         let healthy: Vec<_> = healthy.map(|(number, _)| number).collect();
-        for (number, client) in clients.into_iter().enumerate() {
+        for (number, client) in clients {
             let list = List::after_all(healthy.clone());
-            let name = format!("{number}/after all");
-            list.send(&name, &client, &self.desk(number)).await;
+            let (name, desk) = (format!("{number}/after all"), self.desk(number));
+            let sent = time::timeout(BOUND, list.send(&name, &client, &desk)).await;
+            if sent.is_err() {
+                self.oracle
+                    .complain(format!("list {name} lasts more than {BOUND:?}"));
+            }
         }
     }
 

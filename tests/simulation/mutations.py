@@ -193,7 +193,7 @@ def build():
     subprocess.run(
         ["cargo", "build", "--quiet", "--locked", "--example", "simulate"],
         cwd=TREE, check=True,
-        env=os.environ | {"CARGO_TARGET_DIR": str(WORK / "target")},
+        env=os.environ | {"CARGO_TARGET_DIR": str(WORK / "target"), "CARGO_PROFILE_DEV_OPT_LEVEL": "1"},
     )
 
 
