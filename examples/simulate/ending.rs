@@ -85,7 +85,7 @@ impl<'a> Ending<'a> {
             }) => request.was_redirected,
             Some(Error::Fetch { .. }) if self.attempts != Some(0) => true,
             // The response had begun.
-            Some(Error::ServiceLost { .. }) if was_dispatched => true,
+            Some(Error::ServiceLost { .. } | Error::Call { .. }) if was_dispatched => true,
             Some(
                 Error::Fetch { message, .. }
                 | Error::ServiceLost { message, .. }
