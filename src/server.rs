@@ -179,6 +179,7 @@ impl Server {
             gate: self.scheduler.gate_counts(),
             callers: self.registry.connections(),
             origins: self.scheduler.origin_connections(),
+            batches: self.service.open_batches(),
             queued_bytes: self.service.queued_bytes(),
             retry_budgets: self.scheduler.retry_budgets(),
         }
@@ -202,6 +203,8 @@ impl Server {
     /// Steps 2 and 3 finish early once all batches and connections have ended. Calling
     /// [`Shutdown::request`] a second time cuts steps 1 and 2 short. Dropping the future
     /// cuts all connections.
+    ///
+    /// Semantic versioning doesn't cover listeners other than tokio's.
     ///
     /// # Errors
     ///

@@ -113,6 +113,11 @@ impl Service {
         self.metrics.batches.inc(code);
     }
 
+    /// Returns how many batches have room that others can't have.
+    pub(crate) fn open_batches(&self) -> usize {
+        self.admission.open_batches()
+    }
+
     /// Returns how many bytes of request messages are held.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.admission.queued_bytes()

@@ -35,7 +35,6 @@ pub(crate) use traces::{
 /// All metrics of a server.
 pub(crate) struct Metrics {
     families: Families,
-    pub(crate) batches_active: IntGauge,
     /// `FetchBatch` calls, by the gRPC code they ended with.
     pub(crate) batches: Counters,
     /// Ended requests, by the status class or the reason of the error.
@@ -90,7 +89,6 @@ impl Metrics {
         sample::expose_limits(&families, limits);
         let reasons = Reason::ALL.into_iter().map(Reason::as_str);
         Self {
-            batches_active: families.gauge("fetchd_batches_active", "Open batches"),
             batches: Counters::new(
                 families.counters("fetchd_batches_total", "Calls by gRPC code", "code"),
                 CODES,

@@ -111,6 +111,11 @@ impl Admission {
         Ok((bytes, permit))
     }
 
+    /// Returns how many batches are admitted, until the last bytes of their responses.
+    pub(super) fn open_batches(&self) -> usize {
+        self.batches.held()
+    }
+
     /// Returns how many bytes of request messages are held.
     pub(super) fn queued_bytes(&self) -> usize {
         self.messages.held()

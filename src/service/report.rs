@@ -73,7 +73,6 @@ impl Report {
     /// Records that the call was admitted, as a batch of this many requests.
     pub(super) fn begin(&mut self, requests: u32) {
         self.requests = Some(requests);
-        self.metrics.batches_active.inc();
         if let Some(caller) = &self.caller_metrics {
             caller.batches.inc();
         }
@@ -182,7 +181,6 @@ impl Drop for Report {
             });
         }
         if let Some(requests) = self.requests {
-            self.metrics.batches_active.dec();
             self.log_batch(requests);
             return;
         }
@@ -233,10 +231,8 @@ mod tests {
         drop(rejected);
         let mut admitted = report();
         admitted.begin(1);
-        assert_eq!(metrics.batches_active.get(), 1);
         admitted.end(Code::Ok);
         drop(admitted);
-        assert_eq!(metrics.batches_active.get(), 0);
         for code in [Code::Cancelled, Code::Unavailable, Code::Ok] {
             let counter = metrics.batches.get(code.as_str());
             assert_eq!(counter.get(), 1, "{code}");

@@ -14,6 +14,8 @@ pub(crate) struct Sample {
     pub(crate) gate: gate::Counts,
     pub(crate) callers: Connections,
     pub(crate) origins: Connections,
+    /// The batches that `--max-batches` limits.
+    pub(crate) batches: usize,
     /// The bytes that `--max-queued-bytes` limits.
     pub(crate) queued_bytes: usize,
     pub(crate) retry_budgets: retry::BudgetCounts,
@@ -33,6 +35,7 @@ pub(super) struct Sampled {
     in_flight: IntGauge,
     queued: IntGauge,
     limit_waits: Counters,
+    batches: IntGauge,
     callers: ConnectionGauges,
     origins: ConnectionGauges,
     queued_bytes: IntGauge,
@@ -76,6 +79,7 @@ impl Sampled {
                 ),
                 WAITS,
             ),
+            batches: families.gauge("fetchd_batches_active", "Open batches"),
             callers: on_side("caller"),
             origins: on_side("origin"),
             queued_bytes: families.gauge(
@@ -101,6 +105,7 @@ impl Sampled {
         {
             self.limit_waits.raise(limit, total);
         }
+        set(&self.batches, sample.batches);
         self.callers.set(sample.callers);
         self.origins.set(sample.origins);
         set(&self.queued_bytes, sample.queued_bytes);
