@@ -27,8 +27,9 @@ pub trait Network: fmt::Debug + Send + Sync {
     /// Opens a TCP connection. Dropping the future cancels the attempt.
     fn connect(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Socket>>>;
 
-    /// Looks up the addresses of a name. A name that doesn't exist has none. Dropping the
-    /// future cancels the look-up.
+    /// Looks up the addresses of a name. A name that doesn't exist has none. Servers look
+    /// up a name twice at once, for addresses of each family. Dropping the future cancels the
+    /// look-up.
     fn look_up(&self, name: &str) -> BoxFuture<'static, io::Result<Addresses>>;
 }
 

@@ -161,8 +161,9 @@ impl Builder {
 
     /// Sets how long a replica may stay silent on a call before its requests are sent to
     /// another replica. Services that have nothing else to send still send an empty
-    /// message every 10 s. But a service with more than `--max-connections` may let the first
-    /// call of a connection wait for 20 s, so keep this above that. Default: 30 s.
+    /// message every 10 s. But a service with more open connections than
+    /// `--max-connections` may let the first call of a connection wait for 20 s, so keep this
+    /// above that. Default: 30 s.
     #[must_use]
     pub fn silence_timeout(mut self, timeout: Duration) -> Self {
         self.silence_timeout = timeout;
@@ -260,7 +261,7 @@ impl Builder {
     }
 
     /// Connects through another network than the operating system's. See
-    /// [`net`](crate::net).
+    /// [`net`](crate::net), which semantic versioning doesn't cover.
     #[must_use]
     pub fn network(mut self, network: Net) -> Self {
         self.network = network;

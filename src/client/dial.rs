@@ -85,7 +85,11 @@ impl Dialer {
         let Some(network) = self.network.other() else {
             return Ok(net::lookup_host(self.host_and_port()).await?.collect());
         };
-        let found = network.look_up(&self.host).await?.addresses.into_iter();
+        let addresses = match self.host.parse() {
+            Ok(ip) => vec![ip],
+            Err(_) => network.look_up(&self.host).await?.addresses,
+        };
+        let found = addresses.into_iter();
         Ok(found.map(|ip| SocketAddr::new(ip, self.port)).collect())
     }
 
@@ -167,5 +171,42 @@ impl Tls {
         })?;
         let settings = settings.clone();
         Ok(Self { settings, name })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::net::{Addresses, Network, Socket};
+
+    #[derive(Debug)]
+    struct WithoutNames;
+
+    impl Network for WithoutNames {
+        fn connect(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Socket>>> {
+            panic!("a connection to {address}")
+        }
+
+        fn look_up(&self, name: &str) -> BoxFuture<'static, io::Result<Addresses>> {
+            panic!("a look-up of {name}")
+        }
+    }
+
+    #[tokio::test]
+    async fn addresses_are_not_looked_up() {
+        for (url, address) in [
+            ("http://10.0.0.1:50051", "10.0.0.1:50051"),
+            ("http://[2001:db8::1]", "[2001:db8::1]:80"),
+        ] {
+            let network = Net::new(Arc::new(WithoutNames));
+            let url = url.parse().unwrap();
+            let dialer = Dialer::new(&url, network, &TlsSettings::default()).unwrap();
+            let found = dialer.look_up().await.unwrap();
+            assert_eq!(found, HashSet::from([address.parse().unwrap()]));
+        }
     }
 }

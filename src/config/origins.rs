@@ -32,7 +32,8 @@ pub struct Origins {
     /// 4 s.
     pub pool_idle_timeout: Duration,
     /// The network that origins are reached through, unless it's that of the operating
-    /// system. If it's another one, `name_servers` has no effect.
+    /// system. If it's another one, `name_servers` has no effect. Semantic versioning doesn't
+    /// cover it.
     pub network: Net,
 }
 
