@@ -10,6 +10,7 @@ use crate::origin::Origins;
 pub(crate) enum Kind {
     Small,
     Post,
+    Chunked,
     Gzip,
     Redirect,
     Large,
@@ -25,9 +26,10 @@ pub(crate) enum Kind {
 }
 
 /// How many of 1,000 fetches are of each kind.
-const MIX: [(Kind, usize); 12] = [
-    (Kind::Small, 780),
+const MIX: [(Kind, usize); 13] = [
+    (Kind::Small, 730),
     (Kind::Post, 60),
+    (Kind::Chunked, 50),
     (Kind::Gzip, 50),
     (Kind::Redirect, 40),
     (Kind::Large, 10),
@@ -79,6 +81,7 @@ impl Kind {
         match self {
             Self::Small => "small",
             Self::Post => "post",
+            Self::Chunked => "chunked",
             Self::Gzip => "gzip",
             Self::Redirect => "redirect",
             Self::Large => "large",

@@ -72,6 +72,11 @@ async fn start() -> Result<String, BoxError> {
 
 static SMALL: LazyLock<Vec<u8>> = LazyLock::new(|| response("200 OK", "", &[b's'; 1 << 10]));
 static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| response("200 OK", "", &[b'l'; 256 << 10]));
+static CHUNKED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let chunk = [b"800\r\n", &[b'c'; 0x800][..], b"\r\n"].concat();
+    let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    [&head[..], &chunk, &chunk, b"0\r\n\r\n"].concat()
+});
 static REDIRECT: LazyLock<Vec<u8>> =
     LazyLock::new(|| response("302 Found", "location: /small\r\n", b""));
 static BUSY: LazyLock<Vec<u8>> = LazyLock::new(|| response("503 Busy", "", b""));
@@ -98,6 +103,7 @@ async fn serve(mut stream: TcpStream) {
     while let Some(length) = read_request(&mut stream, &mut buffer).await {
         let (answer, is_last): (&[u8], bool) = match path(&buffer) {
             b"/large" => (&LARGE, false),
+            b"/chunked" => (&CHUNKED, false),
             b"/gzip" => (&GZIP, false),
             b"/redirect" => (&REDIRECT, false),
             b"/busy" => (&BUSY, false),
