@@ -1,21 +1,12 @@
-//! Callers, and the lists that they send.
+//! Callers, which send lists of requests.
 
 use std::{sync::Arc, time::Duration};
 
-use fetchd::{
-    client::{Client, Error, Outcome, Request},
-    proto::Reason,
-};
-use futures_util::{Stream, StreamExt, stream};
+use fetchd::client::Client;
 use tokio::time::{self, Instant};
 
 use crate::{
-    ending::Ending,
-    machine::Machine,
-    oracle::{self, Oracle},
-    origin::Origin,
-    replica,
-    timeline::Timeline,
+    list::List, machine::Machine, oracle::Oracle, origin::Origin, replica, timeline::Timeline,
 };
 
 /// A caller sends its lists, each at its time.
@@ -26,49 +17,9 @@ pub(crate) struct Caller {
     pub(crate) is_patient: bool,
 }
 
-/// A list of requests.
-#[derive(Debug, Clone)]
-pub(crate) struct List {
-    pub(crate) starts: Duration,
-    /// The origin of each request.
-    pub(crate) hosts: Vec<usize>,
-    /// How many of 100 requests are POSTs.
-    pub(crate) posts: u32,
-    pub(crate) max_attempts: u32,
-    pub(crate) concurrency: u32,
-    /// The timeout of each request.
-    pub(crate) timeout: Duration,
-    pub(crate) style: Style,
-    /// True if nothing is wrong with its origins.
-    pub(crate) from_healthy: bool,
-    /// True if nothing keeps its requests to healthy origins from succeeding.
-    pub(crate) must_succeed: bool,
-    /// How long it may take, if that doesn't depend on faults.
-    pub(crate) ends_within: Option<Duration>,
-}
-
-/// How a caller sends a list and reads its results.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Style {
-    Collect,
-    InOrder,
-    /// Leaves after this many results.
-    Cancel {
-        after: usize,
-    },
-    /// Rests between results.
-    Slow(Duration),
-    /// Has its requests one by one, at this interval.
-    Stream(Duration),
-    /// Sends each request in a call of its own, and streams its body, with a rest between
-    /// its pieces.
-    Execute(Duration),
-    Deadline(Duration),
-}
-
 /// What a caller needs.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct Context {
     pub(crate) machine: Machine,
     pub(crate) origins: Arc<[Origin]>,
     pub(crate) oracle: Arc<Oracle>,
@@ -76,23 +27,6 @@ pub(crate) struct Desk {
     /// True if no fault lets two replicas believe that they have the same request.
     pub(crate) is_exact: bool,
 }
-
-/// How much later than its deadline a list may end.
-const DEADLINE_GRACE: Duration = Duration::from_secs(1);
-
-/// The default of the service for lists without a concurrency is at most this.
-pub(crate) const MAX_DEFAULT_CONCURRENCY: u32 = 60;
-
-/// How long a list may take after all faults. At worst, the client still waits to try an
-/// ejected replica again, or a full one has to close an idle connection first.
-const AFTER_ALL: Duration = Duration::from_secs(30);
-
-/// How long a cancelled request may still reach its origin: until the replica knows, which takes
-/// up to 402 ms if two packets are lost, then 100 ms, and up to 460 ms on the way if that loses two.
-const CANCEL_BOUND: Duration = Duration::from_millis(402 + 100 + 460);
-
-/// How many pieces a body has at most.
-const MOST_PIECES: u32 = 64;
 
 /// The name of the service.
 pub(crate) const SERVICE: &str = "fetchd.svc";
@@ -102,14 +36,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 impl Caller {
     /// Sends all lists, and waits for them. Returns the client that it used.
-    pub(crate) async fn call(self, number: usize, desk: Desk) -> Client {
-        let client = self.connect(&desk).await;
-        let began = Instant::now() - desk.timeline.elapsed();
+    pub(crate) async fn call(self, number: usize, context: Context) -> Client {
+        let client = self.connect(&context).await;
+        let began = Instant::now() - context.timeline.elapsed();
         let lists = self.lists.into_iter().enumerate().map(|(index, list)| {
-            let (client, desk) = (client.clone(), desk.clone());
+            let (client, context) = (client.clone(), context.clone());
             async move {
                 time::sleep_until(began + list.starts).await;
-                list.send(&format!("{number}/{index}"), &client, &desk)
+                list.send(&format!("{number}/{index}"), &client, &context)
                     .await;
             }
         });
@@ -117,9 +51,9 @@ impl Caller {
         client
     }
 
-    async fn connect(&self, desk: &Desk) -> Client {
+    async fn connect(&self, context: &Context) -> Client {
         loop {
-            let mut builder = Client::builder().network(desk.machine.net());
+            let mut builder = Client::builder().network(context.machine.net());
             if !self.is_patient {
                 builder = builder
                     .silence_timeout(Duration::from_secs(25))
@@ -129,276 +63,11 @@ impl Caller {
             let url = format!("http://{SERVICE}:{}", replica::PORT);
             match builder.connect(url).await {
                 Ok(client) => return client,
-                Err(error) => desk.timeline.add(format_args!("cannot connect: {error}")),
+                Err(error) => context
+                    .timeline
+                    .add(format_args!("cannot connect: {error}")),
             }
             time::sleep(PAUSE).await;
         }
     }
-}
-
-impl List {
-    /// A list that's sent after all faults. It has a request for each of these origins, which
-    /// are healthy.
-    pub(crate) fn after_all(hosts: Vec<usize>) -> Self {
-        Self {
-            starts: Duration::ZERO,
-            hosts,
-            posts: 50,
-            max_attempts: 1,
-            concurrency: 0,
-            timeout: Duration::from_secs(5),
-            style: Style::Collect,
-            from_healthy: true,
-            must_succeed: true,
-            ends_within: Some(AFTER_ALL),
-        }
-    }
-
-    /// Returns how long the list may take at most if nothing is wrong with the service.
-    pub(crate) fn bound(&self) -> Duration {
-        self.rests() + self.timeout * self.length()
-    }
-
-    /// Returns how long the caller itself rests.
-    pub(crate) fn rests(&self) -> Duration {
-        match self.style {
-            Style::Slow(rest) | Style::Stream(rest) => rest * self.length(),
-            Style::Execute(rest) => rest * self.length() * MOST_PIECES,
-            _ => Duration::ZERO,
-        }
-    }
-
-    /// Returns how many calls the list may have open at most.
-    pub(crate) fn most_calls(&self) -> usize {
-        match self.style {
-            Style::Execute(_) => self.most_at_once(),
-            // The client makes no more than this with a replica.
-            _ => self.most_at_once().min(32),
-        }
-    }
-
-    /// Returns how many requests may be in flight at once.
-    pub(crate) fn most_at_once(&self) -> usize {
-        match (self.style, self.concurrency) {
-            (Style::Execute(_), concurrency) => concurrency.max(1) as usize,
-            // That of the client is 50, and that of the service is below.
-            (_, 0) => MAX_DEFAULT_CONCURRENCY as usize,
-            (_, concurrency) => concurrency as usize,
-        }
-    }
-
-    pub(crate) fn length(&self) -> u32 {
-        u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)
-    }
-
-    pub(crate) async fn send(self, name: &str, client: &Client, desk: &Desk) {
-        let (ids, requests): (Vec<_>, Vec<_>) = self.requests(desk).into_iter().unzip();
-        let (first, count) = (ids.first().copied().unwrap_or_default(), ids.len());
-        let (style, began) = (self.style, Instant::now());
-        desk.timeline.add(format_args!(
-            "list {name} begins: {count} requests from {first} on, {style:?}"
-        ));
-        match style {
-            Style::Execute(rest) => self.execute(rest, client, desk, &ids, requests).await,
-            Style::Stream(interval) => {
-                let requests = stream::iter(requests).then(move |request| async move {
-                    time::sleep(interval).await;
-                    request
-                });
-                let fetch = client.fetch_stream(requests.boxed());
-                let outcomes = fetch.concurrency(self.concurrency).outcomes();
-                self.read(desk, &ids, outcomes).await;
-            }
-            Style::InOrder => {
-                let fetch = client.fetch(requests).concurrency(self.concurrency);
-                let outcomes = fetch.in_order().enumerate().map(|(at, outcome)| {
-                    if outcome.index != at {
-                        desk.oracle
-                            .complain(format!("result {} came at {at}", outcome.index));
-                    }
-                    outcome
-                });
-                self.read(desk, &ids, Box::pin(outcomes)).await;
-            }
-            _ => {
-                let mut fetch = client.fetch(requests).concurrency(self.concurrency);
-                if let Style::Deadline(timeout) = style {
-                    fetch = fetch.timeout(timeout);
-                }
-                self.read(desk, &ids, fetch.outcomes()).await;
-            }
-        }
-        desk.timeline.add(format_args!("list {name} has ended"));
-        self.check_time(name, began, desk);
-        match style {
-            Style::Cancel { after } if after < count => {}
-            _ => desk.oracle.check_complete(&ids),
-        }
-    }
-
-    /// Checks that the list has ended in time.
-    fn check_time(&self, name: &str, began: Instant, desk: &Desk) {
-        let most = match self.style {
-            Style::Deadline(timeout) => Some(timeout + DEADLINE_GRACE),
-            _ => self.ends_within,
-        };
-        let took = began.elapsed();
-        if let Some(most) = most.filter(|most| took > *most) {
-            desk.oracle
-                .complain(format!("list {name} took {took:?}, more than {most:?}"));
-        }
-    }
-
-    /// Returns true if results may be read long after their ends: the caller rests, or results
-    /// wait for earlier ones.
-    fn is_read_late(&self) -> bool {
-        matches!(
-            self.style,
-            Style::Slow(_) | Style::Execute(_) | Style::InOrder
-        )
-    }
-
-    fn requests(&self, desk: &Desk) -> Vec<(usize, Request)> {
-        let list = Arc::new(oracle::List {
-            most_at_once: desk.is_exact.then(|| self.most_at_once()),
-            is_read_late: self.is_read_late(),
-        });
-        let request = |origin: &usize| {
-            let host = &desk.origins[*origin].host;
-            let is_post = fastrand::u32(..100) < self.posts;
-            let is_healthy = desk.origins[*origin].habits.is_healthy();
-            let expected = oracle::Request {
-                is_post,
-                host: host.clone(),
-                must_succeed: self.must_succeed && is_healthy,
-                list: Arc::clone(&list),
-                ..oracle::Request::default()
-            };
-            let id = desk.oracle.expect(expected);
-            let url = format!("http://{host}/{id}");
-            let request = if is_post {
-                Request::post(url, vec![b'x'; fastrand::usize(..2_000)])
-            } else {
-                Request::get(url)
-            };
-            let request = request
-                .max_attempts(self.max_attempts)
-                .timeout(self.timeout);
-            (id, request)
-        };
-        self.hosts.iter().map(request).collect()
-    }
-
-    /// Checks that neither the deadline of the list nor the timeout of a request comes early.
-    fn check_deadline(&self, outcome: &Outcome, began: Instant, desk: &Desk) {
-        let reason = outcome.error.as_ref().and_then(Error::reason);
-        let total = outcome.stats.total.unwrap_or_default();
-        let is_early = match (reason, self.style) {
-            (Some(Reason::BatchDeadline), Style::Deadline(timeout)) => began.elapsed() < timeout,
-            (Some(Reason::BatchDeadline), _) => true,
-            (Some(Reason::Timeout), _) => total < self.timeout,
-            _ => false,
-        };
-        if is_early {
-            desk.oracle
-                .complain(format!("an early end after {total:?}: {:?}", outcome.error));
-        }
-    }
-
-    /// Reads the results.
-    async fn read(
-        &self,
-        desk: &Desk,
-        ids: &[usize],
-        mut outcomes: impl Stream<Item = Outcome> + Unpin,
-    ) {
-        let (mut count, began) = (0, Instant::now());
-        loop {
-            if let Style::Cancel { after } = self.style
-                && count == after
-            {
-                drop(outcomes);
-                let bound = desk.timeline.elapsed() + CANCEL_BOUND;
-                desk.timeline.add("cancelled");
-                return desk.oracle.cancelled(ids, bound);
-            }
-            let Some(outcome) = outcomes.next().await else {
-                return;
-            };
-            count += 1;
-            self.check_deadline(&outcome, began, desk);
-            match ids.get(outcome.index) {
-                Some(id) => desk.oracle.ended(*id, &Ending::of(&outcome)),
-                None => desk
-                    .oracle
-                    .complain(format!("no request has index {}", outcome.index)),
-            }
-            if let Style::Slow(rest) = self.style {
-                time::sleep(rest).await;
-            }
-        }
-    }
-
-    async fn execute(
-        &self,
-        rest: Duration,
-        client: &Client,
-        desk: &Desk,
-        ids: &[usize],
-        requests: Vec<Request>,
-    ) {
-        // Not copied in a closure, which would borrow `ids` for a future that has to be `Send`.
-        let ids = ids.to_vec();
-        let calls = ids
-            .into_iter()
-            .zip(requests)
-            .map(|(id, request)| async move {
-                let response = client.execute(request).await;
-                let has_begun = response.is_ok();
-                let (error, response) = match response {
-                    Ok(response) => {
-                        let status = response.status().as_u16();
-                        let (error, body) = body(response, rest).await;
-                        (error, Some((status, body)))
-                    }
-                    Err(error) => (Some(error), None),
-                };
-                let response = response.as_ref();
-                let ending = Ending {
-                    error: error.as_ref(),
-                    response: response.map(|(status, body)| (*status, &body[..])),
-                    attempts: has_begun.then_some(1),
-                };
-                desk.oracle.ended(id, &ending);
-            });
-        let most = self.most_at_once();
-        stream::iter(calls)
-            .buffer_unordered(most)
-            .collect::<()>()
-            .await;
-    }
-}
-
-/// Reads a body to its end.
-async fn body(
-    response: fetchd::client::reqwest::Response,
-    rest: Duration,
-) -> (Option<Error>, Vec<u8>) {
-    let mut body = Vec::new();
-    let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        time::sleep(rest).await;
-        match chunk {
-            Ok(chunk) => body.extend(chunk),
-            Err(error) => {
-                let mut causes = std::iter::successors(
-                    Some(&error as &(dyn std::error::Error + 'static)),
-                    |error| error.source(),
-                );
-                let own = causes.find_map(|error| error.downcast_ref::<Error>());
-                return (own.cloned(), body);
-            }
-        }
-    }
-    (None, body)
 }

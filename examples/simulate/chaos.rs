@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
 use crate::{
     fault::{Fault, Party},
@@ -20,8 +20,9 @@ const FORBIDDEN_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 
 /// The end of a fault.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum End {
-    Mended(IpAddr, IpAddr),
-    Thawed(IpAddr),
+    Connected(IpAddr, IpAddr),
+    Reachable(IpAddr),
+    Unfrozen(IpAddr),
     Named(usize),
     Up(usize),
     Published,
@@ -44,7 +45,7 @@ impl World {
             else {
                 return;
             };
-            time::sleep_until(next).await;
+            self.sleep_until(next).await;
             let now = Instant::now();
             let (due, later) = self.ends.drain(..).partition(|(at, _)| *at <= now);
             self.ends = later;
@@ -90,19 +91,30 @@ impl World {
                 self.publish_replicas_later();
                 self.starts.push((Instant::now() + back_after, next));
             }
-            Fault::Hang { replica, lasts } if replicas > 0 => {
+            Fault::Hang {
+                replica,
+                is_frozen,
+                lasts,
+            } if replicas > 0 => {
                 let ip = self.replicas[replica % replicas].ip;
+                let how = if is_frozen { "is frozen" } else { "hangs" };
                 self.timeline
-                    .add(format_args!("replica {ip} hangs for {lasts:?}"));
-                self.network.set_silent(ip, true);
-                self.ends.push((Instant::now() + lasts, End::Thawed(ip)));
+                    .add(format_args!("replica {ip} {how} for {lasts:?}"));
+                let end = if is_frozen {
+                    self.network.set_frozen(ip, true);
+                    End::Unfrozen(ip)
+                } else {
+                    self.network.set_silent(ip, true);
+                    End::Reachable(ip)
+                };
+                self.ends.push((Instant::now() + lasts, end));
             }
             Fault::HangCaller { caller, lasts } => {
                 let ip = caller_ip(caller % self.scenario.callers.len());
                 self.timeline
                     .add(format_args!("caller {ip} hangs for {lasts:?}"));
                 self.network.set_silent(ip, true);
-                self.ends.push((Instant::now() + lasts, End::Thawed(ip)));
+                self.ends.push((Instant::now() + lasts, End::Reachable(ip)));
             }
             Fault::Partition { one, other, lasts } => {
                 if let (Some(one), Some(other)) = (self.ip_of(one), self.ip_of(other)) {
@@ -110,7 +122,7 @@ impl World {
                         .add(format_args!("{one} and {other} are cut off for {lasts:?}"));
                     self.network.set_cut(one, other, true);
                     self.ends
-                        .push((Instant::now() + lasts, End::Mended(one, other)));
+                        .push((Instant::now() + lasts, End::Connected(one, other)));
                 }
             }
             Fault::Move { origin } => {
@@ -154,14 +166,18 @@ impl World {
 
     fn end(&mut self, end: End) {
         match end {
-            End::Mended(one, other) => {
+            End::Connected(one, other) => {
                 self.timeline
                     .add(format_args!("{one} and {other} are connected again"));
                 self.network.set_cut(one, other, false);
             }
-            End::Thawed(ip) => {
+            End::Reachable(ip) => {
                 self.timeline.add(format_args!("{ip} hangs no more"));
                 self.network.set_silent(ip, false);
+            }
+            End::Unfrozen(ip) => {
+                self.timeline.add(format_args!("{ip} goes on"));
+                self.network.set_frozen(ip, false);
             }
             End::Named(number) => self.publish_origin(number),
             End::Published => self.publish_replicas(),

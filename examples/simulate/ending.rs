@@ -33,13 +33,13 @@ impl<'a> Ending<'a> {
         self.error.map_or("OK", Error::name)
     }
 
-    /// Returns what's wrong with it, if anything. `is_peace` is true if there has been no fault
+    /// Returns what's wrong with it, if anything. `is_settled` is true if there has been no fault
     /// for long, and `may_be_full` if the service may have had no room.
     pub(crate) fn problem(
         &self,
         id: usize,
         request: &Request,
-        is_peace: bool,
+        is_settled: bool,
         may_be_full: bool,
     ) -> Option<String> {
         let Some(error) = self.error else {
@@ -51,9 +51,9 @@ impl<'a> Ending<'a> {
             Error::Call { code, .. } if *code == Code::Internal => {
                 Some(format!("request {id} has found a bug: {error}"))
             }
-            Error::ServiceLost { .. } if is_peace && !was_full => {
-                Some(format!("request {id} is lost in spite of peace: {error}"))
-            }
+            Error::ServiceLost { .. } if is_settled && !was_full => Some(format!(
+                "request {id} is lost long after all faults: {error}"
+            )),
             _ if request.must_succeed && !was_full => {
                 Some(format!("request {id} has failed for no reason: {error}"))
             }

@@ -26,8 +26,13 @@ pub(crate) enum Fault {
     Grow,
     /// A replica shuts down, and nothing replaces it.
     Shrink { replica: usize },
-    /// A replica neither sends nor receives for a while.
-    Hang { replica: usize, lasts: Duration },
+    /// A replica neither sends nor receives for a while. If only its process is frozen, its
+    /// kernel still accepts connections and bytes.
+    Hang {
+        replica: usize,
+        is_frozen: bool,
+        lasts: Duration,
+    },
     /// A caller does so.
     HangCaller { caller: usize, lasts: Duration },
     /// Two parties don't reach each other for a while.
@@ -100,7 +105,11 @@ impl Fault {
                 back_after: Duration::from_millis(rng.u64(..15_000)),
             },
             3..7 => Self::rollout(rng),
-            7 => Self::Hang { replica, lasts },
+            7 => Self::Hang {
+                replica,
+                is_frozen: rng.bool(),
+                lasts,
+            },
             8..11 => {
                 let number = rng.usize(..100);
                 let (one, other) = match rng.u32(..4) {

@@ -87,6 +87,11 @@ impl Link {
         self.network.latency(one.ip(), other.ip())
     }
 
+    /// Returns true if the process of a side runs.
+    fn runs(&self, side: usize, cx: &Context<'_>) -> bool {
+        self.network.runs(self.ends[side].ip(), cx)
+    }
+
     fn passes(&self, cx: &Context<'_>) -> bool {
         let [one, other] = self.ends;
         self.network.passes(one.ip(), other.ip(), cx)
@@ -142,7 +147,7 @@ impl AsyncRead for SimSocket {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            let is_open = this.link.passes(cx);
+            let is_open = this.link.runs(this.side, cx) && this.link.passes(cx);
             let mut state = this.link.state.lock();
             let pipe = &mut state.pipes[1 - this.side];
             pipe.set_reader(cx);
@@ -181,9 +186,13 @@ impl AsyncWrite for SimSocket {
     ) -> Poll<io::Result<usize>> {
         let (side, latency) = (self.side, self.link.latency());
         let capacity = self.link.network.capacity();
-        // If a write has to wait, that's for room, and not for the end of a fault.
+        // Otherwise, if a write has to wait, that's for room, and not for the end of a fault.
+        let runs = self.link.runs(side, cx);
         let is_open = self.link.passes(&Context::from_waker(Waker::noop()));
         let mut state = self.link.state.lock();
+        if !runs && !state.is_closed[side] {
+            return Poll::Pending;
+        }
         if state.is_reset(side) && (is_open || state.is_closed[side]) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
@@ -218,7 +227,8 @@ impl Socket for SimSocket {
     }
 
     fn peek(&self) -> io::Result<usize> {
-        let is_open = self.link.passes(&Context::from_waker(Waker::noop()));
+        let cx = Context::from_waker(Waker::noop());
+        let is_open = self.link.runs(self.side, &cx) && self.link.passes(&cx);
         let state = self.link.state.lock();
         match state.pipes[1 - self.side].peek() {
             Readable::Bytes(_) if is_open => Ok(1),

@@ -22,6 +22,7 @@ mod entropy;
 mod fault;
 mod known;
 mod link;
+mod list;
 mod machine;
 mod network;
 mod oracle;
@@ -95,27 +96,27 @@ fn run(seed: u64) -> ExitCode {
         .start_paused(true)
         .build()
         .expect("a runtime without I/O needs nothing of the system");
-    let (timeline, complaints) = runtime.block_on(async {
+    let (timeline, violations) = runtime.block_on(async {
         let mut world = World::new(scenario, seed);
         let oracle = Arc::clone(world.oracle());
         let default_hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            oracle.complain(format!("{panic}"));
+            oracle.report(format!("{panic}"));
             default_hook(panic);
         }));
         world.run().await;
-        (Arc::clone(world.timeline()), world.oracle().complaints())
+        (Arc::clone(world.timeline()), world.oracle().violations())
     });
     println!("{timeline}");
-    for complaint in &complaints {
-        println!("seed {seed} failed: {complaint}");
+    for violation in &violations {
+        println!("seed {seed} failed: {violation}");
     }
     let (events, last) = timeline.extent();
     println!(
         "{events} events in {last:?}, timeline {:016x}",
         timeline.digest()
     );
-    if complaints.is_empty() {
+    if violations.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -36,7 +36,9 @@ struct State {
     cuts: BTreeMap<(IpAddr, IpAddr), u32>,
     /// How many faults keep machines from sending and receiving.
     silent: BTreeMap<IpAddr, u32>,
-    /// Machines that are gone without a word.
+    /// How many faults keep the processes of machines from reading and writing.
+    frozen: BTreeMap<IpAddr, u32>,
+    /// Machines that are gone without notice.
     vanished: BTreeSet<IpAddr>,
     /// Everything that waits for the end of a fault.
     waiting: Vec<Waker>,
@@ -65,6 +67,7 @@ impl Network {
             names: BTreeMap::new(),
             cuts: BTreeMap::new(),
             silent: BTreeMap::new(),
+            frozen: BTreeMap::new(),
             vanished: BTreeSet::new(),
             waiting: Vec::new(),
         };
@@ -107,6 +110,14 @@ impl Network {
         state.wake_waiting();
     }
 
+    /// Keeps the process of a machine from reading and writing, or takes back one such fault.
+    /// Its kernel goes on.
+    pub(crate) fn set_frozen(&self, machine: IpAddr, is_frozen: bool) {
+        let mut state = self.state.lock();
+        count(state.frozen.entry(machine).or_default(), is_frozen);
+        state.wake_waiting();
+    }
+
     /// Kills the process of a machine. If its peers aren't `told`, the machine has vanished:
     /// it never answers again.
     pub(crate) fn crash(&self, machine: IpAddr, told: bool) {
@@ -141,6 +152,17 @@ impl Network {
         passes
     }
 
+    /// Returns true unless the process of a machine is frozen. If it is, `cx` is woken once
+    /// that may have changed.
+    pub(crate) fn runs(&self, machine: IpAddr, cx: &Context<'_>) -> bool {
+        let mut state = self.state.lock();
+        let is_frozen = state.frozen.get(&machine).is_some_and(|faults| *faults > 0);
+        if is_frozen {
+            state.waiting.push(cx.waker().clone());
+        }
+        !is_frozen
+    }
+
     /// How long the next bytes take between two machines.
     pub(crate) fn latency(&self, one: IpAddr, other: IpAddr) -> Duration {
         let rng = &mut self.state.lock().rng;
@@ -162,7 +184,7 @@ impl Network {
 
     async fn until_passes(&self, from: IpAddr, to: IpAddr) {
         let passes = |cx: &mut Context<'_>| {
-            if self.passes(from, to, cx) {
+            if self.runs(from, cx) && self.passes(from, to, cx) {
                 Poll::Ready(())
             } else {
                 Poll::Pending

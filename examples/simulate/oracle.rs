@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::{ending::Ending, link::Link, timeline::Timeline};
 
-/// Follows each request, and complains about what must not happen.
+/// Follows each request, and reports what must not happen.
 #[derive(Debug)]
 pub(crate) struct Oracle {
     timeline: Arc<Timeline>,
@@ -31,7 +31,7 @@ pub(crate) struct Limits {
 struct State {
     requests: Vec<Request>,
     exchanges: BTreeMap<u64, Exchange>,
-    complaints: Vec<String>,
+    violations: Vec<String>,
     /// When the last fault was over.
     faults_ended: Option<Duration>,
     /// Since when a caller may be gone without its replica's knowledge.
@@ -53,6 +53,8 @@ pub(crate) struct List {
     pub(crate) most_at_once: Option<usize>,
     /// True if results may be read long after their ends.
     pub(crate) is_read_late: bool,
+    /// True if everything should be well again.
+    pub(crate) is_after_all: bool,
 }
 
 /// A request of a caller.
@@ -102,6 +104,11 @@ impl Oracle {
         self.state.lock().faults_ended = Some(self.timeline.elapsed());
     }
 
+    /// When all faults were over, if they are.
+    pub(crate) fn faults_ended(&self) -> Option<Duration> {
+        self.state.lock().faults_ended
+    }
+
     /// Records that some machine neither sends nor receives, or not to all others.
     pub(crate) fn silent_fault(&self) {
         let now = self.timeline.elapsed();
@@ -109,15 +116,15 @@ impl Oracle {
     }
 
     /// Records that something is wrong.
-    pub(crate) fn complain(&self, complaint: impl Into<String>) {
-        let complaint = complaint.into();
-        self.timeline.add(format_args!("WRONG: {complaint}"));
-        self.state.lock().complaints.push(complaint);
+    pub(crate) fn report(&self, violation: impl Into<String>) {
+        let violation = violation.into();
+        self.timeline.add(format_args!("WRONG: {violation}"));
+        self.state.lock().violations.push(violation);
     }
 
     /// Returns everything that was wrong.
-    pub(crate) fn complaints(&self) -> Vec<String> {
-        self.state.lock().complaints.clone()
+    pub(crate) fn violations(&self) -> Vec<String> {
+        self.state.lock().violations.clone()
     }
 
     /// Records that an origin has received a request over the new exchange `number`.
@@ -126,9 +133,9 @@ impl Oracle {
             "request {id} reaches its origin from {replica}"
         ));
         let now = self.timeline.elapsed();
-        let complaints = self.state.lock().received(id, number, replica, link, now);
-        for complaint in complaints.iter().chain(&self.over_limit(id, replica)) {
-            self.complain(complaint);
+        let violations = self.state.lock().received(id, number, replica, link, now);
+        for violation in violations.iter().chain(&self.over_limit(id, replica)) {
+            self.report(violation);
         }
     }
 
@@ -150,12 +157,13 @@ impl Oracle {
         }
     }
 
-    /// Records that the list with these requests was cancelled. From `time` on, none of them
-    /// may be sent.
-    pub(crate) fn cancelled(&self, ids: &[usize], time: Duration) {
+    /// Records that the caller doesn't wait for these requests any more. After `grace`, none
+    /// of them may be sent.
+    pub(crate) fn left(&self, ids: &[usize], grace: Duration) {
+        let time = self.timeline.elapsed() + grace;
         let mut state = self.state.lock();
         for id in ids {
-            state.requests[*id].forbidden_from = Some(time);
+            state.requests[*id].forbidden_from.get_or_insert(time);
         }
     }
 
@@ -166,15 +174,16 @@ impl Oracle {
         let now = self.timeline.elapsed();
         let mut state = self.state.lock();
         let faults_ended = state.faults_ended;
-        let is_peace = faults_ended.is_some_and(|ended| now > ended + GIVE_UP_BOUND);
+        let is_settled = faults_ended.is_some_and(|ended| now > ended + GIVE_UP_BOUND);
         let request = &mut state.requests[id];
-        let is_peace = is_peace && !request.list.is_read_late;
+        let is_settled = is_settled && !request.list.is_read_late;
         request.ends += 1;
         let again = (request.ends > 1).then(|| format!("request {id} has ended twice"));
-        let problem = ending.problem(id, request, is_peace, self.limits.may_be_full);
+        let may_be_full = self.limits.may_be_full && !request.list.is_after_all;
+        let problem = ending.problem(id, request, is_settled, may_be_full);
         drop(state);
-        for complaint in again.into_iter().chain(problem) {
-            self.complain(complaint);
+        for violation in again.into_iter().chain(problem) {
+            self.report(violation);
         }
     }
 
@@ -185,7 +194,7 @@ impl Oracle {
         let lost: Vec<_> = lost.copied().collect();
         drop(state);
         if !lost.is_empty() {
-            self.complain(format!("requests without an end: {lost:?}"));
+            self.report(format!("requests without an end: {lost:?}"));
         }
     }
 
@@ -236,18 +245,18 @@ impl State {
         let Some(request) = self.requests.get_mut(id) else {
             return vec![format!("request {id} was received, but nobody has made it")];
         };
-        let mut complaints = Vec::new();
+        let mut violations = Vec::new();
         request.executed += 1;
         if request.is_post && request.executed > 1 {
-            complaints.push(format!("POST {id} was executed twice"));
+            violations.push(format!("POST {id} was executed twice"));
         }
         let late = match self.silent_since {
             Some(_) => CANCEL_BOUND_CUT,
             None => Duration::ZERO,
         };
         if request.forbidden_from.is_some_and(|from| from + late < now) {
-            complaints.push(format!(
-                "request {id} was sent after its list was cancelled"
+            violations.push(format!(
+                "request {id} was sent after its caller had left it"
             ));
         }
         self.exchanges.retain(|_, exchange| exchange.is_open());
@@ -261,7 +270,7 @@ impl State {
         if exchange.is_open() {
             self.exchanges.insert(number, exchange);
         }
-        complaints
+        violations
     }
 }
 

@@ -29,17 +29,17 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) host: String,
-    pub(crate) habits: Habits,
+    pub(crate) behavior: Behavior,
 }
 
 /// How an origin behaves.
 #[derive(Debug, Clone)]
-pub(crate) struct Habits {
+pub(crate) struct Behavior {
     /// How long it takes to answer, in milliseconds.
     pub(crate) latency: Range<u64>,
     /// How many of 100 requests meet a fault.
     pub(crate) faults: u32,
-    /// How many of 100 responses end a connection without a word.
+    /// How many of 100 responses end a connection without notice.
     pub(crate) closes: u32,
     /// How large bodies are.
     pub(crate) body: Range<usize>,
@@ -79,7 +79,7 @@ struct Received {
     is_close: bool,
 }
 
-impl Habits {
+impl Behavior {
     /// An origin that nothing is wrong with.
     pub(crate) fn healthy(rng: &mut fastrand::Rng) -> Self {
         let slowest = rng.u64(2..300);
@@ -205,15 +205,15 @@ impl Shared {
         written: &mut u64,
         stream: &mut SimSocket,
     ) -> io::Result<bool> {
-        let habits = &self.origin.habits;
-        let latency = fastrand::u64(habits.latency.clone());
+        let behavior = &self.origin.behavior;
+        let latency = fastrand::u64(behavior.latency.clone());
         time::sleep(Duration::from_millis(latency)).await;
-        let answer = habits.answer();
+        let answer = behavior.answer();
         let status = match answer {
             Answer::Complete { status, .. } => status,
             _ => 200,
         };
-        let mut size = fastrand::usize(habits.body.clone());
+        let mut size = fastrand::usize(behavior.body.clone());
         if matches!(answer, Answer::Twice) {
             // Both arrive at once then. If the second comes after the next request was written,
             // it's taken for its answer, a known limit (see ARCHITECTURE.md).
@@ -270,7 +270,7 @@ impl Shared {
         }
         *written += bytes.len() as u64;
         if matches!(answer, Answer::UntilClose | Answer::Twice | Answer::Garbage)
-            || fastrand::u32(..100) < habits.closes
+            || fastrand::u32(..100) < behavior.closes
         {
             return Ok(false);
         }

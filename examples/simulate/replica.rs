@@ -68,6 +68,22 @@ impl Replica {
         self.other_than_zero(&BUGS)
     }
 
+    /// Returns the limits that the server exceeds, from its metrics.
+    pub(crate) fn excesses(&self) -> Vec<String> {
+        let metrics = self.server.admin().metrics();
+        let sum = |name: &str| -> f64 {
+            let lines = metrics.lines().filter(|line| line.starts_with(name));
+            let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+            values.sum()
+        };
+        let excess = |(amount, limit): &(&str, &str)| {
+            let (name, amount) = (amount, sum(amount));
+            let limit = sum(&format!("fetchd_limit{{limit=\"{limit}\"}}"));
+            (amount > limit).then(|| format!("{name} {amount}, more than {limit}"))
+        };
+        LIMITED.iter().filter_map(excess).collect()
+    }
+
     fn other_than_zero(&self, names: &[&str]) -> Vec<String> {
         let metrics = self.server.admin().metrics();
         let line = |name: &&str| {
@@ -78,6 +94,12 @@ impl Replica {
         lines.filter(|line| !line.ends_with(" 0")).collect()
     }
 }
+
+/// Metrics, and the flags that limit them.
+const LIMITED: [(&str, &str); 2] = [
+    ("fetchd_batches_active", "max-batches"),
+    ("fetchd_fetches_in_flight", "max-in-flight"),
+];
 
 /// The metrics that are 0 if a server has had nothing to do for a minute.
 const AMOUNTS: [&str; 8] = [

@@ -103,8 +103,8 @@ impl Runner {
         } else if !text.contains("failed: ") {
             println!("seed {seed} failed: {}", output.status);
         } else if self.failures > 1 {
-            let complaints = text.lines().filter(|line| line.starts_with("seed "));
-            complaints.for_each(|line| println!("{line}"));
+            let violations = text.lines().filter(|line| line.starts_with("seed "));
+            violations.for_each(|line| println!("{line}"));
         }
         if failed >= self.failures {
             self.stops.store(true, Ordering::Relaxed);

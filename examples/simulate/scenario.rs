@@ -5,10 +5,11 @@ use std::time::Duration;
 use fetchd::config::Config;
 
 use crate::{
-    caller::{Caller, List, MAX_DEFAULT_CONCURRENCY, Style},
+    caller::Caller,
     fault::{Fault, Timed},
+    list::{List, MAX_DEFAULT_CONCURRENCY, Style},
     oracle::Limits,
-    origin::{Habits, Origin},
+    origin::{Behavior, Origin},
 };
 
 /// The parties of a run, and what happens to them.
@@ -19,7 +20,6 @@ pub(crate) struct Scenario {
     pub(crate) replicas: usize,
     pub(crate) origins: Vec<Origin>,
     pub(crate) callers: Vec<Caller>,
-    pub(crate) weather: Weather,
     /// How long the name of the service takes to have other addresses.
     pub(crate) name_lag: Duration,
     pub(crate) faults: Vec<Timed>,
@@ -27,13 +27,13 @@ pub(crate) struct Scenario {
 
 /// What kind of faults there are, apart from those of origins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Weather {
+pub(crate) enum Conditions {
     /// None.
-    Calm,
+    NoFaults,
     /// Replicas come and go, as in a rollout or when the service is scaled.
     Rollout,
     /// Anything.
-    Storm,
+    AnyFaults,
 }
 
 /// Faults begin until then, in milliseconds.
@@ -61,50 +61,77 @@ impl Scenario {
             7..9 => rng.usize(4..9),
             _ => rng.usize(9..31),
         };
-        let weather = match rng.u32(..6) {
-            0 => Weather::Calm,
-            1 => Weather::Rollout,
-            _ => Weather::Storm,
+        let conditions = match rng.u32(..6) {
+            0 => Conditions::NoFaults,
+            1 => Conditions::Rollout,
+            _ => Conditions::AnyFaults,
         };
         let timeout = Duration::from_millis(rng.u64(500..6_000));
         let origins = origins(rng);
-        let callers = callers(rng, &origins, weather, timeout);
-        let faults = faults(rng, weather);
+        let callers = callers(rng, &origins, conditions, timeout);
+        let faults = faults(rng, conditions);
         let mut scenario = Self {
             config: config(rng),
             replicas,
             origins,
             callers,
-            weather,
             name_lag: Duration::from_millis(if rng.bool() { 0 } else { rng.u64(..15_000) }),
             faults,
         };
-        if weather == Weather::Calm && !scenario.may_be_full() {
+        scenario.expect_ends();
+        if conditions == Conditions::NoFaults && !scenario.may_be_full() {
             scenario.expect_promptness();
         }
         scenario
     }
 
+    /// Bounds the time of all lists without faults. While a list isn't as wide as it could be,
+    /// others have all slots of a replica or a host. If the service is full, lists wait for
+    /// their turn.
+    fn expect_ends(&mut self) {
+        let limits = &self.config.limits;
+        let default = limits.default_concurrency;
+        let all: Duration = self.lists().map(|list| list.own_time(default)).sum();
+        let slots = self.lists().map(|list| list.slot_time(default));
+        let slots: Duration = slots.sum();
+        let mut shared = slots / limits.max_in_flight;
+        if limits.max_per_host > 0 {
+            shared += slots / limits.max_per_host;
+        }
+        if self.may_be_full() {
+            shared += all;
+        }
+        for list in self.lists_mut() {
+            list.takes = list.own_time(default) + shared;
+        }
+    }
+
     /// Bounds the time of lists that have healthy origins only. Whatever others do, each batch
     /// has a slot at all times, and such a list only waits for others at the limit of a host.
     fn expect_promptness(&mut self) {
-        let lists = || self.callers.iter().flat_map(|caller| &caller.lists);
-        let healthy = lists().filter(|list| list.from_healthy);
-        let requests: u32 = healthy.map(List::length).sum();
-        let mut all = self.callers.iter_mut().flat_map(|caller| &mut caller.lists);
-        for list in all
-            .by_ref()
-            .filter(|list| list.must_succeed && list.from_healthy)
-        {
-            list.ends_within = Some(list.rests() + PROMPT_START + PROMPT * requests);
+        let healthy = self.lists().filter(|list| list.from_healthy);
+        let of_all: u32 = healthy.map(List::length).sum();
+        let is_shared = self.config.limits.max_per_host > 0;
+        for list in self.lists_mut() {
+            if list.must_succeed && list.from_healthy {
+                let requests = if is_shared { of_all } else { list.length() };
+                list.ends_within = Some(list.rests() + PROMPT_START + PROMPT * requests);
+            }
         }
+    }
+
+    pub(crate) fn lists(&self) -> impl Iterator<Item = &List> {
+        self.callers.iter().flat_map(|caller| &caller.lists)
+    }
+
+    fn lists_mut(&mut self) -> impl Iterator<Item = &mut List> {
+        self.callers.iter_mut().flat_map(|caller| &mut caller.lists)
     }
 
     /// Returns true if all callers together may have more calls or connections than a replica
     /// accepts.
     fn may_be_full(&self) -> bool {
-        let lists = self.callers.iter().flat_map(|caller| &caller.lists);
-        let calls: usize = lists.map(List::most_calls).sum();
+        let calls: usize = self.lists().map(List::most_calls).sum();
         let limits = &self.config.limits;
         calls > limits.batches() as usize || self.callers.len() > limits.max_connections as usize
     }
@@ -156,16 +183,16 @@ fn origins(rng: &mut fastrand::Rng) -> Vec<Origin> {
     let mut origins: Vec<_> = (0..count)
         .map(|number| Origin {
             host: format!("origin-{number}.example"),
-            habits: match rng.u32(..3) {
-                0 => Habits::healthy(rng),
-                _ => Habits::faulty(rng),
+            behavior: match rng.u32(..3) {
+                0 => Behavior::healthy(rng),
+                _ => Behavior::faulty(rng),
             },
         })
         .collect();
     for origin in 0..count {
-        if origins[origin].habits.faults > 0 && rng.bool() {
+        if origins[origin].behavior.faults > 0 && rng.bool() {
             let to = &origins[rng.usize(..count)].host;
-            origins[origin].habits.redirects_to = Some(format!("http://{to}"));
+            origins[origin].behavior.redirects_to = Some(format!("http://{to}"));
         }
     }
     origins
@@ -174,13 +201,13 @@ fn origins(rng: &mut fastrand::Rng) -> Vec<Origin> {
 fn callers(
     rng: &mut fastrand::Rng,
     origins: &[Origin],
-    weather: Weather,
+    conditions: Conditions,
     timeout: Duration,
 ) -> Vec<Caller> {
     let count = rng.usize(1..5);
     let mut caller = |_| {
         let is_patient = rng.bool();
-        let lists = (0..rng.usize(1..4)).map(|_| list(rng, origins, weather, timeout));
+        let lists = (0..rng.usize(1..4)).map(|_| list(rng, origins, conditions, timeout));
         Caller {
             lists: lists.collect(),
             is_patient,
@@ -189,9 +216,14 @@ fn callers(
     (0..count).map(&mut caller).collect()
 }
 
-fn list(rng: &mut fastrand::Rng, origins: &[Origin], weather: Weather, timeout: Duration) -> List {
+fn list(
+    rng: &mut fastrand::Rng,
+    origins: &[Origin],
+    conditions: Conditions,
+    timeout: Duration,
+) -> List {
     let healthy: Vec<_> = (0..origins.len())
-        .filter(|origin| origins[*origin].habits.is_healthy())
+        .filter(|origin| origins[*origin].behavior.is_healthy())
         .collect();
     let all: Vec<_> = (0..origins.len()).collect();
     let from_healthy = !healthy.is_empty() && rng.bool();
@@ -205,11 +237,14 @@ fn list(rng: &mut fastrand::Rng, origins: &[Origin], weather: Weather, timeout: 
         1 => Style::InOrder,
         2 => Style::Slow(rest(rng)),
         3 => Style::Stream(Duration::from_millis(rng.u64(..300))),
-        4 => Style::Execute(if rng.bool() {
-            Duration::ZERO
-        } else {
-            rest(rng)
-        }),
+        4 => Style::Execute {
+            rest: if rng.bool() {
+                Duration::ZERO
+            } else {
+                rest(rng)
+            },
+            patience: rng.bool().then(|| Duration::from_millis(rng.u64(1..3_000))),
+        },
         5 => Style::Deadline(Duration::from_millis(rng.u64(1..20_000))),
         _ => Style::Collect,
     };
@@ -217,16 +252,24 @@ fn list(rng: &mut fastrand::Rng, origins: &[Origin], weather: Weather, timeout: 
     // A drain may cut a POST short, which is not sent again then.
     let may_fail = matches!(
         style,
-        Style::Cancel { .. } | Style::Deadline(_) | Style::Slow(_)
-    ) || match weather {
-        Weather::Calm => false,
-        Weather::Rollout => posts > 0,
-        Weather::Storm => true,
+        Style::Cancel { .. }
+            | Style::Deadline(_)
+            | Style::Slow(_)
+            | Style::Execute {
+                patience: Some(_),
+                ..
+            }
+    ) || match conditions {
+        Conditions::NoFaults => false,
+        Conditions::Rollout => posts > 0,
+        Conditions::AnyFaults => true,
     };
     let must_succeed = !may_fail;
     List {
         from_healthy,
         ends_within: None,
+        takes: Duration::ZERO,
+        is_after_all: false,
         starts: Duration::from_millis(rng.u64(..20_000)),
         hosts: (0..count)
             .map(|_| hosts[rng.usize(..hosts.len())])
@@ -250,16 +293,16 @@ fn rest(rng: &mut fastrand::Rng) -> Duration {
     Duration::from_millis(rng.u64(1..most))
 }
 
-fn faults(rng: &mut fastrand::Rng, weather: Weather) -> Vec<Timed> {
-    let count = match weather {
-        Weather::Calm => 0,
+fn faults(rng: &mut fastrand::Rng, conditions: Conditions) -> Vec<Timed> {
+    let count = match conditions {
+        Conditions::NoFaults => 0,
         _ => rng.usize(1..12),
     };
     let mut faults: Vec<_> = (0..count)
         .map(|_| Timed {
             at: Duration::from_millis(rng.u64(..FAULTS_END)),
-            fault: match weather {
-                Weather::Storm => Fault::random(rng),
+            fault: match conditions {
+                Conditions::AnyFaults => Fault::random(rng),
                 _ => Fault::rollout(rng),
             },
         })

@@ -14,20 +14,23 @@ use tokio::{
 };
 
 use crate::{
-    caller::{Desk, List, SERVICE},
+    caller::{Context, SERVICE},
     chaos::End,
+    list::{BOUND, List},
     machine::Machine,
     network::Network,
     oracle::Oracle,
     origin,
     replica::Replica,
-    scenario::{Scenario, Weather},
+    scenario::Scenario,
     timeline::Timeline,
 };
 
 /// Everything that a run consists of.
 pub(crate) struct World {
     pub(crate) scenario: Scenario,
+    /// True if some fault is silent.
+    is_silent: bool,
     pub(crate) network: Arc<Network>,
     pub(crate) timeline: Arc<Timeline>,
     pub(crate) oracle: Arc<Oracle>,
@@ -66,12 +69,8 @@ impl Site {
     }
 }
 
-/// How long a list may take once all faults are over, apart from what its own requests take.
-///
-/// The client notices a silent service after 30 s, and gives up after another 30 s without
-/// any. Then a replica that was ejected is tried again after at most 7.5 s, or a minute if it
-/// was full.
-const BOUND: Duration = Duration::from_secs(200);
+/// How often the limits of replicas are checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(4);
 
 /// How long parties may take to notice that others are gone. A server's keepalive takes 30 s.
 const SETTLE: Duration = Duration::from_mins(1);
@@ -89,6 +88,7 @@ impl World {
             timeline,
             oracle,
             began: Instant::now(),
+            is_silent: scenario.faults.iter().any(|timed| timed.fault.is_silent()),
             scenario,
             replicas: Vec::new(),
             leaving: JoinSet::new(),
@@ -129,14 +129,15 @@ impl World {
         self.oracle.no_more_faults();
         let bound = self.bound();
         let mut clients = Vec::new();
-        let ended = time::timeout(bound, async {
-            while let Some(Ok(called)) = callers.join_next().await {
-                clients.push(called);
+        let end = Instant::now() + bound;
+        while !callers.is_empty() && Instant::now() < end {
+            tokio::select! {
+                Some(Ok(called)) = callers.join_next() => clients.push(called),
+                () = self.sleep_until(end) => {
+                    self.oracle
+                        .report(format!("lists that last {bound:?} longer than all faults"));
+                }
             }
-        });
-        if ended.await.is_err() {
-            self.oracle
-                .complain(format!("lists that last {bound:?} longer than all faults"));
         }
         callers.shutdown().await;
         self.settle().await;
@@ -144,46 +145,57 @@ impl World {
         self.stop().await;
     }
 
+    /// Waits, and checks the limits of the replicas meanwhile.
+    pub(crate) async fn sleep_until(&self, time: Instant) {
+        while Instant::now() < time {
+            for replica in &self.replicas {
+                for excess in replica.excesses() {
+                    let ip = replica.ip;
+                    self.oracle.report(format!("replica {ip} has {excess}"));
+                }
+            }
+            time::sleep_until(time.min(Instant::now() + CHECK_INTERVAL)).await;
+        }
+    }
+
     /// How long the lists may take, now that all faults are over.
     fn bound(&self) -> Duration {
-        let callers = self.scenario.callers.iter();
-        let lists = callers.flat_map(|caller| &caller.lists);
-        let own = lists.map(|list| list.starts + list.bound());
+        let lists = self.scenario.lists();
+        let own = lists.map(|list| list.starts + list.takes);
         BOUND + own.max().unwrap_or_default()
     }
 
     fn start_callers(&self) -> JoinSet<(usize, Client)> {
         let mut callers = JoinSet::new();
         for (number, caller) in self.scenario.callers.iter().enumerate() {
-            let calling = caller.clone().call(number, self.desk(number));
+            let calling = caller.clone().call(number, self.context(number));
             callers.spawn(async move { (number, calling.await) });
         }
         callers
     }
 
-    fn desk(&self, caller: usize) -> Desk {
-        let is_stormy = self.scenario.weather == Weather::Storm;
-        Desk {
+    fn context(&self, caller: usize) -> Context {
+        Context {
             machine: Machine::new(&self.network, caller_ip(caller)),
             origins: self.scenario.origins.clone().into(),
             oracle: Arc::clone(&self.oracle),
             timeline: Arc::clone(&self.timeline),
-            is_exact: !is_stormy,
+            is_exact: !self.is_silent,
         }
     }
 
     /// Checks that everything works again, with the clients that were there all the time.
     async fn try_again(&self, clients: Vec<(usize, Client)>) {
         let origins = self.scenario.origins.iter().enumerate();
-        let healthy = origins.filter(|(_, origin)| origin.habits.is_healthy());
+        let healthy = origins.filter(|(_, origin)| origin.behavior.is_healthy());
         let healthy: Vec<_> = healthy.map(|(number, _)| number).collect();
         for (number, client) in clients {
             let list = List::after_all(healthy.clone());
-            let (name, desk) = (format!("{number}/after all"), self.desk(number));
-            let sent = time::timeout(BOUND, list.send(&name, &client, &desk)).await;
+            let (name, context) = (format!("{number}/after all"), self.context(number));
+            let sent = time::timeout(BOUND, list.send(&name, &client, &context)).await;
             if sent.is_err() {
                 self.oracle
-                    .complain(format!("list {name} lasts more than {BOUND:?}"));
+                    .report(format!("list {name} lasts more than {BOUND:?}"));
             }
         }
     }
@@ -250,10 +262,10 @@ impl World {
         self.leaving.spawn(async move {
             let ip = replica.ip;
             if !replica.drained(bound).await {
-                oracle.complain(format!("replica {ip} drains for more than {bound:?}"));
+                oracle.report(format!("replica {ip} drains for more than {bound:?}"));
             }
             for bug in replica.bugs() {
-                oracle.complain(format!("replica {ip} has {bug}"));
+                oracle.report(format!("replica {ip} has {bug}"));
             }
             network.crash(ip, true);
             replica.kill().await;
@@ -271,15 +283,14 @@ impl World {
     async fn settle(&mut self) {
         for address in self.network.forbidden_dials() {
             self.oracle
-                .complain(format!("a replica has dialled {address}"));
+                .report(format!("a replica has dialled {address}"));
         }
         while self.leaving.join_next().await.is_some() {}
         time::sleep(SETTLE).await;
         for replica in &self.replicas {
             for left in replica.leftovers().into_iter().chain(replica.bugs()) {
                 let ip = replica.ip;
-                self.oracle
-                    .complain(format!("replica {ip} still has {left}"));
+                self.oracle.report(format!("replica {ip} still has {left}"));
             }
         }
     }
@@ -296,7 +307,7 @@ impl World {
         time::sleep(Duration::from_secs(1)).await;
         let tasks = Handle::current().metrics().num_alive_tasks();
         if tasks > 0 {
-            self.oracle.complain(format!("{tasks} tasks are left"));
+            self.oracle.report(format!("{tasks} tasks are left"));
         }
     }
 }

@@ -39,6 +39,12 @@ MUTATIONS = [
         "",
     ),
     (
+        "requests that are being fetched while the batch stops are lost",
+        "src/schedule/worker.rs",
+        "            self.parts.send(job.fail(error.clone()).into()).await;\n",
+        "            drop(job.fail(error.clone()));\n",
+    ),
+    (
         "a POST is sent again after its replica was lost",
         "src/client/send/resend.rs",
         "Disposition::Lost => pending.is_idempotent() && self.counts_loss(pending)",
