@@ -32,13 +32,6 @@ MUTATIONS = [
         "                    *current = None;\n",
     ),
     (
-        "requests that a worker puts back while the batch stops are lost",
-        "src/schedule/driver.rs",
-        "    // Check again, because a worker may have put its job back just before we ended it.\n"
-        "    end_waiting(run, parts, &error).await;\n",
-        "",
-    ),
-    (
         "requests that are being fetched while the batch stops are lost",
         "src/schedule/worker.rs",
         "            self.parts.send(job.fail(error.clone()).into()).await;\n",
@@ -98,6 +91,18 @@ MUTATIONS = [
         "self.in_flight <= self.concurrency && !self.ready.is_empty()",
     ),
     (
+        "there are twice as many batches as allowed",
+        "src/service/admission.rs",
+        "Quota::new(limits.batches() as usize, SHARE_RATIO)",
+        "Quota::new(2 * limits.batches() as usize, SHARE_RATIO)",
+    ),
+    (
+        "timeouts take three times as long",
+        "src/clock.rs",
+        "deadline: now + options.timeout,",
+        "deadline: now + 3 * options.timeout,",
+    ),
+    (
         "a body that was cut counts as complete",
         "src/http1/incoming.rs",
         'Framing::Length(_) => Err(Error::Closed("before the body was complete")),',
@@ -124,12 +129,6 @@ MUTATIONS = [
         "src/client/failure.rs",
         "(Some(Reason::ShuttingDown), 0) => Self::NotDispatched { retry_after: None },",
         "(Some(Reason::ShuttingDown), 0) => Self::Final,",
-    ),
-    (
-        "calls that a closing connection didn't process count as lost",
-        "src/client/failure.rs",
-        "            if error.is_go_away() {\n                return Self::Unsent;",
-        "            if error.is_go_away() {\n                return Self::Lost;",
     ),
     (
         "names of the service are looked up once",
