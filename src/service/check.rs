@@ -150,7 +150,8 @@ fn is_plain_host(host: &str) -> bool {
     let is_label = |label: &[u8]| {
         let starts_with_letter = label.first().is_some_and(u8::is_ascii_lowercase);
         // We'd have to decode punycode to know if it's valid.
-        let is_punycode = label.starts_with(b"xn--");
+        let prefix = label.get(..4).unwrap_or_default();
+        let is_punycode = prefix.eq_ignore_ascii_case(b"xn--");
         let is_label_byte = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
         starts_with_letter && !is_punycode && label.iter().all(is_label_byte)
     };
@@ -187,6 +188,7 @@ mod tests {
             "http://1.2.3.400/",
             "http://a:99999/",
             "http://xn--a/",
+            "http://xN--a/",
         ] {
             assert!(!is_plain_url(url), "{url}");
         }
@@ -198,7 +200,7 @@ mod tests {
 
         #[test]
         fn plain_url_can_be_sent(
-            url in "https?://[a-zx0-9.:@-]{0,12}(:[0-9]{0,6})?(/[ -~]{0,12})?",
+            url in "https?://([xX][nN]--)?[a-zA-Z0-9.:@-]{0,12}(:[0-9]{0,6})?(/[ -~]{0,12})?",
         ) {
             prop_assert!(!is_plain_url(&url) || Request::new(&url, "").is_ok(), "{}", url);
         }
