@@ -286,7 +286,8 @@ impl List {
             _ => false,
         };
         // A second attempt may have to wait for a slot, which doesn't count.
-        let is_timed = outcome.stats.attempts == 1 && context.is_exact && !self.is_read_late();
+        let is_only_one = self.max_attempts == 1 && outcome.stats.attempts == 1;
+        let is_timed = is_only_one && context.is_exact && !self.is_read_late();
         if is_timed && total > self.timeout + TIMEOUT_GRACE {
             context
                 .oracle

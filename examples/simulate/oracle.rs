@@ -219,7 +219,11 @@ impl Oracle {
             ));
         }
         let list = &state.requests[id].list;
-        let of_list = |one: &&Exchange| Arc::ptr_eq(&state.requests[one.id].list, list);
+        // Its caller may send another request as soon as it has left one.
+        let of_list = |one: &&Exchange| {
+            let request = &state.requests[one.id];
+            Arc::ptr_eq(&request.list, list) && request.forbidden_from.is_none()
+        };
         let in_list = state.exchanges.values().filter(of_list);
         let in_list: Vec<_> = in_list.map(|one| one.id).collect();
         if list.most_at_once.is_some_and(|most| in_list.len() > most) {
