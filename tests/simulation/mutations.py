@@ -112,13 +112,6 @@ MUTATIONS = [
         "            }",
     ),
     (
-        "a connection is reused with the rest of another response",
-        "src/http1/incoming.rs",
-        "if has_data && (self.keep_alive || connection.exchanges() > 1) {\n"
-        "            return Finished::UnexpectedData;",
-        "if has_data {\n            return Finished::Reusable(self.connection);",
-    ),
-    (
         "addresses of a name aren't checked",
         "src/connect.rs",
         "policy.allowed_addresses(addresses)?",
@@ -164,12 +157,6 @@ MUTATIONS = [
         "src/client/send/queues.rs",
         "self.single_call.filter(|_| is_alone)",
         "self.single_call.filter(|_| is_alone || true)",
-    ),
-    (
-        "a drain doesn't wait for open batches",
-        "src/server/drain.rs",
-        "            self.open_batches.wait().await;\n",
-        "",
     ),
 ]
 
