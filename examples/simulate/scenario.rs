@@ -43,6 +43,9 @@ const FAULTS_END: u64 = 40_000;
 /// new connection with a look-up before. Lost packets are covered by the average.
 const PROMPT: Duration = Duration::from_millis(500);
 
+/// How long one takes besides the latency of its origin, which some healthy ones have more of.
+const PROMPT_OVERHEAD: Duration = Duration::from_millis(200);
+
 /// How long a list may take to begin and to end.
 const PROMPT_START: Duration = Duration::from_secs(5);
 
@@ -112,10 +115,15 @@ impl Scenario {
         let healthy = self.lists().filter(|list| list.from_healthy);
         let of_all: u32 = healthy.map(List::length).sum();
         let is_shared = self.config.limits.max_per_host > 0;
+        let behaviors = self.origins.iter().map(|origin| &origin.behavior);
+        let healthy = behaviors.filter(|behavior| behavior.is_healthy());
+        let slowest = healthy.map(|behavior| behavior.latency.end).max();
+        let slowest = Duration::from_millis(slowest.unwrap_or_default());
+        let prompt = PROMPT.max(slowest + PROMPT_OVERHEAD);
         for list in self.lists_mut() {
             if list.must_succeed && list.from_healthy {
                 let requests = if is_shared { of_all } else { list.length() };
-                list.ends_within = Some(list.rests() + PROMPT_START + PROMPT * requests);
+                list.ends_within = Some(list.rests() + PROMPT_START + prompt * requests);
             }
         }
     }
