@@ -36,6 +36,8 @@ class Origin(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # A head and a body in two packets would wait for a delayed acknowledgement.
+    wbufsize = 1 << 16
 
     def do_GET(self) -> None:
         assert isinstance(self.server, Origin)

@@ -34,13 +34,23 @@ def test_threads_share_a_client(client: Client, origin: Origin) -> None:
 
 
 def test_fork_before_the_first_list(service: str, origin: Origin) -> None:
-    script = FORK.format(service=service, url=origin.url, before="", after="fetch()")
+    script = FORK.format(service=service, url=origin.url, forks=3, before="", after="fetch()")
     assert subprocess.run([sys.executable, "-c", script], timeout=40).returncode == 0
 
 
 def test_fork_after_the_parent_has_used_its_client(service: str, origin: Origin) -> None:
-    script = FORK.format(service=service, url=origin.url, before="fetch()", after="fetch()")
+    script = FORK.format(service=service, url=origin.url, forks=30, before="fetch()", after="fetch()")
     assert subprocess.run([sys.executable, "-c", script], timeout=40).returncode == 0
+
+
+@pytest.mark.parametrize("taken", [1, 3])
+def test_a_list_leaves_no_thread_behind(client: Client, origin: Origin, taken: int) -> None:
+    for _ in range(50):
+        results = client.fetch([f"{origin.url}/"] * 3)
+        for _ in range(taken):
+            next(results)
+        results.close()  # type: ignore[attr-defined]
+        assert "fetchd-call" not in [thread.name for thread in threading.enumerate()]
 
 
 # Runs in a process without other threads, as a server that forks its workers does.
@@ -50,9 +60,9 @@ from fetchd import Client
 client = Client("{service}")
 def fetch():
     assert [result.status_code for result in client.fetch_all(["{url}/"] * 3)] == [200] * 3
-{before}
 children = []
-for _ in range(3):
+for _ in range({forks}):
+    {before}
     child = os.fork()
     if child == 0:
         try:

@@ -39,9 +39,9 @@ _AHEAD = 2
 class Client:
     """Fetches lists of requests through one fetchd service, or several replicas of it.
 
-    A client may be used by several threads at once, and also after a fork. Making one does no I/O
-    apart from reading files; it connects with its first list. It keeps its connections, so keep
-    the client too.
+    A client may be used by several threads at once, and also after a fork, if no list was running
+    at that moment. Making one does no I/O apart from reading files; it connects with its first
+    list. It keeps its connections, so keep the client too.
 
     :param endpoints: an address such as ``localhost:50051``, ``http://localhost:50051`` or
         ``https://fetchd.example``; several, as a list or separated by commas; or a name with many
@@ -223,8 +223,10 @@ class Client:
                 now += paused
                 events.wait(requests, requests.next_time(now))
         finally:
-            requests.cancel()
-            events.close()
+            # A child that was forked meanwhile leaves the calls to its parent.
+            if events.process == os.getpid():
+                requests.cancel()
+                events.close()
 
     def _connected(self) -> List[_Connection]:
         """Returns the connections of this process."""
@@ -268,7 +270,7 @@ class _Events:
         self._queue: queue.SimpleQueue[Tuple[Call, Any, Any]] = queue.SimpleQueue()
         self._readers: Dict[Call, _Reader] = {}
         self._is_closed = False
-        self._process = os.getpid()
+        self.process = os.getpid()
         _open.add(self)
 
     def start(self, call: Call, metadata: Any) -> None:
@@ -298,20 +300,14 @@ class _Events:
             pass
 
     def close(self) -> None:
-        """Lets all readers run to the end of their calls."""
+        """Cancels all calls, and waits until their readers have ended. A thread that is still
+        inside gRPC can break a child that is forked now, and keep the interpreter from ending."""
         self._is_closed = True
-        for reader in self._readers.values():
-            reader.permits.release()
-
-    def end(self) -> None:
-        """Cancels all calls, and waits until their readers have ended."""
-        if self._process != os.getpid():
-            return
-        for call in list(self._readers):
+        readers = dict(self._readers)
+        for call in readers:
             call.cancel()
-        self.close()
-        for reader in list(self._readers.values()):
-            reader.join(1.0)
+        for reader in readers.values():
+            reader.end()
 
     def _pass_on(self, requests: RequestList, call: Call, message: Any, error: Any) -> None:
         now = time.monotonic()
@@ -319,7 +315,9 @@ class _Events:
             self._readers[call].permits.release()
             requests.on_message(call, message, now)
         else:
-            self._readers.pop(call, None)
+            reader = self._readers.pop(call, None)
+            if reader is not None:
+                reader.end()
             requests.on_end(call, error, now)
 
     def _read(self, reader: _Reader, call: Call, stream: Any) -> None:
@@ -341,16 +339,23 @@ class _Reader(threading.Thread):
         super().__init__(target=read, args=(self, call, stream), name="fetchd-call", daemon=True)
         self.permits = threading.Semaphore(_AHEAD)
 
+    def end(self) -> None:
+        """Waits until the thread has ended. Its call has ended or been cancelled."""
+        self.permits.release()
+        # The garbage collector may close an abandoned list in any thread.
+        if self is not threading.current_thread():
+            self.join(1.0)
+
 
 _open: weakref.WeakSet[_Events] = weakref.WeakSet()
 
 
 @atexit.register
 def _end_all() -> None:
-    """Ends the lists that are still running when the program ends. A thread that is inside gRPC
-    while the interpreter is taken down can keep it from ending."""
+    """Ends the lists that are still running when the program ends."""
     for events in list(_open):
-        events.end()
+        if events.process == os.getpid():
+            events.close()
 
 
 def _flatten(steps: Iterator[RequestList]) -> Iterator[Result]:
