@@ -18,6 +18,17 @@ pub(crate) struct Ending<'a> {
     pub(crate) attempts: Option<u32>,
 }
 
+/// What may have happened to a request without anybody being to blame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Excuses {
+    /// Its replica may have been lost.
+    pub(crate) may_be_lost: bool,
+    /// The service may have had no room for it.
+    pub(crate) may_be_full: bool,
+    /// A drain may have cut it short.
+    pub(crate) may_be_cut: bool,
+}
+
 impl<'a> Ending<'a> {
     pub(crate) fn of(outcome: &'a Outcome) -> Self {
         let response = outcome.response.as_ref();
@@ -33,28 +44,26 @@ impl<'a> Ending<'a> {
         self.error.map_or("OK", Error::name)
     }
 
-    /// Returns what's wrong with it, if anything. `is_settled` is true if there has been no fault
-    /// for long, and `may_be_full` if the service may have had no room.
-    pub(crate) fn problem(
-        &self,
-        id: usize,
-        request: &Request,
-        is_settled: bool,
-        may_be_full: bool,
-    ) -> Option<String> {
+    /// Returns what's wrong with it, if anything.
+    pub(crate) fn problem(&self, id: usize, request: &Request, excuses: Excuses) -> Option<String> {
         let Some(error) = self.error else {
             return self.problem_of_success(id, request);
         };
-        let was_full = may_be_full && is_of_a_full_service(error);
+        let was_full = excuses.may_be_full && is_of_a_full_service(error);
+        // Others are sent again.
+        let was_cut = request.is_post && self.was_cut_by_a_drain();
         match error {
             Error::Contract { .. } => Some(format!("request {id} has a broken contract: {error}")),
             Error::Call { code, .. } if *code == Code::Internal => {
                 Some(format!("request {id} has found a bug: {error}"))
             }
-            Error::ServiceLost { .. } if is_settled && !was_full => Some(format!(
+            Error::ServiceLost { .. } if !excuses.may_be_lost && !was_full => Some(format!(
                 "request {id} is lost long after all faults: {error}"
             )),
-            _ if request.must_succeed && !was_full => {
+            _ if was_cut && !excuses.may_be_cut => Some(format!(
+                "request {id} was cut by a drain that had time for it: {error}"
+            )),
+            _ if request.must_succeed && !was_full && !was_cut => {
                 Some(format!("request {id} has failed for no reason: {error}"))
             }
             _ if request.is_post && request.executed > 0 && !self.admits_execution(request) => {
@@ -72,6 +81,12 @@ impl<'a> Ending<'a> {
             .response
             .is_some_and(|(status, body)| body::belongs_to(body, id, status));
         (!is_own).then(|| format!("request {id} has another response than its own"))
+    }
+
+    /// Returns true if a replica has stopped while it fetched the request.
+    fn was_cut_by_a_drain(&self) -> bool {
+        let was_stopped = self.error.and_then(Error::reason) == Some(Reason::ShuttingDown);
+        was_stopped && self.attempts != Some(0)
     }
 
     /// Returns true if a request that ends like this may have been executed.

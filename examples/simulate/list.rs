@@ -247,6 +247,7 @@ impl List {
             most_at_once: context.is_exact.then(|| self.most_at_once()),
             is_read_late: self.is_read_late(),
             is_after_all: self.is_after_all,
+            may_last: self.timeout + TIMEOUT_GRACE,
         });
         let request = |origin: &usize| {
             let host = &context.origins[*origin].host;

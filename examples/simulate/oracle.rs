@@ -7,7 +7,11 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use crate::{ending::Ending, link::Link, timeline::Timeline};
+use crate::{
+    ending::{Ending, Excuses},
+    link::Link,
+    timeline::Timeline,
+};
 
 /// Follows each request, and reports what must not happen.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ struct State {
     requests: Vec<Request>,
     exchanges: BTreeMap<u64, Exchange>,
     violations: Vec<String>,
+    /// Until when replicas that drain give their requests time.
+    drain_ends: BTreeMap<IpAddr, Duration>,
     /// When the last fault was over.
     faults_ended: Option<Duration>,
     /// Since when a caller may be gone without its replica's knowledge.
@@ -55,6 +61,8 @@ pub(crate) struct List {
     pub(crate) is_read_late: bool,
     /// True if everything should be well again.
     pub(crate) is_after_all: bool,
+    /// How long a request that has reached its origin may take to end.
+    pub(crate) may_last: Duration,
 }
 
 /// A request of a caller.
@@ -67,6 +75,8 @@ pub(crate) struct Request {
     pub(crate) must_succeed: bool,
     pub(crate) list: Arc<List>,
     pub(crate) executed: u32,
+    /// The replica that has sent it last, and when it arrived.
+    pub(crate) sent: Option<(IpAddr, Duration)>,
     pub(crate) ends: u32,
     pub(crate) was_redirected: bool,
     /// When it must not be sent any more.
@@ -113,6 +123,12 @@ impl Oracle {
     pub(crate) fn silent_fault(&self) {
         let now = self.timeline.elapsed();
         self.state.lock().silent_since.get_or_insert(now);
+    }
+
+    /// Records that a replica drains, and takes this long at most.
+    pub(crate) fn drains(&self, replica: IpAddr, lasts: Duration) {
+        let end = self.timeline.elapsed() + lasts;
+        self.state.lock().drain_ends.insert(replica, end);
     }
 
     /// Records that something is wrong.
@@ -175,12 +191,16 @@ impl Oracle {
         let mut state = self.state.lock();
         let faults_ended = state.faults_ended;
         let is_settled = faults_ended.is_some_and(|ended| now > ended + GIVE_UP_BOUND);
+        let may_be_cut = state.may_be_cut(id);
         let request = &mut state.requests[id];
-        let is_settled = is_settled && !request.list.is_read_late;
         request.ends += 1;
         let again = (request.ends > 1).then(|| format!("request {id} has ended twice"));
-        let may_be_full = self.limits.may_be_full && !request.list.is_after_all;
-        let problem = ending.problem(id, request, is_settled, may_be_full);
+        let excuses = Excuses {
+            may_be_lost: !is_settled || request.list.is_read_late,
+            may_be_full: self.limits.may_be_full && !request.list.is_after_all,
+            may_be_cut,
+        };
+        let problem = ending.problem(id, request, excuses);
         drop(state);
         for violation in again.into_iter().chain(problem) {
             self.report(violation);
@@ -251,6 +271,7 @@ impl State {
         };
         let mut violations = Vec::new();
         request.executed += 1;
+        request.sent = Some((replica, now));
         if request.is_post && request.executed > 1 {
             violations.push(format!("POST {id} was executed twice"));
         }
@@ -275,6 +296,18 @@ impl State {
             self.exchanges.insert(number, exchange);
         }
         violations
+    }
+
+    /// Returns true if a drain may cut this request short: it was started so late that its
+    /// timeout is longer than what was left of the drain.
+    fn may_be_cut(&self, id: usize) -> bool {
+        let request = &self.requests[id];
+        let end_of = |replica| self.drain_ends.get(replica).copied();
+        let started = request.sent.as_ref();
+        let is_late = started.is_none_or(|(replica, at)| {
+            end_of(replica).is_some_and(|end| end < *at + request.list.may_last)
+        });
+        is_late || self.silent_since.is_some()
     }
 }
 

@@ -256,7 +256,9 @@ impl World {
             .add(format_args!("replica {} drains", replica.ip));
         replica.drain();
         let config = &self.scenario.config;
-        let bound = config.drain_delay + config.drain_timeout + STOP_BOUND;
+        let lasts = config.drain_delay + config.drain_timeout;
+        let bound = lasts + STOP_BOUND;
+        self.oracle.drains(replica.ip, lasts);
         let (network, oracle) = (Arc::clone(&self.network), Arc::clone(&self.oracle));
         let timeline = Arc::clone(&self.timeline);
         self.leaving.spawn(async move {

@@ -124,6 +124,18 @@ MUTATIONS = [
         "(Some(Reason::ShuttingDown), 0) => Self::Final,",
     ),
     (
+        "calls that reach a closing connection count as lost",
+        "src/client/failure.rs",
+        "if find::<hyper::Error>(cause).any(hyper::Error::is_canceled) {\n            return Self::Unsent;",
+        "if find::<hyper::Error>(cause).any(hyper::Error::is_canceled) {\n            return Self::Lost;",
+    ),
+    (
+        "a drain gives open batches no time",
+        "src/server/drain.rs",
+        "() = time::sleep(self.config.drain_timeout) => {}",
+        "() = time::sleep(self.config.drain_timeout / 100) => {}",
+    ),
+    (
         "names of the service are looked up once",
         "src/client/replicas.rs",
         "        self.lookup.due(if is_any_ejected {",
