@@ -73,6 +73,12 @@ impl Listener for SimListener {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.address)
     }
+
+    fn close(mut self) -> Vec<(SimSocket, SocketAddr)> {
+        self.network.stop_listening(self.address);
+        let accepted = self.accepted.get_mut();
+        std::iter::from_fn(|| accepted.try_recv().ok()).collect()
+    }
 }
 
 impl Drop for SimListener {

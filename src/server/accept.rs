@@ -2,7 +2,6 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use futures_util::FutureExt;
 use tokio::{task::JoinSet, time};
 
 use super::{Server, registry::Registry};
@@ -61,7 +60,7 @@ impl<L: Listener> Acceptor<L> {
         let Some(listener) = self.listener.take() else {
             return;
         };
-        while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
+        for (stream, address) in listener.close() {
             self.spawn(stream, address);
         }
     }
