@@ -170,6 +170,16 @@ def test_a_dead_endpoint_costs_one_call() -> None:
     assert network.errors() == [None] * 10 and network.list.is_done()
 
 
+def test_a_list_does_not_wait_for_the_probe_of_another_endpoint() -> None:
+    network = Network(["http://o/"], names="ab")
+    probe, open_probe = network.list.advance(network.now)
+    assert probe.is_probe and open_probe.is_probe
+    network.list.on_end(probe, None, network.now)
+    [call] = network.list.advance(network.now)
+    network.answer(call, 0)
+    assert network.errors() == [None] and network.list.is_done()
+
+
 def test_a_list_gives_up_on_all_its_requests_at_once() -> None:
     network = Network(["http://o/"] * 10_500, give_up_after=3.0, concurrency=5)
     [probe] = network.list.advance(network.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import subprocess
@@ -13,6 +14,7 @@ from typing import List, Optional
 import pytest
 
 from fetchd import Client, Result
+from fetchd._client import _Reader
 
 from conftest import Origin
 
@@ -51,6 +53,33 @@ def test_a_list_leaves_no_thread_behind(client: Client, origin: Origin, taken: i
             next(results)
         results.close()  # type: ignore[attr-defined]
         assert "fetchd-call" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_an_interrupt_as_a_thread_begins_is_no_other_error() -> None:
+    # The list is closed before start() has returned.
+    _Reader(lambda *_: None, None, None).end(0.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("taken", [1, 3])
+def test_lists_leave_no_memory_behind(client: Client, origin: Origin, taken: int) -> None:
+    def run(lists: int) -> None:
+        for _ in range(lists):
+            results = client.fetch([f"{origin.url}/"] * 3)
+            for _ in range(taken):
+                next(results)
+            results.close()  # type: ignore[attr-defined]
+
+    run(100)
+    before = memory()
+    run(300)
+    assert memory() - before < 2 << 20
+
+
+def memory() -> int:
+    """Returns how many bytes this process takes."""
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
 
 
 # Runs in a process without other threads, as a server that forks its workers does.

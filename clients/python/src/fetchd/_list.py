@@ -130,8 +130,9 @@ class List:
         """The error of all requests that have not been taken from the source."""
 
     def is_done(self) -> bool:
-        """Returns true if all requests have their results."""
-        return self._source.has_ended and not self._queue and not self._calls
+        """Returns true if all requests have their results. A probe may still be open."""
+        is_open = any(not call.is_probe for call in self._calls)
+        return self._source.has_ended and not self._queue and not is_open
 
     def advance(self, now: float) -> ListOf[Call]:
         """Ends what has taken too long, and returns the calls to make now."""
