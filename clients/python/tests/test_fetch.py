@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import copy
 import datetime
 import itertools
 import json
 import pickle
+import threading
 import time
 from typing import Any, Callable, Iterator, List, Tuple, Type
 
+import grpc
 import pytest
 
 from fetchd import Client, FetchError, HTTPStatusError, Request, Result
@@ -197,3 +200,30 @@ def test_text_that_cannot_be_encoded_takes_its_place(client: Client, origin: Ori
     good, bad = client.fetch_all([f"{origin.url}/bytes/1", "http://o/\ud800"])
     assert good.ok
     assert bad.error is not None and bad.error.reason == "INVALID_REQUEST"
+
+
+class _Garbage(grpc.GenericRpcHandler):
+    """Answers with a message that is none, and keeps the call open."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        def answer(message: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+            if message:
+                yield b"\xff\xff\xff\xff"
+                self.over.wait()
+
+        return grpc.unary_stream_rpc_method_handler(answer)
+
+
+def test_a_call_that_stays_open_after_garbage_is_not_waited_for() -> None:
+    garbage = _Garbage()
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(32), handlers=[garbage])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with Client(f"127.0.0.1:{port}", give_up_after=0.5) as client:
+        [result] = client.fetch_all(["http://origin.example/"])
+    assert result.error is not None and result.error.reason == "SERVICE_LOST"
+    garbage.over.set()
+    server.stop(None)

@@ -346,7 +346,8 @@ class _Events:
                     reader.wait_for_permit()
         except grpc.RpcError as caught:
             error = caught
-            _take_rest(stream)
+            if stream.cancelled():
+                _take_rest(stream)
         self._queue.put((call, None, error))
 
 
@@ -377,7 +378,7 @@ class _Reader(threading.Thread):
 
 
 def _take_rest(stream: Any) -> None:
-    """Takes the last events of a call that has failed or been cancelled.
+    """Takes the last events of a call that has been cancelled, which come at once.
 
     grpcio frees a call only then, but its iterator ends before (1.60 to 1.85, if one thread reads
     the call).
