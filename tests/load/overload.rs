@@ -144,7 +144,8 @@ async fn end_batch_of_unread_bodies(size: usize) {
     let mut config = allow_loopback();
     config.limits.max_in_flight = 8;
     config.limits.max_batches = Some(1);
-    config.limits.stall_timeout = Duration::from_secs(1);
+    // Long enough for the refused call to come in time on most machines.
+    config.limits.stall_timeout = Duration::from_secs(3);
     let stall_timeout = config.limits.stall_timeout;
     let service = service_with(config).await;
     let mut client = service.raw_client().await;
