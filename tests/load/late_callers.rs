@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -50,7 +51,10 @@ async fn call(url: &str, batch: &FetchBatchRequest) -> CallResult {
     };
     let connection = tokio::spawn(connection);
     let call = http2::call(http2::full_body(http2::message(batch)));
-    let response = match calls.send_request(call).await {
+    let sent = calls.send_request(call);
+    // See `call_until_closed`.
+    drop(calls);
+    let response = match sent.await {
         Ok(response) => response,
         Err(error) => {
             let ended = connection.await;
@@ -175,35 +179,40 @@ async fn calls_during_a_shutdown_are_served_or_told_to_retry_elsewhere() {
 /// Makes calls on one connection until it's closed. Returns how many have succeeded, and the
 /// errors of the others.
 async fn call_until_closed(url: &str, batch: &FetchBatchRequest) -> (usize, Vec<String>) {
-    let (mut calls, connection) = http2::connect(url).await;
+    let (mut calls, mut connection) = http2::connect(url).await;
     let (mut served, mut lost) = (0, Vec::new());
-    loop {
-        if calls.ready().await.is_err() {
-            break;
+    let mut count = |result| match result {
+        Ok(status) => {
+            if status != Some(tonic::Code::Ok) {
+                lost.push(format!("{status:?}"));
+            }
+            served += 1;
         }
+        Err(error) if is_unsent(&error) => {}
+        Err(error) => lost.push(format!("{error:?}")),
+    };
+    let ended = loop {
         let call = calls.send_request(http2::call(http2::full_body(http2::message(batch))));
-        let result = async {
+        let mut result = pin!(async {
             let (head, body) = call.await?.into_parts();
             let body = http_body_util::BodyExt::collect(body).await?;
-            Ok((head, body))
-        };
-        match result.await {
-            Ok((head, body)) => {
-                let trailers = body.trailers().unwrap_or(&head.headers);
-                if trailers
-                    .get("grpc-status")
-                    .is_none_or(|status| status != "0")
-                {
-                    lost.push(format!("{trailers:?}"));
-                }
-                served += 1;
+            let trailers = body.trailers().unwrap_or(&head.headers);
+            Ok(Status::from_header_map(trailers).map(|status| status.code()))
+        });
+        tokio::select! {
+            biased;
+            ended = &mut connection => {
+                // If a call is sent just as the connection ends, it can get stuck in hyper's
+                // queue until the sender is dropped: tokio's channel doesn't drop a message
+                // that is being added while its receiver is dropped.
+                drop(calls);
+                count(result.await);
+                break ended.unwrap();
             }
-            Err(error) if is_unsent(&error) => {}
-            Err(error) => lost.push(format!("{error:?}")),
+            result = &mut result => count(result),
         }
-    }
-    drop(calls);
-    if let Err(error) = connection.await.unwrap() {
+    };
+    if let Err(error) = ended {
         println!("the connection ended with {error:?}");
     }
     (served, lost)
