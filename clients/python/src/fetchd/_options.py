@@ -56,6 +56,12 @@ CHANNEL_OPTIONS: List[Tuple[str, Any]] = [
     ("grpc.per_rpc_retry_buffer_size", 16 << 20),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
+    # How many unread bytes a call may have. By default that grows with the round trip, which on
+    # a busy machine makes it tens of MiB.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 2 << 20),
+    # A part of a body in one frame takes less CPU. The default is 16 KiB.
+    ("grpc.http2.max_frame_size", 64 << 10),
     ("grpc.enable_http_proxy", 0),
     # The thread that reads a call also waits for it, which saves a hop for each message
     # (grpc.experimental.ChannelOptions).
