@@ -1,9 +1,11 @@
-use std::future::poll_fn;
+use std::{future::poll_fn, io, net::SocketAddr};
+
+use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::{
     caller::Peer,
-    egress::Policy,
+    net::{Addresses, Net, Network, Socket},
     request::{BatchId, EncodedRequests, InvalidRequest, Request, Requests},
 };
 
@@ -19,18 +21,37 @@ impl EncodedRequests for Urls {
     }
 }
 
+/// A network that panics.
+#[derive(Debug)]
+struct Faulty;
+
+impl Network for Faulty {
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Socket>>> {
+        panic!("a connection to {address}")
+    }
+
+    fn look_up(&self, name: &str) -> BoxFuture<'static, io::Result<Addresses>> {
+        panic!("a look-up of {name}")
+    }
+}
+
 #[tokio::test]
 async fn panic_ends_only_its_own_request() {
-    let config = Config::default();
+    let mut config = Config::default();
+    config.origins.network = Net::new(Arc::new(Faulty));
+    config.egress.allow_net = vec!["192.0.2.0/24".parse().unwrap()];
     let scheduler = Scheduler::new(
         &config,
         egress::Policy::new(&config.egress),
         Arc::new(Metrics::new(&config.limits)),
         HeaderValue::from_static("test"),
     );
-    let faulty = format!("http://{}/", Policy::FAULTY);
     // There's only one worker, so it has to survive the panic to get to the last request.
-    let requests = ["http://127.0.0.1/", &faulty, "http://127.0.0.1/"];
+    let requests = [
+        "http://127.0.0.1/",
+        "http://192.0.2.1/",
+        "http://127.0.0.1/",
+    ];
     let mut parts = scheduler.run(
         Batch {
             id: BatchId::random(),
