@@ -27,7 +27,8 @@ pub trait Listener: Send + 'static {
     fn close(self) -> Vec<(Self::Stream, SocketAddr)>;
 }
 
-/// How many connections [`Listener::close`] accepts. It's more than may wait by default.
+/// How many connections [`Listener::close`] accepts or finds to have failed. It's more than
+/// may wait by default.
 const MAX_WAITING: usize = 8_192;
 
 impl Listener for TcpListener {
@@ -61,10 +62,10 @@ impl Listener for TcpListener {
                         waiting.push((stream, address));
                     }
                 }
-                // The peer has left already.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                // There's none, or no file descriptor for it.
-                Err(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // A connection has failed while it waited (accept(2), "Error handling"), or
+                // there's no file descriptor for it.
+                Err(_) => {}
             }
         }
         waiting
