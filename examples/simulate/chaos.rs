@@ -81,14 +81,8 @@ impl World {
                 same_address,
                 back_after,
             } if replicas > 0 => {
-                let replica = self.replicas.remove(replica % replicas);
-                let ip = replica.ip;
-                let how = if told { "crashes" } else { "vanishes" };
-                self.timeline.add(format_args!("replica {ip} {how}"));
-                self.network.crash(ip, told);
-                replica.kill().await;
+                let ip = self.crash_replica(replica % replicas, told).await;
                 let next = if same_address { ip } else { self.next_ip() };
-                self.publish_replicas_later();
                 self.starts.push((Instant::now() + back_after, next));
             }
             Fault::Hang {
@@ -162,6 +156,21 @@ impl World {
             | Fault::Hang { .. }
             | Fault::Shrink { .. } => {}
         }
+    }
+
+    /// Ends the process of a replica. Returns the address of its machine.
+    async fn crash_replica(&mut self, at: usize, told: bool) -> IpAddr {
+        let replica = self.replicas.remove(at);
+        let ip = replica.ip;
+        let how = if told { "crashes" } else { "vanishes" };
+        self.timeline.add(format_args!("replica {ip} {how}"));
+        self.network.crash(ip, told);
+        for bug in replica.bugs() {
+            self.oracle.report(format!("replica {ip} had {bug}"));
+        }
+        replica.kill().await;
+        self.publish_replicas_later();
+        ip
     }
 
     fn end(&mut self, end: End) {

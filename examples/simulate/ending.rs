@@ -66,7 +66,7 @@ impl<'a> Ending<'a> {
             _ if request.must_succeed && !was_full && !was_cut => {
                 Some(format!("request {id} has failed for no reason: {error}"))
             }
-            _ if request.is_post && request.executed > 0 && !self.admits_execution(request) => {
+            _ if request.is_post && request.executed > 0 && self.denial(request).is_some() => {
                 Some(format!("POST {id} was executed in spite of: {error}"))
             }
             _ => None,
@@ -87,6 +87,12 @@ impl<'a> Ending<'a> {
     fn was_cut_by_a_drain(&self) -> bool {
         let was_stopped = self.error.and_then(Error::reason) == Some(Reason::ShuttingDown);
         was_stopped && self.attempts != Some(0)
+    }
+
+    /// Returns its error if that says that the request was not executed.
+    pub(crate) fn denial(&self, request: &Request) -> Option<String> {
+        let error = self.error.filter(|_| !self.admits_execution(request));
+        error.map(Error::to_string)
     }
 
     /// Returns true if a request that ends like this may have been executed.

@@ -72,6 +72,19 @@ impl Fault {
         }
     }
 
+    /// Returns true if nothing is lost, if clients and servers do as they should.
+    pub(crate) fn loses_nothing(&self) -> bool {
+        matches!(
+            self,
+            Self::Replace { .. } | Self::Grow | Self::Shrink { .. }
+        )
+    }
+
+    /// Returns true if one replica is lost, and all else is well.
+    pub(crate) fn loses_one_replica(&self) -> bool {
+        matches!(self, Self::Crash { .. } | Self::Hang { .. })
+    }
+
     /// A fault that loses nothing, if clients and servers do as they should.
     pub(crate) fn rollout(rng: &mut fastrand::Rng) -> Self {
         let replica = rng.usize(..100);

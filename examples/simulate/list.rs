@@ -26,8 +26,7 @@ pub(crate) struct List {
     pub(crate) style: Style,
     /// True if nothing is wrong with its origins.
     pub(crate) from_healthy: bool,
-    /// True if nothing keeps its requests to healthy origins from succeeding.
-    pub(crate) must_succeed: bool,
+    pub(crate) must_succeed: MustSucceed,
     /// How long it may take, if that doesn't depend on faults.
     pub(crate) ends_within: Option<Duration>,
     /// How long it may take without faults between replicas, origins and callers, apart from
@@ -35,6 +34,14 @@ pub(crate) struct List {
     pub(crate) takes: Duration,
     /// True if it's sent when everything should be well again.
     pub(crate) is_after_all: bool,
+}
+
+/// Which requests of a list to healthy origins nothing keeps from succeeding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MustSucceed {
+    None,
+    Gets,
+    All,
 }
 
 /// How a caller sends a list and reads its results.
@@ -79,10 +86,6 @@ pub(crate) const BOUND: Duration = Duration::from_secs(200);
 /// ejected replica again, or a full one has to close an idle connection first.
 const AFTER_ALL: Duration = Duration::from_secs(30);
 
-/// How long a cancelled request may still reach its origin: until the replica knows, which takes
-/// up to 402 ms if two packets are lost, then 100 ms, and up to 460 ms on the way if that loses two.
-const CANCEL_BOUND: Duration = Duration::from_millis(402 + 100 + 460);
-
 /// How many pieces a body has at most.
 const MOST_PIECES: u32 = 64;
 
@@ -99,7 +102,7 @@ impl List {
             timeout: Duration::from_secs(5),
             style: Style::Collect,
             from_healthy: true,
-            must_succeed: true,
+            must_succeed: MustSucceed::All,
             ends_within: Some(AFTER_ALL),
             takes: Duration::ZERO,
             is_after_all: true,
@@ -208,7 +211,7 @@ impl List {
             } => {}
             _ => context.oracle.check_complete(&ids),
         }
-        context.oracle.left(&ids, CANCEL_BOUND);
+        context.oracle.left(&ids);
     }
 
     /// Checks that the list has ended in time.
@@ -256,7 +259,11 @@ impl List {
             let expected = oracle::Request {
                 is_post,
                 host: host.clone(),
-                must_succeed: self.must_succeed && is_healthy,
+                must_succeed: match self.must_succeed {
+                    MustSucceed::None => false,
+                    MustSucceed::Gets => is_healthy && !is_post,
+                    MustSucceed::All => is_healthy,
+                },
                 list: Arc::clone(&list),
                 ..oracle::Request::default()
             };
@@ -353,7 +360,7 @@ impl List {
                     context
                         .timeline
                         .add(format_args!("request {id} is cancelled"));
-                    context.oracle.left(&[id], CANCEL_BOUND);
+                    context.oracle.left(&[id]);
                 }
             });
         let most = self.most_at_once();

@@ -35,6 +35,7 @@ mod timeline;
 mod world;
 
 use std::{
+    panic::AssertUnwindSafe,
     process::{self, ExitCode},
     sync::Arc,
     thread,
@@ -42,6 +43,7 @@ use std::{
 };
 
 use clap::Parser;
+use futures_util::FutureExt;
 use known::KNOWN;
 use runner::Runner;
 use scenario::Scenario;
@@ -104,7 +106,8 @@ fn run(seed: u64) -> ExitCode {
             oracle.report(format!("{panic}"));
             default_hook(panic);
         }));
-        world.run().await;
+        // The hook has reported a panic.
+        let _ = AssertUnwindSafe(world.run()).catch_unwind().await;
         (Arc::clone(world.timeline()), world.oracle().violations())
     });
     println!("{timeline}");

@@ -29,6 +29,8 @@ pub(crate) struct Limits {
     pub(crate) max_per_host: usize,
     /// True if it may have no room for a batch or a connection.
     pub(crate) may_be_full: bool,
+    /// True if it may be lost, and requests with it.
+    pub(crate) may_be_lost: bool,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +49,11 @@ struct State {
 /// How long a client may still give up because no replica answers, once there's no fault any
 /// more: 30 s without an answer have to pass, and a lost connection may be noticed late.
 const GIVE_UP_BOUND: Duration = Duration::from_secs(70);
+
+/// How long a request may still reach its origin once its caller has left or it has ended: until
+/// the replica knows, which takes up to 402 ms if two packets are lost, then 100 ms, and up to
+/// 460 ms on the way if that loses two.
+const CANCEL_BOUND: Duration = Duration::from_millis(402 + 100 + 460);
 
 /// How much longer a replica may work for a caller that has left without its knowledge: until
 /// its keepalive fails, which takes 30 s, and a stall is noticed.
@@ -78,9 +85,12 @@ pub(crate) struct Request {
     /// The replica that has sent it last, and when it arrived.
     pub(crate) sent: Option<(IpAddr, Duration)>,
     pub(crate) ends: u32,
+    /// The error with which it has ended, if that says that it was not executed.
+    pub(crate) denial: Option<String>,
     pub(crate) was_redirected: bool,
-    /// When it must not be sent any more.
-    pub(crate) forbidden_from: Option<Duration>,
+    pub(crate) ended_at: Option<Duration>,
+    /// Since when its caller doesn't wait for it any more.
+    pub(crate) left_at: Option<Duration>,
 }
 
 /// A request that an origin has received.
@@ -173,13 +183,12 @@ impl Oracle {
         }
     }
 
-    /// Records that the caller doesn't wait for these requests any more. After `grace`, none
-    /// of them may be sent.
-    pub(crate) fn left(&self, ids: &[usize], grace: Duration) {
-        let time = self.timeline.elapsed() + grace;
+    /// Records that the caller doesn't wait for these requests any more.
+    pub(crate) fn left(&self, ids: &[usize]) {
+        let now = self.timeline.elapsed();
         let mut state = self.state.lock();
         for id in ids {
-            state.requests[*id].forbidden_from.get_or_insert(time);
+            state.requests[*id].left_at.get_or_insert(now);
         }
     }
 
@@ -194,9 +203,11 @@ impl Oracle {
         let may_be_cut = state.may_be_cut(id);
         let request = &mut state.requests[id];
         request.ends += 1;
+        request.ended_at.get_or_insert(now);
+        request.denial = ending.denial(request);
         let again = (request.ends > 1).then(|| format!("request {id} has ended twice"));
         let excuses = Excuses {
-            may_be_lost: !is_settled || request.list.is_read_late,
+            may_be_lost: self.limits.may_be_lost && !is_settled || request.list.is_read_late,
             may_be_full: self.limits.may_be_full && !request.list.is_after_all,
             may_be_cut,
         };
@@ -242,7 +253,7 @@ impl Oracle {
         // Its caller may send another request as soon as it has left one.
         let of_list = |one: &&Exchange| {
             let request = &state.requests[one.id];
-            Arc::ptr_eq(&request.list, list) && request.forbidden_from.is_none()
+            Arc::ptr_eq(&request.list, list) && request.left_at.is_none()
         };
         let in_list = state.exchanges.values().filter(of_list);
         let in_list: Vec<_> = in_list.map(|one| one.id).collect();
@@ -275,13 +286,17 @@ impl State {
         if request.is_post && request.executed > 1 {
             violations.push(format!("POST {id} was executed twice"));
         }
+        if let Some(denial) = request.denial.as_ref().filter(|_| request.is_post) {
+            violations.push(format!("POST {id} was sent after its end: {denial}"));
+        }
         let late = match self.silent_since {
             Some(_) => CANCEL_BOUND_CUT,
             None => Duration::ZERO,
         };
-        if request.forbidden_from.is_some_and(|from| from + late < now) {
+        let over = request.ended_at.into_iter().chain(request.left_at).min();
+        if over.is_some_and(|over| over + CANCEL_BOUND + late < now) {
             violations.push(format!(
-                "request {id} was sent after its caller had left it"
+                "request {id} was sent after its end, or after its caller had left"
             ));
         }
         self.exchanges.retain(|_, exchange| exchange.is_open());

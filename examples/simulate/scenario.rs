@@ -7,7 +7,7 @@ use fetchd::config::Config;
 use crate::{
     caller::Caller,
     fault::{Fault, Timed},
-    list::{List, MAX_DEFAULT_CONCURRENCY, Style},
+    list::{List, MAX_DEFAULT_CONCURRENCY, MustSucceed, Style},
     oracle::Limits,
     origin::{Behavior, Origin},
 };
@@ -52,6 +52,9 @@ const PROMPT_START: Duration = Duration::from_secs(5);
 /// The least timeout of requests that must succeed.
 const AMPLE_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How many replicas may be lost before a client may stop sending a request again.
+const MOST_LOSSES: usize = 3;
+
 /// The network that origins are in. The egress policy has to allow it, since it's reserved
 /// for documentation.
 const ORIGINS: &str = "203.0.0.0/8";
@@ -81,11 +84,39 @@ impl Scenario {
             name_lag: Duration::from_millis(if rng.bool() { 0 } else { rng.u64(..15_000) }),
             faults,
         };
+        if scenario.loses_replicas_only() {
+            scenario.expect_resends();
+        }
         scenario.expect_ends();
         if conditions == Conditions::NoFaults && !scenario.may_be_full() {
             scenario.expect_promptness();
         }
         scenario
+    }
+
+    /// Returns true if a few replicas are lost, there's always another one, and all else is well.
+    fn loses_replicas_only(&self) -> bool {
+        let faults = || self.faults.iter().map(|timed| &timed.fault);
+        let lost = faults().filter(|fault| !fault.loses_nothing());
+        let shrinks = faults().filter(|fault| matches!(fault, Fault::Shrink { .. }));
+        let losses = lost.clone().count();
+        losses <= MOST_LOSSES
+            && lost.clone().all(Fault::loses_one_replica)
+            && self.replicas > losses + shrinks.count()
+    }
+
+    /// Lets GETs of healthy origins succeed: those that are lost with a replica are sent again.
+    fn expect_resends(&mut self) {
+        for list in self.lists_mut() {
+            let is_patient = matches!(
+                list.style,
+                Style::Collect | Style::InOrder | Style::Stream(_)
+            );
+            let is_ample = list.timeout >= AMPLE_TIMEOUT;
+            if list.must_succeed == MustSucceed::None && is_patient && is_ample {
+                list.must_succeed = MustSucceed::Gets;
+            }
+        }
     }
 
     /// Bounds the time of all lists without faults. While a list isn't as wide as it could be,
@@ -121,7 +152,7 @@ impl Scenario {
         let slowest = Duration::from_millis(slowest.unwrap_or_default());
         let prompt = PROMPT.max(slowest + PROMPT_OVERHEAD);
         for list in self.lists_mut() {
-            if list.must_succeed && list.from_healthy {
+            if list.must_succeed == MustSucceed::All && list.from_healthy {
                 let requests = if is_shared { of_all } else { list.length() };
                 list.ends_within = Some(list.rests() + PROMPT_START + prompt * requests);
             }
@@ -150,6 +181,7 @@ impl Scenario {
             max_in_flight: self.config.limits.max_in_flight as usize,
             max_per_host: self.config.limits.max_per_host as usize,
             may_be_full: self.may_be_full(),
+            may_be_lost: !self.faults.iter().all(|timed| timed.fault.loses_nothing()),
         }
     }
 }
@@ -267,7 +299,11 @@ fn list(
                 ..
             }
     );
-    let must_succeed = !may_fail && conditions != Conditions::AnyFaults;
+    let must_succeed = if may_fail || conditions == Conditions::AnyFaults {
+        MustSucceed::None
+    } else {
+        MustSucceed::All
+    };
     List {
         from_healthy,
         ends_within: None,
@@ -280,10 +316,9 @@ fn list(
         posts,
         max_attempts: if rng.bool() { 1 } else { rng.u32(1..5) },
         concurrency: if rng.bool() { 0 } else { rng.u32(1..30) },
-        timeout: if must_succeed {
-            timeout.max(AMPLE_TIMEOUT)
-        } else {
-            timeout
+        timeout: match must_succeed {
+            MustSucceed::All => timeout.max(AMPLE_TIMEOUT),
+            _ => timeout,
         },
         must_succeed,
         style,

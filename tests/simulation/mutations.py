@@ -38,6 +38,12 @@ MUTATIONS = [
         "            drop(job.fail(error.clone()));\n",
     ),
     (
+        "a GET isn't sent again after its replica was lost",
+        "src/client/send/resend.rs",
+        "Disposition::Lost => pending.is_idempotent() && self.counts_loss(pending)",
+        "Disposition::Lost => false",
+    ),
+    (
         "a POST is sent again after its replica was lost",
         "src/client/send/resend.rs",
         "Disposition::Lost => pending.is_idempotent() && self.counts_loss(pending)",
